@@ -1,0 +1,1 @@
+"""Layer 10: the command line, without logic; may import kist.api and below."""

@@ -1,0 +1,1 @@
+"""The modules of the verbs: `configure(parser)` and `run(args)` each."""

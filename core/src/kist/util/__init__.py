@@ -1,0 +1,1 @@
+"""Layer 1: small tools without a word of the domain; may import kist.errors."""

@@ -1,0 +1,106 @@
+"""Write files so that a name appears only after its content is complete and durable; the only place that does so."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kist.errors import StorageError
+
+_numbers = itertools.count()
+
+TEMP_MARK = ".kist-tmp-"
+"""Part of the name of every temporary file that may stand in a folder of the user's."""
+
+
+def storage_error(exc: OSError, path: str | os.PathLike[str] | None = None) -> StorageError:
+    """The StorageError for a failed system call, with a hint for the common causes."""
+    import errno
+
+    where = os.fsdecode(path if path is not None else (exc.filename or ""))
+    hints = {
+        errno.ENOSPC: "free some space and run the command again",
+        errno.EDQUOT: "your quota is used up: free some space and run the command again",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "you may not write or read there: check the owner and the mode",
+        errno.EPERM: "you may not write or read there: check the owner and the mode",
+        errno.EIO: "the disk reports an error: check its health before you go on",
+    }
+    text = exc.strerror or str(exc)
+    return StorageError(
+        f"{where}: {text}" if where else text,
+        path=where or None,
+        errno=exc.errno or 0,
+        hint=hints.get(exc.errno or 0),
+    )
+
+
+@contextmanager
+def storage_errors(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Turn an OSError of the block into a StorageError."""
+    try:
+        yield
+    except OSError as exc:
+        raise storage_error(exc, path) from exc
+
+
+def temp_name(name: str, token: str = "") -> str:
+    """A name for a temporary file beside *name*: hidden, short, unique in this process."""
+    return f".{name[:40]}{TEMP_MARK}{token or os.getpid()}-{next(_numbers)}"
+
+
+def sync_directory(path: str | os.PathLike[str]) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of *data*, however many calls that takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_file(path: Path, data: bytes, *, mode: int | None = None, sync: bool = True, token: str = "") -> None:
+    """Replace *path* by *data* in one step: temporary name beside it, write, sync, rename, sync the folder.
+
+    Args:
+        path: the file.
+        data: its whole new content.
+        mode: permissions; None keeps those of the old file, or lets the umask decide.
+        sync: whether to wait for the disk.
+        token: who writes, for the temporary name (see ``kist.engine.scratch``).
+
+    Raises:
+        StorageError: the disk is full, read-only or failing; the old file is untouched.
+    """
+    temporary = path.with_name(temp_name(path.name, token))
+    with storage_errors(path):
+        if mode is None:
+            try:
+                mode = path.stat().st_mode & 0o7777
+            except FileNotFoundError:
+                mode = None
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        try:
+            try:
+                write_all(descriptor, data)
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                if sync:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if sync:
+            sync_directory(path.parent)

@@ -1,0 +1,1 @@
+"""Remotes in folders: hook implementations only."""
