@@ -21,7 +21,9 @@ _HOMES = {"Repo": "kist.api", "Digest": "kist.model.digest"}
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from kist.util.version import VERSION as value
+        from kist.util import version
+
+        value: Any = version.VERSION
     elif name == "hookimpl":
         from pluggy import HookimplMarker
 

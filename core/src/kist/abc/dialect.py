@@ -32,9 +32,9 @@ class StoreLayout(ABC):
     def object_keys(self, digest: Digest) -> tuple[str, ...]:
         """Keys under which an object may lie, the one to write first."""
 
+    @abstractmethod
     def parse_key(self, key: str) -> Digest | None:
         """The object that lies under *key*, None if it is not an object's key."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class Kernel(ABC):
     @abstractmethod
     def read_small(self, directory: int, names: Sequence[bytes], hasher: Hasher) -> Ingested:
         """Open each regular file (never following a link, never blocking on a FIFO), read it whole, hash it, and stat
-        it before and after: a file whose size, mtime, ctime or inode changed meanwhile is among ``failed``."""
+        it before and after: a file whose size, mtime, ctime or inode changed meanwhile is among ``failed``.
+        """
 
     @abstractmethod
     def write_small(

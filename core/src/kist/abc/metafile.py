@@ -125,4 +125,5 @@ class MetafileFormat(ABC):
     @abstractmethod
     def dumps(self, metafile: Metafile, previous: bytes | None = None) -> bytes:
         """Write a metafile. With *previous*, its bytes are edited in place: comments, order, unknown keys stay,
-        and equal meaning gives equal bytes."""
+        and equal meaning gives equal bytes.
+        """

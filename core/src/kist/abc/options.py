@@ -83,7 +83,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def _convert(name: str, kind: str, value: Any, choices: Sequence[str] | None) -> Any:
-    base = kind.split("|")[0].strip()
+    base = kind.split("|", maxsplit=1)[0].strip()
     if value is None and "None" in kind:
         return None
     try:

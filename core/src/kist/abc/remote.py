@@ -19,7 +19,6 @@ from urllib.parse import unquote, urlsplit
 from kist.abc.progress import NullProgress, Progress
 from kist.errors import InvalidOption, RemoteError, RemoteObjectNotFound
 
-
 T = TypeVar("T")
 
 
@@ -136,11 +135,11 @@ class RemoteScope:
 class Remote(ABC):
     """A flat store of immutable objects: key to bytes.
 
-    The store's own keys match ``[0-9a-z][0-9a-z._/-]{0,254}`` without ``//`` and ``..``, which all providers allow. Methods are called from up to
-    ``capabilities.max_concurrency`` threads. Sizes are bytes, times UTC seconds. Raises only RemoteError subclasses,
-    with ``from`` the cause; an exception out of ``progress`` or of the local disk (StorageError) passes. Never
-    prints, prompts (``scope.prompt`` does that) or retries: the core's one policy wraps it.
-    Opening makes no network call; the first method does.
+    The store's own keys match ``[0-9a-z][0-9a-z._/-]{0,254}`` without ``//`` and ``..``, which all providers allow.
+    Methods are called from up to ``capabilities.max_concurrency`` threads. Sizes are bytes, times UTC seconds. Raises
+    only RemoteError subclasses, with ``from`` the cause; an exception out of ``progress`` or of the local disk
+    (StorageError) passes. Never prints, prompts (``scope.prompt`` does that) or retries: the core's one policy wraps
+    it. Opening makes no network call; the first method does.
     """
 
     capabilities: Capabilities = Capabilities()
@@ -238,6 +237,7 @@ class Remote(ABC):
 
     def sync(self) -> None:
         """Return when all that was put is durable; nothing to do where ``put_file`` guarantees it."""
+        return
 
     def describe_access(self) -> list[tuple[str, str]]:
         """Credential sources tried, which won and whose identity it is: (label, text) pairs, never a secret."""

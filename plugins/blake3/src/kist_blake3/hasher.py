@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from blake3 import blake3
+
 from kist.abc import Hasher, RunningHash
 
 
