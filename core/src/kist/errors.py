@@ -23,6 +23,7 @@ The number is the exit code of the command line. An error carries its facts as a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class KistError(Exception):
@@ -243,7 +244,16 @@ class LinkError(KistError):
 
 
 class LinkUnsupported(LinkError):
-    """This link type cannot be used between these two places."""
+    """This link type cannot be used between these two places.
+
+    Args:
+        message: why not.
+        done: how many files of the same call were made before.
+    """
+
+    def __init__(self, message: str, *, done: int = 0, hint: str | None = None, path: str | None = None) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.done = done
 
 
 class RemoteError(KistError):
@@ -307,6 +317,10 @@ class TransferError(KistError):
     Args:
         message: how much failed, of how much.
         failures: pairs of the object's name (or key) and what happened to it.
+
+    Attributes:
+        reports: the reports of what went, one a remote.
+        placed: for a pull, the report of the checkout that followed.
     """
 
     exit_code = 11
@@ -315,6 +329,8 @@ class TransferError(KistError):
     def __init__(self, message: str, failures: Sequence[tuple[str, KistError]], *, remote: str | None = None) -> None:
         super().__init__(message, remote=remote)
         self.failures = tuple(failures)
+        self.reports: tuple[Any, ...] = ()
+        self.placed: Any = None
         if failures and all(isinstance(error, ObjectError) for _, error in failures):
             self.exit_code = ObjectError.exit_code
             self.hint = failures[0][1].hint

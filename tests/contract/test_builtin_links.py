@@ -1,0 +1,84 @@
+import errno
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from kist.builtin import copy_link, hardlink, reflink, symlink
+from kist.errors import LinkUnsupported
+from kist.testing.link import LinkTypeContract, _places
+
+MODULES = {"copy": copy_link, "hardlink": hardlink, "symlink": symlink, "reflink": reflink}
+
+
+class TestCopy(LinkTypeContract):
+    __test__ = True
+
+    @pytest.fixture
+    def link_type(self):
+        return copy_link.CopyLink()
+
+
+class TestHardLink(LinkTypeContract):
+    __test__ = True
+
+    @pytest.fixture
+    def link_type(self):
+        return hardlink.HardLink()
+
+
+class TestSymLink(LinkTypeContract):
+    __test__ = True
+
+    @pytest.fixture
+    def link_type(self):
+        return symlink.SymLink()
+
+
+class TestRefLink(LinkTypeContract):
+    __test__ = True
+
+    @pytest.fixture
+    def link_type(self):
+        return reflink.RefLink()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_hook_makes_its_own_type_only(name):
+    assert MODULES[name].kist_make_link_type(name).name == name
+    assert MODULES[name].kist_make_link_type("other") is None
+
+
+@pytest.mark.parametrize("number", [errno.EMLINK, errno.EPERM, errno.EXDEV])
+def test_hardlink_tells_how_many_were_made(tmp_path, monkeypatch, number):
+    with _places(tmp_path / "cache", tmp_path / "workspace") as places:
+        source = places.object("aa/one")
+        real, calls = os.link, SimpleNamespace(count=0)
+
+        def link(*args, **options):
+            calls.count += 1
+            if calls.count == 3:
+                raise OSError(number, os.strerror(number))
+            real(*args, **options)
+
+        monkeypatch.setattr(os, "link", link)
+        with pytest.raises(LinkUnsupported) as caught:
+            places.link(hardlink.HardLink(), *((source, b"file %d" % at) for at in range(5)))
+        assert caught.value.done == 2
+        assert sorted(os.listdir(places.workspace)) == ["file 0", "file 1"]
+
+
+def test_symlink_is_absolute(tmp_path):
+    with _places(tmp_path / "cache", tmp_path / "workspace") as places:
+        places.link(symlink.SymLink(), (places.object("aa/one"), b"file"))
+        assert os.readlink(places.workspace / "file") == str(places.cache / "aa/one")
+
+
+def test_copy_where_the_kernel_cannot(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise OSError(errno.EXDEV, "no")
+
+    monkeypatch.setattr(copy_link, "_COPY_IN_KERNEL", refuse)
+    with _places(tmp_path / "cache", tmp_path / "workspace") as places:
+        places.link(copy_link.CopyLink(), (places.object("aa/one", b"abc" * 999_999), b"file"))
+        assert (places.workspace / "file").read_bytes() == b"abc" * 999_999
