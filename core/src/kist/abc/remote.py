@@ -239,7 +239,7 @@ class Remote(ABC):
         """Return when all that was put is durable; nothing to do where ``put_file`` guarantees it."""
         return
 
-    def describe_access(self) -> list[tuple[str, str]]:
+    def describe_access(self) -> Sequence[tuple[str, str]]:
         """Credential sources tried, which won and whose identity it is: (label, text) pairs, never a secret."""
         return []
 

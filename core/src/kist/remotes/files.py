@@ -1,0 +1,106 @@
+"""What every remote needs: checking keys, reading the file to send, writing the file that arrives."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from kist.abc.progress import NullProgress, Progress
+from kist.errors import RemoteError
+from kist.util.atomic import storage_errors, temp_name
+
+PIECE = 1 << 20
+"""Bytes that are moved at a time: enough that calls cost nothing, little enough that progress is smooth."""
+
+_KEY = re.compile(r"[0-9a-z][0-9a-z._/-]{0,254}")
+
+
+def check_key(key: str) -> str:
+    """Refuse a key that not every provider would take, or that means something else as a path.
+
+    Args:
+        key: what a caller wants to name an object.
+
+    Returns:
+        The key.
+
+    Raises:
+        RemoteError: it is outside of the portable grammar.
+    """
+    if _KEY.fullmatch(key) and not any(part in ("", ".", "..") for part in key.split("/")):
+        return key
+    raise RemoteError(f"not a key of a remote: {key[:300]!r}")
+
+
+def read_source(source: Path, progress: Progress = NullProgress()) -> Iterator[bytes]:
+    """Read a local file piece by piece, telling *progress* of each piece before it is handed on.
+
+    Args:
+        source: the file to send.
+        progress: told of every piece; what it raises ends the reading.
+
+    Yields:
+        The pieces, none of them empty.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    with storage_errors(source):
+        reader = source.open("rb", buffering=0)
+    with reader:
+        while True:
+            with storage_errors(source):
+                piece = reader.read(PIECE)
+            if not piece:
+                return
+            progress.advance(len(piece))
+            yield piece
+
+
+def write_target(target: Path, pieces: Iterable[bytes], progress: Progress = NullProgress()) -> int:
+    """Make a local file of what arrives; it appears under its name only when all of it is there.
+
+    Args:
+        target: the file, replaced if present.
+        pieces: its bytes.
+        progress: told of every piece; what it raises ends the writing.
+
+    Returns:
+        How many bytes were written.
+
+    Raises:
+        StorageError: the file cannot be written; it is absent then.
+    """
+    temporary = target.with_name(temp_name(target.name))
+    written = 0
+    try:
+        with storage_errors(target):
+            writer = temporary.open("xb", buffering=0)
+        with writer:
+            for piece in pieces:
+                with storage_errors(target):
+                    _write(writer, piece)
+                written += len(piece)
+                progress.advance(len(piece))
+        with storage_errors(target):
+            os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def read_pieces(reader: BinaryIO) -> Iterator[bytes]:
+    """Everything that a stream still has, piece by piece."""
+    while piece := reader.read(PIECE):
+        yield piece
+
+
+def _write(writer: object, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[writer.write(view) :]  # type: ignore[attr-defined]
