@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from kist.abc.hasher import Hasher
 from kist.model.change import Change
 from kist.model.columns import Columns
+from kist.model.delta import Delta, changes, deltas
 from kist.model.digest import Digest
-from kist.model.entry import Entry
+from kist.model.entry import KIND_BYTES, Entry
 from kist.model.tracked import Metafile
 
 GetNodes = Callable[[Sequence[bytes]], list[bytes]]
@@ -45,9 +46,16 @@ class ManifestView(ABC):
     def find(self, path: bytes) -> Entry | None:
         """The entry at exactly *path*, or None; a directory that has entries is no entry."""
 
-    @abstractmethod
+    def deltas(self, other: ManifestView) -> Iterator[Delta]:
+        """The entries that differ from *self* to *other*, as pairs of Columns (old, new), range by range in path order.
+
+        A modified path is in both. Codecs with nodes override this, so that equal nodes stay closed.
+        """
+        return deltas(self.leaves(), other.leaves())
+
     def diff(self, other: ManifestView) -> Iterator[Change]:
-        """Changes (added, modified, deleted) from *self* to *other* in path order; equal nodes stay closed."""
+        """Changes (added, modified, deleted) from *self* to *other* in path order: `deltas` as objects."""
+        return changes(self.deltas(other))
 
     @abstractmethod
     def nodes(self, known: Callable[[Sequence[bytes]], Sequence[bool]] | None = None) -> Iterator[tuple[bytes, bytes]]:
@@ -65,23 +73,51 @@ class ManifestCodec(ABC):
 
     Attributes:
         name: as in the metafile format that brings it.
+        kinds: the kinds of entries that it can say.
     """
 
     name: str
+    kinds: frozenset[str] = frozenset(KIND_BYTES)
 
     @abstractmethod
-    def write(self, parts: Iterable[Columns], put: PutNode, hasher: Hasher) -> ManifestView:
-        """Store the entries of *parts*, which follow one another in path order.
+    def write(
+        self, parts: Iterable[Columns], put: PutNode, hasher: Hasher, get: GetNodes | None = None
+    ) -> ManifestView:
+        """Store the entries of *parts*, which follow one another in path order; the root is stored last.
+
+        Args:
+            parts: the entries.
+            put: stores one node.
+            hasher: of the algorithm of every digest in *parts*; names the nodes too.
+            get: how the returned view reads what was put; without it the view keeps all nodes in memory.
 
         Raises:
-            MetafileError: entries that are out of order, doubled, or both a file and a folder.
+            MetafileError: entries that are not valid, out of order, doubled, or both an entry and a folder.
         """
 
     @abstractmethod
-    def edit(self, view: ManifestView, changes: Iterable[Change], put: PutNode, hasher: Hasher) -> ManifestView:
-        """The manifest of *view* with *changes*: ``new`` replaces or adds, ``new=None`` removes.
+    def edit(
+        self,
+        view: ManifestView,
+        changes: Iterable[Change],
+        put: PutNode,
+        hasher: Hasher,
+        get: GetNodes | None = None,
+    ) -> ManifestView:
+        """The manifest of *view* with *changes*.
 
         Gives the same root as writing the result from nothing, and stores only nodes that are new.
+
+        Args:
+            view: the manifest to start from, of this codec.
+            changes: ``new`` replaces or adds, ``new=None`` removes (if it is there), ``old_path`` is removed too; the
+                last change of a path counts.
+            put: stores one node.
+            hasher: of the manifest's algorithm.
+            get: reads the nodes of *view* and what was put; without it the view keeps the new nodes in memory.
+
+        Raises:
+            MetafileError: the result would not be a valid manifest.
         """
 
     @abstractmethod
@@ -94,7 +130,15 @@ class ManifestCodec(ABC):
 
     @abstractmethod
     def children(self, node: bytes, algorithm: str) -> tuple[list[bytes], Columns | None]:
-        """What one node refers to: raw digests of child nodes, and its entries if it is a leaf."""
+        """What one node refers to: raw digests of child nodes, and its entries if it is a leaf.
+
+        Args:
+            node: the plain bytes.
+            algorithm: the hash algorithm that the node is named by.
+
+        Raises:
+            MetafileError: these bytes are not a node of this codec and algorithm.
+        """
 
 
 class MetafileFormat(ABC):
