@@ -6,6 +6,7 @@ plugin. Names load on first use, so that an author of a remote needs nothing tha
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +59,11 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kist.testing' has no attribute {name!r}")
-    import pytest
-
     home = f"kist.testing.{_HOMES[name]}"
-    pytest.register_assert_rewrite(home)  # so that a failing contract test shows the values that it compared
+    if home not in sys.modules:
+        import pytest
+
+        pytest.register_assert_rewrite(home)  # so that a failing contract test shows the values that it compared
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value
