@@ -1,0 +1,174 @@
+"""Columns of what lies in packs and indexes, and how stored bytes are read back from them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kist.util.atomic import storage_errors
+
+ReadRange = Callable[[int, int], bytes]
+"""Read *length* bytes from *offset*; fewer where the file ends earlier."""
+
+PLAIN, ZLIB = 0, 1
+"""Codecs: the bytes as they are, a zlib stream."""
+
+RANGE_LIMIT = 4 << 20
+"""Bytes that one read brings at most, unless a single member is longer."""
+
+RANGE_GAP = 64 << 10
+"""Members that lie no further apart are read in one go."""
+
+_ROW = 25  # bytes a member in the footer beside its digest
+
+
+def to_bytes(column: array[int]) -> bytes:
+    """The little-endian bytes of a column."""
+    if sys.byteorder != "little":
+        column = column[:]
+        column.byteswap()
+    return column.tobytes()
+
+
+def to_column(typecode: str, data: bytes | memoryview) -> array[int]:
+    """The column whose little-endian bytes are *data*."""
+    column = array(typecode)
+    column.frombytes(data)
+    if sys.byteorder != "little":
+        column.byteswap()
+    return column
+
+
+def split_raws(block: bytes, width: int) -> list[bytes]:
+    """The raw digests that a block of joined ones holds."""
+    return [block[start : start + width] for start in range(0, len(block), width)]
+
+
+def descriptor_reader(descriptor: int) -> ReadRange:
+    """A reader of ranges over an open file, which stays the caller's to close."""
+
+    def read(offset: int, length: int) -> bytes:
+        with storage_errors():
+            data = os.pread(descriptor, length, offset)
+            while len(data) < length and (more := os.pread(descriptor, length - len(data), offset + len(data))):
+                data += more
+            return data
+
+    return read
+
+
+def memory_reader(data: bytes) -> ReadRange:
+    """A reader of ranges over bytes in memory."""
+    return lambda offset, length: data[offset : offset + length]
+
+
+def join_ranges(offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Group members that lie close together, so that one read serves many.
+
+    Args:
+        offsets: where each one's bytes lie, ascending.
+        lengths: how many bytes each one has.
+
+    Yields:
+        (first, stop): positions whose bytes are read in one range, of ``RANGE_LIMIT`` bytes at most unless a single
+        member is longer.
+    """
+    first, count = 0, len(offsets)
+    while first < count:
+        start, stop = offsets[first], first + 1
+        end = start + lengths[first]
+        while stop < count:
+            offset = offsets[stop]
+            if offset - end > RANGE_GAP or offset + lengths[stop] - start > RANGE_LIMIT:
+                break
+            end = offset + lengths[stop]
+            stop += 1
+        yield first, stop
+        first = stop
+
+
+def decode(codec: int, stored: bytes, plain: int) -> bytes | None:
+    """The plain bytes of a member, None if they are not what the codec and length promise."""
+    if codec == PLAIN:
+        return stored if len(stored) == plain else None
+    if codec != ZLIB:
+        return None
+    import zlib
+
+    inflate = zlib.decompressobj()
+    try:
+        # One byte more than promised is enough to notice a stream that unfolds to far more.
+        data = inflate.decompress(stored, plain + 1)
+    except zlib.error:
+        return None
+    return data if len(data) == plain and inflate.eof and not inflate.unused_data else None
+
+
+@dataclass(slots=True)
+class Members:
+    """The members of a pack as columns, sorted by digest.
+
+    Attributes:
+        width: bytes of one raw digest.
+        digests: the raw digests, joined.
+        offsets: where each one's stored bytes begin.
+        stored: how many bytes are stored.
+        plains: how many bytes they stand for.
+        codecs: one byte a member.
+    """
+
+    width: int
+    digests: bytes
+    offsets: array[int]
+    stored: array[int]
+    plains: array[int]
+    codecs: bytes
+
+    def __len__(self) -> int:
+        return len(self.codecs)
+
+    def raws(self) -> list[bytes]:
+        """The raw digests, one by one."""
+        return split_raws(self.digests, self.width)
+
+    def position(self, raw: bytes) -> int:
+        """Where a digest stands in the columns, -1 if it is not among them."""
+        width, digests = self.width, self.digests
+        found = bisect_left(range(len(self)), raw, key=lambda i: digests[i * width : i * width + width])
+        return found if digests[found * width : found * width + width] == raw else -1
+
+    def in_offset_order(self) -> list[int]:
+        """The positions in the order in which the members lie in the file."""
+        return sorted(range(len(self)), key=self.offsets.__getitem__)
+
+    def dump(self) -> bytes:
+        """The footer."""
+        columns = (to_bytes(self.offsets), to_bytes(self.stored), to_bytes(self.plains))
+        return b"".join((len(self).to_bytes(8, "little"), self.digests, *columns, self.codecs))
+
+    @classmethod
+    def load(cls, footer: bytes, width: int) -> Members | None:
+        """Read a footer; None if its length does not fit its count."""
+        count = int.from_bytes(footer[:8], "little")
+        if len(footer) != 8 + count * (width + _ROW):
+            return None
+        at = 8 + count * width
+        view = memoryview(footer)
+        columns = [to_column("Q", view[at + i * 8 * count : at + (i + 1) * 8 * count]) for i in range(3)]
+        return cls(width, footer[8:at], *columns, footer[at + 24 * count :])
+
+    @classmethod
+    def from_rows(cls, width: int, raws: Sequence[bytes], *columns: Sequence[int]) -> Members:
+        """Members from unsorted columns: digests, offsets, stored lengths, plain lengths, codecs."""
+        order = sorted(range(len(raws)), key=raws.__getitem__)
+        offsets, stored, plains = (array("Q", map(column.__getitem__, order)) for column in columns[:3])
+        codecs = bytes(map(columns[3].__getitem__, order))
+        return cls(width, b"".join(map(raws.__getitem__, order)), offsets, stored, plains, codecs)
+
+
+EMPTY = Members(32, b"", array("Q"), array("Q"), array("Q"), b"")
+"""No members."""

@@ -1,0 +1,144 @@
+"""Make files durable without waiting for each: write-back starts early, and one wait ends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from queue import SimpleQueue
+from threading import BoundedSemaphore, Thread
+
+from kist.util.atomic import storage_error, sync_directory
+
+MODES = ("batch", "each", "off")
+"""Values of ``core.fsync``: in the background with one wait at the end; at once for each file; not at all."""
+
+_IN_FLIGHT = 32
+_MANY = 64
+
+
+class Syncer:
+    """Syncs descriptors according to ``core.fsync``. A failed sync is final: ``wait`` raises it each time.
+
+    Args:
+        mode: ``batch``, ``each`` or ``off``.
+    """
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self._jobs: SimpleQueue[int] = SimpleQueue()
+        self._slots = BoundedSemaphore(_IN_FLIGHT)
+        self._thread: Thread | None = None
+        self._error: OSError | None = None
+
+    def sync(self, descriptor: int) -> None:
+        """See that what was written to a descriptor so far is durable when ``wait`` returns.
+
+        Raises:
+            StorageError: mode ``each``, and the disk reports an error.
+        """
+        if self.mode == "off":
+            return
+        if self.mode == "each":
+            try:
+                os.fsync(descriptor)
+            except OSError as exc:
+                self._error = exc
+                raise storage_error(exc) from exc
+            return
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="kist-sync", daemon=True)
+            self._thread.start()
+        self._slots.acquire()
+        self._jobs.put(os.dup(descriptor))
+
+    def wait(self) -> None:
+        """Return when everything is durable.
+
+        Raises:
+            StorageError: the disk reported an error for any of it.
+        """
+        self.close()
+        if self._error is not None:
+            raise storage_error(self._error) from self._error
+
+    def close(self) -> None:
+        """End the background thread; what it has in hand is finished."""
+        if self._thread is not None:
+            self._jobs.put(-1)
+            self._thread.join()
+            self._thread = None
+
+    def files(self, paths: Iterable[Path], root: Path) -> None:
+        """Make many closed files durable: one call for the file system where that is cheaper.
+
+        Args:
+            paths: the files.
+            root: a folder on their file system.
+
+        Raises:
+            StorageError: the disk reports an error.
+        """
+        if self.mode == "off":
+            return
+        paths = list(paths)
+        if len(paths) > _MANY and sync_file_system(root):
+            return
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self.sync(descriptor)
+            finally:
+                os.close(descriptor)
+        self.wait()
+
+    def folders(self, paths: Iterable[Path], root: Path) -> None:
+        """Make the names in folders durable.
+
+        Raises:
+            StorageError: the disk reports an error.
+        """
+        if self.mode == "off":
+            return
+        paths = list(paths)
+        if len(paths) > _MANY and sync_file_system(root):
+            return
+        for path in paths:
+            try:
+                sync_directory(path)
+            except OSError as exc:
+                raise storage_error(exc, path) from exc
+
+    def _work(self) -> None:
+        while (descriptor := self._jobs.get()) >= 0:
+            try:
+                os.fsync(descriptor)
+            except OSError as exc:
+                self._error = exc
+            finally:
+                os.close(descriptor)
+                self._slots.release()
+
+
+def sync_file_system(folder: Path) -> bool:
+    """Make all that was written to a file system durable, where the system can do that and report errors.
+
+    Raises:
+        StorageError: the disk reports an error.
+    """
+    import ctypes
+    import sys
+
+    if sys.platform != "linux":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "syncfs"):
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if library.syncfs(descriptor) == 0:
+            return True
+        number = ctypes.get_errno()
+        raise storage_error(OSError(number, os.strerror(number)), folder)
+    finally:
+        os.close(descriptor)
