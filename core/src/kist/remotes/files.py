@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,6 +100,43 @@ def read_pieces(reader: BinaryIO) -> Iterator[bytes]:
     """Everything that a stream still has, piece by piece."""
     while piece := reader.read(PIECE):
         yield piece
+
+
+class LimitedReader(io.RawIOBase):
+    """The next bytes of another stream, as many as asked for at most; closes it when closed.
+
+    Args:
+        inner: the stream, at the first byte wanted.
+        length: how many bytes, None for all.
+        guard: makes a context for each read, to translate what it raises.
+    """
+
+    def __init__(
+        self, inner: io.RawIOBase, length: int | None, guard: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        super().__init__()
+        self._inner, self._left, self._guard = inner, length, guard
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill *buffer* with what one read gives, up to the limit."""
+        view = memoryview(buffer)
+        if self._left is not None:
+            view = view[: self._left]
+        with self._guard():
+            count = self._inner.readinto(view) or 0
+        if self._left is not None:
+            self._left -= count
+        return count
+
+    def close(self) -> None:
+        """Close the inner stream too."""
+        if not self.closed:
+            self._inner.close()
+        super().close()
 
 
 def _write(writer: object, piece: bytes) -> None:

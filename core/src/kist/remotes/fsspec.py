@@ -156,15 +156,16 @@ class FsspecRemote(Remote):
             return
         while pending:
             folder = pending.pop()
+            path = f"{root}/{folder}".rstrip("/")
             try:
                 with self._failures(folder):
-                    entries = filesystem.ls(f"{root}/{folder}".rstrip("/") or "/", detail=True)
+                    entries = filesystem.ls(path or "/", detail=True)
             except RemoteObjectNotFound:
                 continue
             for info in sorted(entries, key=_name, reverse=True):
                 key = f"{folder}/{_name(info)}".lstrip("/")
-                if _name(info) == _TEMPORARY and not folder:
-                    continue
+                if _name(info) == _TEMPORARY or str(info["name"]).strip("/") == path.strip("/"):
+                    continue  # what is being written, or the answer for a file that is no folder
                 if info["type"] == "directory" and (key.startswith(prefix) or prefix.startswith(key + "/")):
                     pending.append(key)
                 elif info["type"] == "file" and key.startswith(prefix):

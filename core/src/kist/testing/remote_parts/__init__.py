@@ -1,0 +1,1 @@
+"""The parts of the remote contract; ``kist.testing.remote`` joins them."""

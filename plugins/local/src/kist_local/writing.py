@@ -1,0 +1,201 @@
+"""Write objects into a folder so that a name appears only after its content is complete and durable."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kist.abc import Progress
+from kist.errors import RemoteError, RemoteExists
+from kist.util.atomic import storage_error, temp_name
+from kist_local.copying import copy_bytes
+from kist_local.folder import Folders, checked_parts, translated
+
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
+
+_SETTLING = 60.0
+"""Seconds that a temporary is left alone: its writer may not hold the lock yet."""
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which a temporary is abandoned where the file system has no locks."""
+
+
+@contextmanager
+def opened_source(source: Path) -> Iterator[int]:
+    """A descriptor of the file to send.
+
+    Args:
+        source: the file.
+
+    Yields:
+        The descriptor.
+
+    Raises:
+        StorageError: the file cannot be opened.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise storage_error(exc, source) from exc
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class Writer:
+    """Writes the files of one remote.
+
+    Args:
+        folders: opens and makes its folders, and knows its modes.
+    """
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._host = "".join(letter for letter in socket.gethostname().lower() if letter.isalnum())[:16]
+
+    def write(self, key: str, source: int, *, if_absent: bool, progress: Progress) -> None:
+        """Store an open file under a key; the name is durable only after ``sync_folders``.
+
+        Args:
+            key: the key.
+            source: descriptor to read, at its start.
+            if_absent: whether to refuse to replace.
+            progress: told of the bytes.
+
+        Raises:
+            RemoteExists: the key exists and *if_absent* was asked.
+            RemoteError: the folder cannot be written.
+        """
+        parts = checked_parts(key)
+        with translated(key, self._folders.root):
+            folder = self._make(parts)
+            try:
+                self._write_in(folder, parts[-1], source, if_absent=if_absent, progress=progress)
+            except FileExistsError:
+                raise RemoteExists(f"the remote has {key} already") from None
+            except (IsADirectoryError, NotADirectoryError) as exc:
+                raise RemoteError(f"{key} cannot be stored: the key of another object stands in its way") from exc
+            finally:
+                os.close(folder)
+
+    def sync_folders(self, folders: Iterable[str]) -> None:
+        """Make the names in folders durable.
+
+        Args:
+            folders: paths below the root.
+
+        Raises:
+            RemoteError: the disk refused.
+        """
+        if not self._folders.sync:
+            return
+        for folder in sorted(folders):
+            with translated(folder, self._folders.root), suppress(FileNotFoundError):
+                descriptor = self._folders.open(folder.split("/") if folder else [])
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def remove_abandoned(self, path: str) -> int:
+        """Remove a temporary if its writer is dead.
+
+        Args:
+            path: its path below the root.
+
+        Returns:
+            1 if it was removed, else 0.
+
+        Raises:
+            RemoteError: the folder cannot be written.
+        """
+        *parts, name = path.split("/")
+        with translated(path, self._folders.root), suppress(FileNotFoundError):
+            folder = self._folders.open(parts)
+            try:
+                return self._remove_abandoned_in(folder, name)
+            finally:
+                os.close(folder)
+        return 0
+
+    def _make(self, parts: list[str]) -> int:
+        try:
+            return self._folders.make(parts[:-1])
+        except NotADirectoryError as exc:
+            place = self._folders.root.joinpath(*parts)
+            raise RemoteError(f"{place} cannot be stored: a file stands where a folder is needed") from exc
+
+    def _write_in(self, folder: int, name: str, source: int, *, if_absent: bool, progress: Progress) -> None:
+        modes = self._folders.modes
+        temporary, descriptor = self._create(folder, name, modes.file)
+        try:
+            with suppress(OSError):  # no locks there: the age of the file tells
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            copy_bytes(source, descriptor, progress.advance)
+            if modes.file_exact:
+                os.fchmod(descriptor, modes.file)
+            if self._folders.sync:
+                os.fsync(descriptor)
+            if if_absent:
+                _publish_new(folder, temporary, name)
+            else:
+                os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _create(self, folder: int, name: str, mode: int) -> tuple[str, int]:
+        while True:
+            temporary = temp_name(name, f"{self._host}-{os.getpid()}")
+            with suppress(FileExistsError):  # left by a dead process that had our number
+                return temporary, os.open(temporary, NEW_FILE, mode, dir_fd=folder)
+
+    def _remove_abandoned_in(self, folder: int, name: str) -> int:
+        age = time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+        if age < _SETTLING:
+            return 0
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            if exc.errno not in _NO_LOCKS or age < _ABANDONED:
+                return 0
+        finally:
+            os.close(descriptor)
+        os.unlink(name, dir_fd=folder)
+        return 1
+
+
+def _publish_new(folder: int, temporary: str, name: str) -> None:
+    """Give the temporary its name unless the name is taken: one of many wins, the name is never seen half-written."""
+    try:
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+    else:
+        os.unlink(temporary, dir_fd=folder)
+        return
+    # No hard links there: all who come this way take turns.
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
