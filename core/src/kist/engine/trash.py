@@ -1,0 +1,309 @@
+"""Trash: what was displaced or collected, still to be had back; cleaned by age only.
+
+<when>-<random>/record.json    what it is, where it was, why it went, written and durable before anything moves
+<when>-<random>/0, 1, …        the files and folders themselves
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kist.errors import PathConflict, PathNotTracked, RepoFormatError
+from kist.util.atomic import storage_errors, sync_directory, temp_name, write_file
+
+_FORMAT = "kist-trash/1"
+_RECORD = "record.json"
+_NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.EACCES})
+
+
+@dataclass(frozen=True, slots=True)
+class TrashItem:
+    """One file or folder in an entry: the name it has there, the path it had, its size in bytes."""
+
+    name: str
+    original: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrashEntry:
+    """What went to the trash at one time.
+
+    Args:
+        id: names it in commands.
+        when: UTC seconds.
+        reason: why it went, in a few words.
+        items: what it holds, those that were restored or never arrived left out.
+    """
+
+    id: str
+    when: float
+    reason: str
+    items: tuple[TrashItem, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all items."""
+        return sum(item.size for item in self.items)
+
+
+class Trash:
+    """The trash of one repository or cache.
+
+    Args:
+        folder: where it is kept; made when the first thing goes there.
+        sync: whether to wait for the disk.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool = True) -> None:
+        self.folder = folder
+        self._sync = sync
+
+    def put(self, path: Path, original: str, reason: str) -> TrashEntry:
+        """Move one file or folder here.
+
+        Args:
+            path: where it is.
+            original: the path that it is known by.
+            reason: why it goes.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing; it is still where it was.
+        """
+        return self.put_many([(path, original)], reason)
+
+    def put_many(self, paths: Sequence[tuple[Path, str]], reason: str) -> TrashEntry:
+        """Move several files or folders here as one entry.
+
+        Args:
+            paths: where each is, and the path that it is known by.
+            reason: why they go.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing; what was not moved is still where it was.
+        """
+        with storage_errors(self.folder):
+            sources = [(path, original, _size(path)) for path, original in paths]
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            when = time.time()
+            stamp = datetime.fromtimestamp(when, UTC).strftime("%Y%m%dT%H%M%S")
+            entry = self.folder / f"{stamp}-{os.urandom(4).hex()}"
+            entry.mkdir(mode=0o700)
+            items = tuple(TrashItem(str(n), original, size) for n, (_, original, size) in enumerate(sources))
+            record = {
+                "format": _FORMAT,
+                "items": [{"name": item.name, "original": item.original, "size": item.size} for item in items],
+                "reason": reason,
+                "when": when,
+            }
+            text = json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
+            write_file(entry / _RECORD, text.encode("ascii"), mode=0o600, sync=self._sync)
+            if self._sync:
+                sync_directory(self.folder)
+            for (path, _, _), item in zip(sources, items, strict=True):
+                _move(path, entry / item.name)
+            if self._sync:
+                for parent in {entry, *(path.parent for path, _, _ in sources)}:
+                    with suppress(FileNotFoundError):
+                        sync_directory(parent)
+        return TrashEntry(entry.name, when, reason, items)
+
+    def list(self) -> Sequence[TrashEntry]:
+        """What is here, the oldest first; folders without a readable record are left out.
+
+        Raises:
+            StorageError: the trash cannot be read.
+        """
+        with storage_errors(self.folder):
+            try:
+                names = sorted(os.listdir(self.folder))
+            except FileNotFoundError:
+                return []
+            entries = (self._read(name) for name in names)
+            return sorted((entry for entry in entries if entry and entry.items), key=lambda entry: entry.when)
+
+    def restore(self, id: str, to: Path | None = None) -> Sequence[Path]:
+        """Take an entry's items back out; nothing is ever overwritten.
+
+        Args:
+            id: the entry's id.
+            to: where its only item goes; None: each goes where it was, which must be an absolute path.
+
+        Returns:
+            where they are now.
+
+        Raises:
+            PathNotTracked: no such entry.
+            PathConflict: something is in the way, or there are several items for one place; nothing was moved.
+            StorageError: the disk is full, read-only or failing.
+        """
+        entry = self._read(id) if id == os.path.basename(id) and id not in ("", ".", "..") else None
+        if entry is None or not entry.items:
+            raise PathNotTracked(f"the trash has no entry {id}", hint="'kist trash list' shows what it has")
+        if to is not None and len(entry.items) != 1:
+            raise PathConflict(f"entry {id} holds {len(entry.items)} files, which cannot all go to one place")
+        targets = [Path(item.original) if to is None else to for item in entry.items]
+        for target in targets:
+            if not target.is_absolute() and to is None:
+                raise PathConflict(f"the path {target} is not absolute: say where it shall go", path=str(target))
+            if os.path.lexists(target):
+                raise _in_the_way(target)
+        with storage_errors(self.folder):
+            for item, target in zip(entry.items, targets, strict=True):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _move_new(self.folder / id / item.name, target)
+                if self._sync:
+                    sync_directory(target.parent)
+            _remove(self.folder / id)
+        return targets
+
+    def empty(self, older_than: float = 0.0) -> int:
+        """Delete what has been here for a time.
+
+        Args:
+            older_than: seconds.
+
+        Returns:
+            bytes that were freed.
+
+        Raises:
+            StorageError: the trash cannot be read or written.
+        """
+        freed = 0
+        limit = time.time() - older_than
+        with storage_errors(self.folder):
+            try:
+                names = os.listdir(self.folder)
+            except FileNotFoundError:
+                return 0
+            for name in names:
+                path = self.folder / name
+                entry = self._read(name)
+                # Without a record nothing was moved here yet: a put that was killed, or is at work right now.
+                when = entry.when if entry else path.lstat().st_mtime + 3600
+                if when <= limit:
+                    freed += entry.size if entry else 0
+                    _remove(path)
+        return freed
+
+    def _read(self, name: str) -> TrashEntry | None:
+        try:
+            record = json.loads((self.folder / name / _RECORD).read_bytes())
+            if record["format"] != _FORMAT:
+                raise RepoFormatError(f"trash entry {name} was written by a newer version")
+            items = (TrashItem(str(one["name"]), str(one["original"]), int(one["size"])) for one in record["items"])
+            kept = tuple(
+                item for item in items if item.name.isdigit() and os.path.lexists(self.folder / name / item.name)
+            )
+            return TrashEntry(name, float(record["when"]), str(record["reason"]), kept)
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _size(path: Path) -> int:
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size
+    with os.scandir(path) as entries:
+        return sum(_size(Path(entry.path)) for entry in entries)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        os.rename(source, target)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        # The copy gets its name when it is whole and durable; only then the original goes.
+        temporary = target.with_name(temp_name(target.name))
+        try:
+            _copy(source, temporary)
+            os.rename(temporary, target)
+        except BaseException:
+            _remove(temporary)
+            raise
+        sync_directory(target.parent)
+        _remove(source)
+
+
+def _move_new(source: Path, target: Path) -> None:
+    """Move without ever replacing what somebody put there meanwhile."""
+    if stat.S_ISDIR(os.lstat(source).st_mode):
+        try:
+            # A folder made here first cannot be somebody else's, and rename only replaces an empty one.
+            os.mkdir(target)
+            _move(source, target) if _same_device(source, target) else _copy_into(source, target)
+        except FileExistsError:
+            raise _in_the_way(target) from None
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise _in_the_way(target) from None
+    except OSError as exc:
+        if exc.errno not in _NO_LINK:
+            raise
+        try:
+            _copy(source, target)
+        except FileExistsError:
+            raise _in_the_way(target) from None
+    os.unlink(source)
+
+
+def _same_device(source: Path, target: Path) -> bool:
+    return os.lstat(source).st_dev == os.lstat(target).st_dev
+
+
+def _copy_into(source: Path, target: Path) -> None:
+    for name in os.listdir(source):
+        _copy(source / name, target / name)
+    shutil.copystat(source, target)
+    sync_directory(target)
+    _remove(source)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, symlink or folder to a new name, durably."""
+    mode = os.lstat(source).st_mode
+    if stat.S_ISLNK(mode):
+        os.symlink(os.readlink(source), target)
+    elif stat.S_ISDIR(mode):
+        os.mkdir(target, 0o700)
+        for name in os.listdir(source):
+            _copy(source / name, target / name)
+        shutil.copystat(source, target)
+        sync_directory(target)
+    else:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as reader, open(target, "xb") as writer:
+            try:
+                shutil.copyfileobj(reader, writer, 1 << 20)
+                writer.flush()
+                shutil.copystat(source, target, follow_symlinks=False)
+                os.fsync(writer.fileno())
+            except BaseException:
+                os.unlink(target)
+                raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _in_the_way(target: Path) -> PathConflict:
+    return PathConflict(
+        f"{target} exists: nothing is overwritten", hint="move it away, or restore to another path", path=str(target)
+    )
