@@ -250,8 +250,8 @@ class _Edges:
     def part(self, columns: Columns, added: list[bytes]) -> Columns:
         """Take in the next entries, of which *added* are new; returns them."""
         if columns.paths:
-            check_columns(columns, columns.algorithm, columns.width)
-            check_order(columns.paths)
+            if added:
+                check_order(columns.paths)
             self._order.follows(columns.paths)
             self._first = columns.paths[0] if self._first is None else self._first
             self._last = columns.paths[-1]
@@ -299,7 +299,9 @@ def _single(entry: Entry, algorithm: str, width: int) -> Columns:
         raise MetafileError(f"the entry {display(entry.path)} needs a digest of the manifest's algorithm {algorithm}")
     if not 0 <= entry.size <= MAX_TOTAL:
         raise MetafileError(f"the entry {display(entry.path)} has a size that cannot be")
-    return Columns.from_entries(algorithm, width, [entry])
+    single = Columns.from_entries(algorithm, width, [entry])
+    check_columns(single, algorithm, width)
+    return single
 
 
 def _spliced(node: Inner, waiting: deque[_Splice]) -> list[Ref]:

@@ -1,4 +1,4 @@
-"""Compare two sorted streams of entries by runs and blocks, so that what is equal costs almost nothing."""
+"""Compare two sorted streams of entries by halves of columns, so that what is equal costs almost nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.entry import SYMLINK, Entry
-
-_BLOCK = 64
 
 Delta = tuple[Columns, Columns]
 """Entries that differ over one range of paths: what was there, what is there; a modified path is in both."""
@@ -142,12 +140,19 @@ def _equal_run(left: list[bytes], i: int, right: list[bytes], j: int) -> int:
 
 def _modified_places(old: Columns, i: int, new: Columns, j: int, run: int) -> list[int]:
     """Where entries of the same path differ in anything else, counted from the start of the run."""
+    if (old.algorithm, old.width) != (new.algorithm, new.width):
+        return [place for place in range(run) if old.entry(i + place) != new.entry(j + place)]
     places: list[int] = []
-    comparable = (old.algorithm, old.width) == (new.algorithm, new.width)
-    for start in range(0, run, _BLOCK):
-        stop = min(start + _BLOCK, run)
-        if not comparable or not _same(old, i + start, new, j + start, stop - start):
-            places += [place for place in range(start, stop) if old.entry(i + place) != new.entry(j + place)]
+    waiting = [(0, run)]
+    while waiting:
+        start, count = waiting.pop()
+        if _same(old, i + start, new, j + start, count):
+            continue
+        if count == 1:
+            places.append(start)
+        else:
+            half = count // 2
+            waiting += [(start + half, count - half), (start, half)]
     return places
 
 
