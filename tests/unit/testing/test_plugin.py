@@ -6,9 +6,9 @@ import sys
 
 SUITE = """
 from kist.testing import overrides_contract
-from kist.testing.base import Contract
+from kist.testing.base import ContractBase
 
-class Promise(Contract):
+class Promise(ContractBase):
     __test__ = False
     def test_kept(self): ...
     def test_other(self): ...

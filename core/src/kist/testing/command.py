@@ -13,10 +13,10 @@ from types import ModuleType
 import pytest
 
 from kist.plugins.registry import Plugins
-from kist.testing.base import Contract
+from kist.testing.base import ContractBase
 
 
-class CommandContract(Contract):
+class CommandContract(ContractBase):
     """Subclass it as ``Test…`` and provide the fixture ``word``; the distribution must be installed.
 
     ``arguments`` may be overridden with a command line on which the verb succeeds; None skips running it.

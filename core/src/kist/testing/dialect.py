@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from kist.abc import Dialect
 from kist.model.digest import Digest
-from kist.testing.base import Contract
+from kist.testing.base import ContractBase
 from kist.testing.strategies import digests
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 
 
-class DialectContract(Contract):
+class DialectContract(ContractBase):
     """Subclass it as ``Test…`` and provide the fixture ``dialect``."""
 
     __test__ = False

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from kist.abc import Executor
-from kist.testing.base import Contract
+from kist.testing.base import ContractBase
 
 
 def double(number: int) -> int:
@@ -41,7 +41,7 @@ def add_to_name(number: int, error: Exception) -> str:
     return f"{number}: {error.args[0]}"
 
 
-class ExecutorContract(Contract):
+class ExecutorContract(ContractBase):
     """Subclass it as ``Test…`` and provide the fixture ``executor``: a fresh one with at least two jobs."""
 
     __test__ = False

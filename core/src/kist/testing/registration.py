@@ -13,7 +13,7 @@ from kist.abc import Options
 from kist.errors import PluginNotFound
 from kist.plugins.index import normal, scan
 from kist.plugins.registry import Plugins
-from kist.testing.base import Contract
+from kist.testing.base import ContractBase
 
 IMPORT_BUDGET = 0.050
 """Seconds of CPU that importing a hook module may take, beside kist and pluggy themselves."""
@@ -98,7 +98,7 @@ def assert_light(module: str, budget: float = IMPORT_BUDGET) -> None:
     assert seconds <= budget, f"importing {module} takes {seconds:.3f} s"
 
 
-class RegistrationContract(Contract):
+class RegistrationContract(ContractBase):
     """Subclass it as ``Test…`` and set three attributes; the distribution must be installed.
 
     Attributes:
