@@ -16,7 +16,7 @@ TEMP_MARK = ".kist-tmp-"
 """Part of the name of every temporary file that may stand in a folder of the user's."""
 
 
-def storage_error(exc: OSError, path: str | os.PathLike[str] | None = None) -> StorageError:
+def storage_error(exc: OSError, path: str | bytes | os.PathLike[str] | None = None) -> StorageError:
     """The StorageError for a failed system call, with a hint for the common causes."""
     import errno
 
@@ -39,7 +39,7 @@ def storage_error(exc: OSError, path: str | os.PathLike[str] | None = None) -> S
 
 
 @contextmanager
-def storage_errors(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
+def storage_errors(path: str | bytes | os.PathLike[str] | None = None) -> Iterator[None]:
     """Turn an OSError of the block into a StorageError."""
     try:
         yield
