@@ -1,0 +1,35 @@
+"""Tools of the core that plugin authors may use: atomic writes, safe paths, limited YAML.
+
+These names are public and stay; the modules behind them are not.
+"""
+
+from __future__ import annotations
+
+from kist.util.atomic import storage_error, storage_errors, sync_directory, temp_name, write_file
+from kist.util.paths import check_path, check_paths, collisions, display, json_path, nearest
+from kist.util.units import parse_duration, parse_size, show_duration, show_size
+from kist.util.yaml12 import YAMLError, dump, load, parse
+from kist.util.yaml_edit import Document
+
+__all__ = [
+    "Document",
+    "YAMLError",
+    "check_path",
+    "check_paths",
+    "collisions",
+    "display",
+    "dump",
+    "json_path",
+    "load",
+    "nearest",
+    "parse",
+    "parse_duration",
+    "parse_size",
+    "show_duration",
+    "show_size",
+    "storage_error",
+    "storage_errors",
+    "sync_directory",
+    "temp_name",
+    "write_file",
+]
