@@ -1,0 +1,125 @@
+"""Listings: take them apart, and put those of many folders into manifest order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
+from kist.model.entry import DIRECTORY, EXECUTABLE, FILE, SYMLINK
+from kist.util.atomic import storage_error
+
+Part = TypeVar("Part")
+
+
+def child_path(folder: bytes, name: bytes) -> bytes:
+    """The path of *name* in *folder*, which is b"" at the top."""
+    return folder + b"/" + name if folder else name
+
+
+def interleave(parts: Iterable[tuple[bytes, list[bytes] | None, Part]]) -> Iterator[tuple[bytes, Part, int, int]]:
+    """Put the entries of folders, which come parents first, into manifest order.
+
+    Args:
+        parts: for each folder its path, the sorted plain names of its entries (without subfolders; None: the folder is
+            empty and an entry itself), and anything.
+
+    Returns:
+        Runs: a folder's path, what came with it, and the start and stop of a range of its entries, never empty; but
+        0 and 0 for a folder that is an entry itself.
+    """
+    # One item a folder from the first to the current one: path, names, what came with it, next entry.
+    chain: list[tuple[bytes, list[bytes], Part, int]] = []
+    for path, names, part in parts:
+        while chain and chain[-1][0] and not path.startswith(chain[-1][0] + b"/"):
+            yield from _rest(*chain.pop())
+        if chain:
+            above, above_names, above_part, position = chain.pop()
+            key = (path[len(above) + 1 :] if above else path) + b"/"
+            stop = bisect_left(above_names, key, position)
+            if stop > position:
+                yield above, above_part, position, stop
+            chain.append((above, above_names, above_part, stop))
+        if names is None:
+            yield path, part, 0, 0
+        else:
+            chain.append((path, names, part, 0))
+    while chain:
+        yield from _rest(*chain.pop())
+
+
+def _rest(path: bytes, names: list[bytes], part: Part, position: int) -> Iterator[tuple[bytes, Part, int, int]]:
+    if position < len(names):
+        yield path, part, position, len(names)
+
+
+def entries_of(listing: Listing, empty: Sequence[bytes]) -> Listing:
+    """The entries of a folder: its listing without subfolders, but with those that are empty as kind ``d``.
+
+    Args:
+        listing: all that the folder holds.
+        empty: names of empty subfolders.
+
+    Returns:
+        A listing sorted by plain names; *listing* itself if there are no subfolders.
+    """
+    if SUBDIRECTORY not in listing.kinds:
+        return listing
+    early = set(empty)
+    rows = [
+        (name, DIRECTORY if kind == SUBDIRECTORY else kind, at * STAT_FIELDS)
+        for at, (name, kind) in enumerate(zip(listing.names, listing.kinds, strict=True))
+        if kind != SUBDIRECTORY or name in early
+    ]
+    rows.sort()
+    stats = listing.stats[:0]
+    for _, _, start in rows:
+        stats.extend(listing.stats[start : start + STAT_FIELDS])
+    return Listing([row[0] for row in rows], bytes(row[1] for row in rows), stats)
+
+
+def cut(listing: Listing, first: int, last: int) -> Listing:
+    """The entries from *first* up to, not including, *last*."""
+    return Listing(
+        listing.names[first:last],
+        listing.kinds[first:last],
+        listing.stats[first * STAT_FIELDS : last * STAT_FIELDS],
+    )
+
+
+def list_one(directory: int, name: bytes) -> Listing:
+    """The listing of a folder as if it held one name only; empty if that does not exist.
+
+    Args:
+        directory: the open folder.
+        name: a plain name.
+
+    Returns:
+        A listing of one name or none.
+
+    Raises:
+        StorageError: it cannot be looked at.
+    """
+    try:
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return Listing()
+    except OSError as exc:
+        raise storage_error(exc, name) from exc
+    if stat.S_ISDIR(found.st_mode):
+        return Listing([name], bytes([SUBDIRECTORY]), array("q", bytes(8 * STAT_FIELDS)))
+    kind = OTHER
+    if stat.S_ISREG(found.st_mode):
+        kind = EXECUTABLE if found.st_mode & stat.S_IXUSR else FILE
+    elif stat.S_ISLNK(found.st_mode):
+        kind = SYMLINK
+    return Listing([name], bytes([kind]), signed(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino))
+
+
+def signed(*values: int) -> array[int]:
+    """Numbers of 64 bits as signed ones, whatever their highest bit says."""
+    return array("q", array("Q", [value & (1 << 64) - 1 for value in values]).tobytes())
