@@ -104,6 +104,21 @@ class Scratch:
                     sync_directory(self._base)
         self._registered.update(new)
 
+    def token_for(self, folder: str | os.PathLike[str]) -> str:
+        """Say that temporary files will stand in *folder*.
+
+        Args:
+            folder: a folder; relative ones count from the current one.
+
+        Returns:
+            The token for their names.
+
+        Raises:
+            StorageError: the list of folders cannot be written.
+        """
+        self.register([os.fsencode(os.path.abspath(folder))])
+        return self.token
+
     @property
     def _lock_file(self) -> Path:
         return self._base / f"{self.token}.lock"

@@ -1,0 +1,107 @@
+"""Change single values of configuration files in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kist.errors import InvalidOption
+from kist.repo.config import Key, dig, known, split_key
+from kist.repo.config_files import MAX_SIZE, file_error, read_bytes, read_file
+from kist.repo.options import Known
+from kist.util.atomic import storage_errors, write_file
+from kist.util.yaml12 import YAMLError
+from kist.util.yaml_edit import Document
+
+_SECRET_WORDS = (
+    "password",
+    "secret",
+    "token",
+    "credential",
+    "passphrase",
+    "private_key",
+    "access_key",
+    "sas",
+    "api_key",
+)
+
+
+def set_value(path: Path, level: str, key: str, value: Any, *, secret: bool = False) -> None:
+    """Set a key in a file of one level, in place.
+
+    Args:
+        path: the file (:func:`level_file`); made if it is not there.
+        level: its level.
+        key: dotted.
+        value: the value; text is stored as what it means.
+        secret: whether the option is declared secret.
+
+    Raises:
+        UnknownOption: no such key.
+        InvalidOption: a value that does not fit, a secret in tracked configuration, or a key that does not count there.
+        ConfigError: the file is not valid.
+        StorageError: it cannot be written.
+    """
+    parts = split_key(key)
+    about = known(parts)
+    if level == "tracked":
+        _check_tracked(key, parts, about, secret=secret)
+    if about is not None:
+        typed = about.convert({"x": value} if len(parts) == 4 else value, f"kist config {key}")
+        value = _storable(about, typed, value) if len(parts) < 4 else value
+    _edit(path, level, parts, value)
+
+
+def unset_value(path: Path, level: str, key: str) -> bool:
+    """Remove a key, or a whole remote (``remote.<name>``), from a file of one level, in place.
+
+    Args:
+        path: the file.
+        level: its level.
+        key: dotted.
+
+    Returns:
+        Whether it was there.
+
+    Raises:
+        UnknownOption: no such key.
+        ConfigError: the file is not valid.
+        StorageError: it cannot be written.
+    """
+    first, _, name = key.partition(".")
+    whole_remote = first == "remote" and name and dig(read_file(path), ("remote", name)) is not None
+    return _edit(path, level, ("remote", name) if whole_remote else split_key(key), None)
+
+
+def _check_tracked(key: str, parts: Key, about: Known | None, *, secret: bool) -> None:
+    local = f"use 'kist config --local {key} VALUE'"
+    if secret or (parts[0] == "remote" and about is None and any(word in parts[-1] for word in _SECRET_WORDS)):
+        raise InvalidOption(f"'{key}' is a secret and must not be set in tracked configuration", hint=local)
+    if about is not None and not about.tracked:
+        raise InvalidOption(f"'{key}' does not count in tracked configuration, which comes with a clone", hint=local)
+
+
+def _storable(about: Known, typed: Any, given: Any) -> Any:
+    if about.kind == "list":
+        return list(typed)
+    return typed if about.kind in ("int", "bool", "str") else given
+
+
+def _edit(path: Path, level: str, parts: Key, value: Any) -> bool:
+    with storage_errors(path):
+        data = read_bytes(path)
+    try:
+        document = Document(data, max_size=MAX_SIZE)
+        if value is None:
+            if not document.remove(parts):
+                return False
+        else:
+            document.set(parts, value)
+    except YAMLError as exc:
+        raise file_error(path, exc) from exc
+    except ValueError as exc:
+        raise InvalidOption(f"'{'.'.join(parts)}': {exc}") from exc
+    with storage_errors(path):
+        path.parent.mkdir(mode=0o755 if level == "system" else 0o700, parents=True, exist_ok=True)
+    write_file(path, document.dump(), mode=0o600 if level == "local" else None)
+    return True

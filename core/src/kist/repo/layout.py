@@ -1,0 +1,369 @@
+"""Where a repository keeps what: names inside ``.kist`` and the private folder, and the format version.
+
+No subprocess here: Git's folders are found by reading ``.git``. The rare questions that only Git can answer are asked
+through :mod:`kist.repo.revisions`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kist.errors import NotARepo, RepoFormatError, RepoNotOwned
+from kist.util.atomic import storage_errors, write_file
+from kist.util.paths import display
+
+MARKER = ".kist"
+CONFIG = "config.yaml"
+PRIVATE = "private"
+FORMAT = 1
+"""The newest repository format that this version reads, ``repository.format`` in the tracked configuration."""
+
+_ID = re.compile(r"[0-9a-z][0-9a-z-]{7,63}", re.ASCII)
+_POINTER_LIMIT = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class GitPlace:
+    """Git's folders around a repository.
+
+    Args:
+        top: the folder of Git's workspace.
+        folder: Git's folder of this worktree or submodule.
+        common: Git's folder that all worktrees share.
+    """
+
+    top: Path
+    folder: Path
+    common: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one repository keeps what.
+
+    Args:
+        root: the repository's folder.
+        id: the repository's id.
+        git: Git's folders, None without Git.
+        shared: the private folder that all worktrees share.
+        own: the private folder of this worktree and repository.
+        waiting: a private folder from before Git came, to be moved by the next writing command; None if there is none.
+    """
+
+    root: Path
+    id: str
+    git: GitPlace | None
+    shared: Path
+    own: Path
+    waiting: Path | None = None
+
+    @property
+    def config(self) -> Path:
+        """The tracked configuration."""
+        return self.root / MARKER / CONFIG
+
+    @property
+    def local_config(self) -> Path:
+        """The configuration of this clone, mode 0600."""
+        return self.shared / self.id / CONFIG
+
+    @property
+    def cache(self) -> Path:
+        """The cache, where ``cache.dir`` names no other."""
+        return self.shared / "cache"
+
+    @property
+    def trash(self) -> Path:
+        """Displaced and collected files."""
+        return self.shared / "trash"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files."""
+        return self.shared / "locks"
+
+    @property
+    def scratch(self) -> Path:
+        """Scratch folders of running processes."""
+        return self.shared / "tmp"
+
+    @property
+    def fingerprints(self) -> Path:
+        """The database of fingerprints."""
+        return self.own / "fingerprints.sqlite"
+
+    @property
+    def journal(self) -> Path:
+        """Journals of commands that change the workspace."""
+        return self.own / "journal"
+
+
+def new_id() -> str:
+    """An id for a new repository: 32 random hexadecimal digits."""
+    return os.urandom(16).hex()
+
+
+def check_id(text: object) -> str:
+    """A repository id out of a tracked configuration, where anything may stand.
+
+    Args:
+        text: the value.
+
+    Returns:
+        The id, safe as the name of a folder.
+
+    Raises:
+        RepoFormatError: it is no id.
+    """
+    if not isinstance(text, str) or not _ID.fullmatch(text):
+        raise RepoFormatError(
+            f"the repository has no valid id in {MARKER}/{CONFIG}: {display(str(text))[:80]!r}",
+            hint="take the file from Git again, or run 'kist init' to give it a new id",
+        )
+    return text
+
+
+def find_root(start: Path, markers: Sequence[str] = (MARKER,)) -> tuple[Path, str]:
+    """The repository that a folder belongs to.
+
+    Args:
+        start: an absolute folder.
+        markers: marker folders, the preferred first.
+
+    Returns:
+        The nearest folder upwards with a marker, and the marker; the search stops at Git's top level.
+
+    Raises:
+        NotARepo: there is none.
+    """
+    for folder in (start, *start.parents):
+        for marker in markers:
+            if is_folder(folder / marker):
+                return folder, marker
+        if os.path.lexists(folder / ".git"):
+            break
+    raise NotARepo(f"{display(str(start))} belongs to no kist repository", path=str(start))
+
+
+def find_git(start: Path) -> GitPlace | None:
+    """Git's folders around a folder, without asking Git.
+
+    Args:
+        start: an absolute folder.
+
+    Returns:
+        None outside of Git; a ``.git`` without ``HEAD`` counts for nothing, as for Git.
+    """
+    for folder in (start, *start.parents):
+        marker = folder / ".git"
+        try:
+            mode = os.lstat(marker).st_mode
+        except OSError:
+            continue
+        found = marker if not stat.S_ISREG(mode) else _pointer(marker, "gitdir:")
+        if found is not None and os.path.lexists(found / "HEAD"):
+            return GitPlace(folder, found, _pointer(found / "commondir", "") or found)
+    return None
+
+
+def _pointer(file: Path, prefix: str) -> Path | None:
+    """The folder that a file of Git's names, seen from the file's folder."""
+    try:
+        with open(file, "rb") as stream:
+            text = os.fsdecode(stream.read(_POINTER_LIMIT))
+    except OSError:
+        return None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.startswith(prefix) or "\0" in text:
+        return None
+    return Path(os.path.normpath(file.parent / text[len(prefix) :].strip()))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether *path* is a folder itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def check_owner(
+    paths: Iterable[Path], root: Path, trusted: Iterable[str] = (), env: Mapping[str, str] = os.environ
+) -> None:
+    """Refuse a repository of another user, whose configuration and links we should not follow.
+
+    Args:
+        paths: folders that must belong to the user (root of the machine, and under sudo the user who called it, count
+            as Git has it).
+        root: the repository's folder, for the list of trusted ones.
+        trusted: folders that the user trusts, ``*`` for all.
+        env: the environment.
+
+    Raises:
+        RepoNotOwned: naming the folder and how to trust it.
+    """
+    users = _own_users(env)
+    for path in paths:
+        with storage_errors(path):
+            owner = os.lstat(path).st_uid
+        if owner in users:
+            continue
+        if _is_trusted(root, trusted):
+            return
+        raise RepoNotOwned(
+            f"the repository {display(str(root))} belongs to another user (number {owner})",
+            hint=f"if you trust it: kist config --global safe.directory {display(str(root))}",
+            path=str(root),
+        )
+
+
+def _own_users(env: Mapping[str, str] = os.environ) -> set[int]:
+    """The users that count as oneself: under sudo also the one who called it."""
+    users = {os.geteuid()}
+    if 0 in users and env.get("SUDO_UID", "").isdecimal():
+        users.add(int(env["SUDO_UID"]))
+    return users
+
+
+def _is_trusted(root: Path, trusted: Iterable[str]) -> bool:
+    from kist.repo.revisions import safe_directories
+
+    for source in (trusted, safe_directories()):
+        for entry in source:
+            if entry == "*" or os.path.realpath(entry) == os.path.realpath(root):
+                return True
+            if entry.endswith("/*") and str(os.path.realpath(root)).startswith(entry[:-1]):
+                return True
+    return False
+
+
+def find_place(root: Path, repository_id: str) -> Place:
+    """Where the repository keeps what; nothing is made or moved.
+
+    Args:
+        root: the repository's folder.
+        repository_id: its id, checked by :func:`check_id`.
+
+    Returns:
+        Inside Git, folders in Git's own; otherwise ``.kist/private``. Where Git came later, the old private folder is
+        in use until a writing command calls :func:`adopt`.
+
+    Raises:
+        RepoNotOwned: the private folder belongs to another user, or came with the files of a clone.
+    """
+    git = find_git(root)
+    private = root / MARKER / PRIVATE
+    if git is None:
+        _check_private(private)
+        return Place(root, repository_id, None, private, private / repository_id)
+    place = Place(root, repository_id, git, git.common / "kist", git.folder / "kist" / repository_id)
+    if not os.path.lexists(private) or not _may_adopt(git, private):
+        return place
+    if os.path.lexists(place.shared / repository_id):
+        return Place(*_fields(place), private)
+    return Place(root, repository_id, git, private, private / repository_id, private)
+
+
+def _fields(place: Place) -> tuple[Path, str, GitPlace | None, Path, Path]:
+    return place.root, place.id, place.git, place.shared, place.own
+
+
+def _check_private(private: Path) -> None:
+    try:
+        facts = os.lstat(private)
+    except OSError:
+        return
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid not in _own_users():
+        raise RepoNotOwned(
+            f"the private folder {display(str(private))} is not a folder of yours",
+            hint="remove it if you do not know where it comes from",
+            path=str(private),
+        )
+
+
+def _may_adopt(git: GitPlace, private: Path) -> bool:
+    """Whether a private folder inside Git is our own from before Git came, not one that a clone brought along."""
+    from kist.repo.revisions import Git
+
+    if not is_folder(private) or os.lstat(private).st_uid not in _own_users():
+        return False
+    return not Git(git.top).tracked([os.fsencode(private.relative_to(git.top))])
+
+
+def make(place: Place) -> None:
+    """Make the private folders, mode 0700.
+
+    Args:
+        place: where.
+
+    Raises:
+        StorageError: they cannot be made.
+    """
+    with storage_errors(place.shared):
+        for folder in (place.shared, place.shared / place.id, place.own, place.locks, place.scratch):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignore = place.shared / ".gitignore"
+    if place.shared == place.root / MARKER / PRIVATE and not ignore.exists():
+        write_file(ignore, b"*\n", sync=False)
+
+
+def adopt(place: Place) -> Place:
+    """Move the private folder from before Git came into Git's folder; call it under the repository's lock.
+
+    Killed in between, the next call goes on where it stopped.
+
+    Args:
+        place: what :func:`find_place` gave.
+
+    Returns:
+        The place to use from now on.
+
+    Raises:
+        StorageError: something cannot be moved.
+    """
+    if place.waiting is None or place.git is None:
+        return place
+    moved = Place(place.root, place.id, place.git, place.git.common / "kist", place.git.folder / "kist" / place.id)
+    with storage_errors(place.waiting):
+        moved.shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = place.waiting / place.id
+        # The repository's own folder goes last: as long as it is here, the old place is the one in use.
+        for name in sorted(os.listdir(place.waiting), key=lambda name: name == place.id):
+            if name == ".gitignore":
+                continue
+            if name == place.id:
+                _move_own(own, moved)
+            else:
+                _move(place.waiting / name, moved.shared / name)
+        (place.waiting / ".gitignore").unlink(missing_ok=True)
+        with suppress(OSError):
+            place.waiting.rmdir()
+    return moved
+
+
+def _move_own(source: Path, moved: Place) -> None:
+    moved.own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    moved.local_config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in os.listdir(source):
+        _move(source / name, moved.local_config if name == CONFIG else moved.own / name)
+    source.rmdir()
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file or folder; folders that exist are merged, of two files the one that is there stays."""
+    import shutil
+
+    if not os.path.lexists(target):
+        shutil.move(source, target)
+    elif is_folder(source) and is_folder(target):
+        for name in os.listdir(source):
+            _move(source / name, target / name)
+        source.rmdir()
+    else:
+        source.unlink()
