@@ -20,7 +20,7 @@ from kist.errors import (
     RemoteQuotaExceeded,
     RemoteUnavailable,
 )
-from kist.remotes.files import PIECE, read_source, write_target
+from kist.remotes.files import PIECE, check_key, read_source, write_target
 from kist_shelf.options import ShelfOptions
 
 _TABLE = "CREATE TABLE IF NOT EXISTS objects (key TEXT PRIMARY KEY, size INTEGER, mtime REAL, data BLOB)"
@@ -38,7 +38,7 @@ class ShelfRemote(Remote):
         options: what the user set.
     """
 
-    capabilities = Capabilities(max_concurrency=4, if_absent=True, any_key=True, max_object_size=512 << 20)
+    capabilities = Capabilities(max_concurrency=4, if_absent=True, max_object_size=512 << 20)
 
     def __init__(self, file: Path, options: ShelfOptions = ShelfOptions()) -> None:
         self._file = file
@@ -61,24 +61,20 @@ class ShelfRemote(Remote):
         verb = "INSERT" if if_absent else "INSERT OR REPLACE"
         try:
             with self._connection() as connection:
-                connection.execute(f"{verb} INTO objects VALUES (?, ?, ?, ?)", (key, len(data), time.time(), data))
+                connection.execute(
+                    f"{verb} INTO objects VALUES (?, ?, ?, ?)", (check_key(key), len(data), time.time(), data)
+                )
         except sqlite3.IntegrityError as exc:
             raise RemoteExists(f"the remote has {key} already") from exc
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring a row to a file, piece by piece."""
-        with (
-            self._connection() as connection,
-            connection.blobopen("objects", "data", self._row(connection, key)) as blob,
-        ):
+        with self._blob(key) as blob:
             write_target(target, iter(lambda: blob.read(PIECE), b""), progress)
 
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read a range of a row."""
-        with (
-            self._connection() as connection,
-            connection.blobopen("objects", "data", self._row(connection, key)) as blob,
-        ):
+        with self._blob(key) as blob:
             blob.seek(min(start, len(blob)))
             return BytesIO(blob.read(-1 if length is None else length))
 
@@ -127,12 +123,16 @@ class ShelfRemote(Remote):
         except sqlite3.Error as exc:
             raise _remote_error(exc, self._file) from exc
 
-    @staticmethod
-    def _row(connection: sqlite3.Connection, key: str) -> int:
-        row = connection.execute("SELECT rowid FROM objects WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            raise RemoteObjectNotFound(key)
-        return int(row[0])
+    @contextmanager
+    def _blob(self, key: str) -> Iterator[sqlite3.Blob]:
+        """A row's bytes, read in one transaction: who replaces the row meanwhile does not disturb it."""
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            row = connection.execute("SELECT rowid FROM objects WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                raise RemoteObjectNotFound(key)
+            with connection.blobopen("objects", "data", row[0], readonly=True) as blob:
+                yield blob
 
 
 def _remote_error(exc: sqlite3.Error, file: Path) -> RemoteError:
