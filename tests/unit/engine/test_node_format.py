@@ -1,6 +1,7 @@
 """The bytes of one node."""
 
 import contextlib
+import hashlib
 import struct
 from array import array
 
@@ -35,6 +36,17 @@ def test_leaf_to_the_byte():
     )
     assert leaf_bytes(LEAF) == expected
     assert decode(expected) == LEAF
+
+
+def test_examples_of_the_reference_page():
+    digests = hashlib.sha256(b"hello").digest() + bytes(64)
+    part = Columns("sha256", 32, LEAF.paths, LEAF.kinds, LEAF.sizes, digests, LEAF.targets)
+    assert hashlib.sha256(leaf_bytes(part)).hexdigest() == (
+        "a8796eabb1adb3bd6126371a7465d90a0aaae35964de82d6de39b6b3ac6e3de4"
+    )
+    assert hashlib.sha256(leaf_bytes(Columns("sha256", 32))).hexdigest() == (
+        "b0cf9e2640b8e6619ca9da5b3e8e48ead2230db5c8c9612de20f878485f175a4"
+    )
 
 
 def test_inner_node_to_the_byte():
