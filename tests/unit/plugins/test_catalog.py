@@ -2,7 +2,7 @@
 
 import sys
 
-from kist.plugins.catalog import installed, known_by, nearest
+from kist.plugins.catalog import installed, installed_commands, known_by, nearest
 from kist.plugins.registry import Plugins
 
 
@@ -50,3 +50,10 @@ def test_known_and_nearest(site):
     assert known_by(plugins, "remotes", "bax") is None
     assert nearest(plugins, "remotes", "bax") == "box"
     assert nearest(plugins, "links", "hardlnk") == "hardlink"
+
+
+def test_commands_by_name_and_distribution(site):
+    site.install("kist-web", {"commands": {"web": "toy_cat"}}, {"toy_cat": "1/0"})
+    assert installed_commands()["web"] == "(kist-web)"
+    assert "web" not in installed_commands(Plugins(block=["kist-web"]))
+    assert "toy_cat" not in sys.modules

@@ -83,6 +83,22 @@ def installed(plugins: Plugins) -> list[InstalledPlugin]:
     return found
 
 
+def installed_commands(plugins: Plugins | None = None) -> dict[str, str]:
+    """The verbs that plugins bring, for the overview of all verbs.
+
+    Args:
+        plugins: the plugins; None for those of a process without configuration.
+
+    Returns:
+        Word -> the distributions that bring it, in brackets; what the verb does is told by its own help.
+    """
+    from kist.plugins.registry import Plugins
+
+    plugins = plugins or Plugins()
+    found = {word: plugins.usable("commands", word) for word in plugins.index.keys("commands")}
+    return {word: f"({', '.join(one.distribution for one in offers)})" for word, offers in found.items() if offers}
+
+
 def known_by(plugins: Plugins, group: str, key: str) -> str | None:
     """The distribution that brings a key, as the group ``kist.known`` tells; None where nobody tells.
 
