@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EXDEV
@@ -82,8 +82,9 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: New
     reader.catalog.refresh(force=bool(pending.packs))  # before our packs are there: their footers are in memory
     folders = _place_loose(folder, pending)
     for name, path in pending.files.items():
-        _move(path, folder.packs / name)
+        _move(path, folder.packs / name, replace=True)
         folders.add(folder.packs)
+    _forget_damage(folder, pending.files)
     syncer.folders(sorted(folders), folder.root)
     if not pending.packs:
         return
@@ -115,7 +116,7 @@ def write_index(folder: CacheFolder, data: bytes, syncer: Syncer, new_file: NewF
             finally:
                 os.close(descriptor)
             syncer.wait()
-            _move(path, folder.index / name)
+            _move(path, folder.index / name, replace=True)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -197,7 +198,7 @@ class _Indexer:
             self.syncer.wait()
             for writer in writers:
                 if writer.id:
-                    _move(writer.path, self.folder.packs / writer.id)
+                    _move(writer.path, self.folder.packs / writer.id, replace=True)
             return merged
         finally:
             for writer in writers:
@@ -246,10 +247,18 @@ def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:
     return changed
 
 
-def _move(source: Path, target: Path) -> None:
-    """Rename, unless the target is there: it has the same bytes, and links to it may exist."""
+def _forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
+    """Take back what is known of damage in packs that have just been replaced by whole ones."""
+    with storage_errors(folder.quarantine):
+        for name in os.listdir(folder.quarantine):
+            if name.startswith("packed-") and name.split("-")[1] in packs:
+                (folder.quarantine / name).unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path, *, replace: bool = False) -> None:
+    """Rename; what is there already has the same bytes, and stays unless *replace*, for links to it may exist."""
     with storage_errors(target):
-        if target.exists():
+        if not replace and target.exists():
             source.unlink()
             return
         try:

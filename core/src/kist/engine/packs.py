@@ -5,7 +5,7 @@
     footer   count u64, then columns sorted by digest: digests, offsets of the stored bytes u64, stored u64, plain u64,
              codecs u8
     trailer  48 bytes   magic KISTPEND, footer offset u64, footer length u64, version u8, 7 zeros, first 16 bytes of the
-             footer's SHA-256
+             SHA-256 of header and footer
 
 All numbers are little-endian. A pack is named by the SHA-256 of its footer, which covers the name, place and length of
 every member; the members' bytes are covered by their digests. Members follow one another without gaps, so that a pack
@@ -51,6 +51,12 @@ def pack_id(footer: bytes) -> str:
     return sha256(footer, usedforsecurity=False).hexdigest()
 
 
+def _check_of(head: bytes, footer: bytes) -> bytes:
+    from hashlib import sha256
+
+    return sha256(head + footer, usedforsecurity=False).digest()[:16]
+
+
 class PackWriter:
     """Writes one pack; the caller sees to it that no digest is appended twice.
 
@@ -80,7 +86,8 @@ class PackWriter:
         name = algorithm.encode("ascii")
         head = _HEADER.pack(_MAGIC, _VERSION, kind, width, len(name)) + name
         self.size = 0
-        self._write([head.ljust(HEADER_SIZE, b"\0")])
+        self._head = head.ljust(HEADER_SIZE, b"\0")
+        self._write([self._head])
 
     def __len__(self) -> int:
         return len(self._raws)
@@ -120,7 +127,7 @@ class PackWriter:
         members = Members.from_rows(self.width, self._raws, *self._columns, self._codecs)
         footer = members.dump()
         self.id = pack_id(footer)
-        check = bytes.fromhex(self.id)[:16]
+        check = _check_of(self._head, footer)
         self._write([footer, _TRAILER.pack(_END, self.size, len(footer), _VERSION, check)])
         with storage_errors(self.path):
             os.fchmod(self.descriptor, 0o444)
@@ -175,6 +182,7 @@ class PackReader:
         self.where = where
         self.read_range = read
         self._descriptor = -1
+        self._head = b""
         self._footer: bytes | None = None
         self._members: Members | None = None
         head = read(0, HEADER_SIZE)
@@ -189,6 +197,7 @@ class PackReader:
         if not name.isascii() or head != head[: _HEADER.size + length].ljust(HEADER_SIZE, b"\0"):
             raise self._corrupt("a header that makes no sense")
         self.algorithm = name.decode("ascii")
+        self._head = head
 
     @classmethod
     def open(cls, path: Path) -> PackReader:
@@ -320,7 +329,7 @@ class PackReader:
             if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != self.size:
                 raise self._corrupt("a trailer that does not fit the file")
             footer = self.read_range(offset, length)
-            if bytes.fromhex(pack_id(footer))[:16] != check:
+            if _check_of(self._head, footer) != check:
                 raise self._corrupt("a damaged footer")
             self._footer = footer
         return self._footer

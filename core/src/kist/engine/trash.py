@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kist.errors import PathConflict, PathNotTracked, RepoFormatError
+from kist.errors import PathConflict, PathNotTracked
 from kist.util.atomic import storage_errors, sync_directory, temp_name, write_file
 
 _FORMAT = "kist-trash/1"
@@ -200,7 +200,7 @@ class Trash:
         try:
             record = json.loads((self.folder / name / _RECORD).read_bytes())
             if record["format"] != _FORMAT:
-                raise RepoFormatError(f"trash entry {name} was written by a newer version")
+                return None
             items = (TrashItem(str(one["name"]), str(one["original"]), int(one["size"])) for one in record["items"])
             kept = tuple(
                 item for item in items if item.name.isdigit() and os.path.lexists(self.folder / name / item.name)
