@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FORMAT = "%x00%x00%H%x00%aI%x00%an%x00%s"
-"""The format that starts each commit by two NULs."""
+FORMAT = "%H%x00%aI%x00%an%x00%s"
+"""The format of a commit's facts; with ``-z``, each field ends in NUL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,17 @@ def parse_log(data: bytes) -> Iterator[tuple[Commit, list[tuple[bytes, str]]]]:
     Yields:
         A commit, and for each file that it changed the path and the id of the new content, zeros where it was deleted.
     """
-    for part in data.split(b"\0\0")[1:]:
-        fields = part.split(b"\0")
-        if len(fields) < 4:
-            continue
-        revision, date, author, subject = (field.decode("utf-8", "replace") for field in fields[:4])
-        changed = []
-        rest = [field.lstrip(b"\n") for field in fields[4:]]
-        for facts, path in zip(rest[0::2], rest[1::2], strict=False):
-            names = facts.split(b" ")
-            if facts.startswith(b":") and len(names) >= 5:
-                changed.append((path, names[3].decode("ascii")))
-        yield Commit(revision, date, author, subject), changed
+    fields = iter(data.split(b"\0"))
+    commit: Commit | None = None
+    changed: list[tuple[bytes, str]] = []
+    for field in fields:
+        text = field.strip(b"\n")
+        if text.startswith(b":"):
+            changed.append((next(fields, b""), text.split(b" ")[3].decode("ascii", "replace")))
+        elif text:
+            if commit is not None:
+                yield commit, changed
+            facts = [text, *(next(fields, b"") for _ in range(3))]
+            commit, changed = Commit(*(one.decode("utf-8", "replace") for one in facts)), []
+    if commit is not None:
+        yield commit, changed

@@ -290,12 +290,13 @@ class Git:
         """
         if not paths:
             return {}
-        data = self._run("check-ignore", "-z", "--stdin", "--verbose", stdin=b"\0".join(paths) + b"\0", fine=(0, 1))
+        named = b"".join(b"./" + path + b"\0" for path in paths)  # a colon at the start would be magic
+        data = self._run("check-ignore", "-z", "--stdin", "--verbose", stdin=named, fine=(0, 1), globs=True)
         fields = data.split(b"\0")[:-1]
         hidden: dict[str, str] = {}
         for source, line, rule, path in zip(fields[0::4], fields[1::4], fields[2::4], fields[3::4], strict=False):
             if not rule.startswith(b"!"):
-                hidden[os.fsdecode(path)] = f"{display(source)}:{line.decode('ascii', 'replace')}: {display(rule)}"
+                hidden[os.fsdecode(path[2:])] = f"{display(source)}:{line.decode('ascii', 'replace')}: {display(rule)}"
         return hidden
 
     def _globs(self, patterns: Sequence[str]) -> list[str]:
