@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +58,7 @@ class Recorder(Progress):
             raise self._error
 
 
+@lru_cache(maxsize=64)
 def content(size: int, seed: int = 0) -> bytes:
     """Bytes that look random and are the same in every run.
 
@@ -98,7 +100,7 @@ def put(remote: Remote, folder: Path, key: str, data: bytes = b"some bytes") -> 
     source = folder / f"put-{threading.get_ident()}"
     source.write_bytes(data)
     remote.put_file(key, source)
-    source.unlink()
+    source.unlink(missing_ok=True)
 
 
 def read(remote: Remote, key: str, *, start: int = 0, length: int | None = None) -> bytes:
