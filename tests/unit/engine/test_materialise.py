@@ -57,17 +57,22 @@ class Objects:
         self.packed[raw] = data
         return raw
 
+    @property
+    def objects_folder(self):
+        return self.root / "objects"
+
     def missing(self, algorithm, raws):
         assert algorithm == "sha256" or not raws
         return [raw for raw in raws if raw not in self.packed]
 
-    def read_iter(self, _algorithm, raws):
+    def read_iter(self, _algorithm, raws, on_error):
         for raw in sorted(raws):
             if raw not in self.packed:
-                raise ObjectMissing("sha256:" + raw.hex())
-            if sha256(self.packed[raw]).digest() != raw:
-                raise ObjectCorrupt("sha256:" + raw.hex())
-            yield raw, self.packed[raw]
+                on_error(raw, ObjectMissing("sha256:" + raw.hex()))
+            elif sha256(self.packed[raw]).digest() != raw:
+                on_error(raw, ObjectCorrupt("sha256:" + raw.hex()))
+            else:
+                yield raw, self.packed[raw]
 
     def open(self, digest):
         path = self._path(digest.raw)

@@ -25,8 +25,9 @@ class CopyLink(LinkType):
     verified = True
 
     def probe(self, cache: Path, workspace: Path) -> str | None:
-        """Copying needs nothing that could be missing."""
-        del cache, workspace
+        """Copying needs nothing but to read the cache."""
+        del workspace
+        return None if os.access(cache, os.R_OK | os.X_OK) else "the cache cannot be read"
 
     def link_many(self, source_dir: int, sources: Sequence[bytes], target_dir: int, targets: Sequence[bytes]) -> None:
         """Copy each object to its new file; see :class:`kist.abc.LinkType`."""

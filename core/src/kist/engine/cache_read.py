@@ -331,6 +331,8 @@ class CacheReader:
         size = self.folder.hasher(algorithm).digest_size
         present: set[bytes] = set()
         shards = self.folder.shards(algorithm)
+        if not shards:
+            return set()
         groups: dict[str, list[bytes]] = {shard: [] for shard in shards}
         for raw in raws:
             if len(raw) == size and (group := groups.get(f"{raw[0]:02x}")) is not None:

@@ -67,16 +67,9 @@ class Contents:
     def read(self, raws: Iterable[bytes]) -> dict[bytes, bytes]:
         """The verified bytes of many small objects; those that fail are left out."""
         wanted = list(dict.fromkeys(raws))
-        try:
-            return dict(self._tools.objects.read_iter(self._algorithm, wanted)) if wanted else {}
-        except ObjectError:
-            found: dict[bytes, bytes] = {}
-        for raw in wanted:  # One is bad: find out which, and take the others.
-            try:
-                found.update(self._tools.objects.read_iter(self._algorithm, [raw]))
-            except ObjectError as exc:
-                self.failed[raw] = exc
-        return found
+        if not wanted:
+            return {}
+        return dict(self._tools.objects.read_iter(self._algorithm, wanted, self.failed.__setitem__))
 
     def prepare_links(self, raws: Iterable[bytes]) -> None:
         """Make sure that objects are loose, and that their bytes were hashed since they last changed."""
@@ -179,7 +172,7 @@ class Contents:
     def _source(self) -> int:
         if self._source_dir < 0:
             self._source_dir = os.open(
-                self._tools.objects.root / "objects", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+                self._tools.objects.objects_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
             )
         return self._source_dir
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -12,6 +12,7 @@ from kist.abc.kernel import Kernel
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.journal import Journal
 from kist.engine.linking import LinkChoice
+from kist.errors import ObjectError
 from kist.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -26,12 +27,18 @@ class ObjectSource(Protocol):
 
     @property
     def root(self) -> Path:
-        """The cache's folder; loose objects lie in its subfolder ``objects``."""
+        """The cache's folder: a symlink to somewhere in it is one of our links."""
+
+    @property
+    def objects_folder(self) -> Path:
+        """The folder that :meth:`loose_name` is relative to."""
 
     def missing(self, algorithm: str, raws: Sequence[bytes]) -> list[bytes]:
         """Those of *raws* that are not there."""
 
-    def read_iter(self, algorithm: str, raws: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def read_iter(
+        self, algorithm: str, raws: Sequence[bytes], on_error: Callable[[bytes, ObjectError], None]
+    ) -> Iterator[tuple[bytes, bytes]]:
         """Raw digest and verified bytes of each object, in the order in which they are cheapest to read."""
 
     def open(self, digest: Digest) -> BinaryIO:
@@ -41,7 +48,7 @@ class ObjectSource(Protocol):
         """Make loose objects of packed ones."""
 
     def loose_name(self, algorithm: str, raw: bytes) -> bytes:
-        """The path of a loose object, relative to ``objects``."""
+        """The path of a loose object."""
 
     def has_loose_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each is there as a loose object."""
