@@ -15,7 +15,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache_publish import Pending, publish
 from kist.engine.cache_read import CacheReader
 from kist.engine.indexes import PackEntry
-from kist.engine.members import PLAIN, ZLIB, decode, split_raws
+from kist.engine.members import decode, encode, split_raws
 from kist.engine.packs import DATA, NODES, PACK_LIMIT, PackReader, PackWriter
 from kist.engine.scratch import Scratch, sweep
 from kist.engine.syncing import Syncer
@@ -130,7 +130,7 @@ class CacheSession:
         with self._lock:
             if raw in self._seen or raw in self._nodes or not self._absent((raw,)):
                 return raw
-            codec, stored = _compress(data)
+            codec, stored = encode(data)
             writer = self._writer(NODES, len(stored))
             self._nodes[raw] = (writer, writer.append(raw, stored, len(data), codec), len(stored), len(data), codec)
             self.bytes_stored += len(data)
@@ -394,11 +394,3 @@ class CacheSession:
                 return True
         self._clone = False
         return False
-
-
-def _compress(data: bytes) -> tuple[int, bytes]:
-    """The form in which a node is stored: deflated where that saves at least 5 %."""
-    import zlib
-
-    deflated = zlib.compress(data, 1)
-    return (ZLIB, deflated) if len(deflated) * 20 <= len(data) * 19 else (PLAIN, data)

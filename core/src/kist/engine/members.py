@@ -91,6 +91,14 @@ def join_ranges(offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[tupl
         first = stop
 
 
+def encode(data: bytes) -> tuple[int, bytes]:
+    """Codec and bytes in which a manifest node is stored: deflated where that saves at least 5 %."""
+    import zlib
+
+    deflated = zlib.compress(data, 1)
+    return (ZLIB, deflated) if len(deflated) * 20 <= len(data) * 19 else (PLAIN, data)
+
+
 def decode(codec: int, stored: bytes, plain: int) -> bytes | None:
     """The plain bytes of a member, None if they are not what the codec and length promise."""
     if codec == PLAIN:
