@@ -105,9 +105,9 @@ class Fingerprints:
         for digest, current, generation in self._query(
             "SELECT digest, current, generation FROM bases WHERE output = ?", (output,)
         ):
-            self._generations[output] = int(generation)
-            with suppress(MetafileError):
-                return Digest.parse(digest) if current else None
+            self._generations[output] = generation
+            with suppress(MetafileError, UnicodeDecodeError, AttributeError):
+                return Digest.parse(digest.decode()) if current == 1 else None
             return None
         self._generations[output] = 0
         return None
@@ -126,7 +126,7 @@ class Fingerprints:
                     continue
                 if held is not None:
                     yield held
-                held = StoredRow(key, algorithm, [state], rest)
+                held = StoredRow(key, algorithm.decode("ascii", "replace"), [state], rest)
         if held is not None:
             yield held
 
@@ -144,6 +144,8 @@ class Fingerprints:
                 continue
             if size > _CHUNK:
                 return chunk, True
+            if not all(isinstance(value, bytes) for value in (row[0], *row[2:])):
+                continue  # whoever damaged it, it is no row of ours
             chunk.append(row)
             size += sum(map(len, row[3:]))
         return chunk, False
@@ -177,6 +179,7 @@ class Fingerprints:
                     self._give_up(exc)
                 continue
             reader.isolation_level = None
+            reader.text_factory = bytes  # what is damaged need not be text
             try:
                 version = reader.execute("PRAGMA user_version").fetchone()[0]
             except sqlite3.Error as exc:
@@ -358,5 +361,5 @@ def _is_broken(exc: Exception) -> bool:
     import sqlite3
 
     if isinstance(exc, sqlite3.OperationalError):
-        return exc.sqlite_errorcode == sqlite3.SQLITE_ERROR  # such as a table that should be there and is not
+        return exc.sqlite_errorcode == sqlite3.SQLITE_ERROR  # a table is not there, or has other columns
     return isinstance(exc, sqlite3.DatabaseError)

@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
-from kist.abc.kernel import Kernel
+from kist.abc.kernel import SUBDIRECTORY, Kernel, Listing
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.clock import FileClock
 from kist.engine.fingerprints import Fingerprints
@@ -207,10 +207,7 @@ class Scan:
         fingerprints = self._scanner.fingerprints
         self._equal_before = fingerprints.base(self.output) is not None
         start = child_path(self.output, self._below) if self._below else self.output
-        parts = (
-            self._file(start) if self._is_file or (self._below and not self._is_folder(start)) else self._tree(start)
-        )
-        for part in parts:
+        for part in self._file(start) if self._is_file else self._part(start) if self._below else self._tree(start):
             self.files += len(part)
             self.size += sum(part.sizes)
             yield part
@@ -227,14 +224,21 @@ class Scan:
         sound = self._complete and not self._totals.problems and not partial
         self._scanner.fingerprints.set_base(self.output, base if sound else None)
 
-    def _is_folder(self, path: bytes) -> bool:
+    def _part(self, start: bytes) -> Iterator[Columns]:
+        """A folder or file inside of a directory; the row of the folder that holds it is kept right too."""
+        above, _, name = start.rpartition(b"/")
         try:
-            os.close(open_below(self._scanner.root, path))
+            descriptor = open_below(self._scanner.root, above)
         except FileNotFoundError:
-            return True  # nothing is there: the walk finds nothing either
-        except PathConflict:
-            return False
-        return True
+            found = Listing()
+        else:
+            found = list_one(descriptor, name)
+            os.close(descriptor)
+        if found.names and found.kinds[0] != SUBDIRECTORY:
+            yield from self._file(start)
+            return
+        yield from self._tree(start)
+        self._patch(start, Row(above, self._algorithm, found, bytes(self._width * len(found.names))))
 
     # ── folders ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -297,9 +301,7 @@ class Scan:
     def _learn(self, state: FolderState) -> None:
         row = state.row(self._algorithm)
         row.smudge(self._clock.at(state.descriptor))
-        # Until somebody commits, these rows are equal to no version that is known.
-        self._scanner.fingerprints.set_base(self.output, None)
-        self._scanner.fingerprints.put_many([row])
+        self._put(row)
 
     # ── single files ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -315,9 +317,15 @@ class Scan:
             self._clock.at(descriptor)
             listing = rules.for_directory(folder, descriptor).apply(folder, list_one(descriptor, name))
             known = scanner.fingerprints.get(path if self._is_file else folder, is_file=self._is_file)
-            usable = known is not None and known.algorithm == self._algorithm
-            state = self._reader.read(folder, descriptor, listing, only(known, name) if known and usable else None)
-            self._learn_file(path, state, known if usable else None)
+            usable = only(known, name) if known is not None and known.algorithm == self._algorithm else None
+            state = self._reader.read(folder, descriptor, listing, usable)
+            row = state.row(self._algorithm)
+            row.smudge(self._clock.at(descriptor))
+            if self._is_file:
+                row.directory, row.is_file = path, True
+                self._put(row)
+            else:
+                self._patch(path, row)
             entries = state.entries(())
         finally:
             os.close(descriptor)
@@ -325,16 +333,19 @@ class Scan:
             inside = b"" if self._is_file else folder[len(self.output) + 1 :] if self.output else folder
             yield self._columns(inside + b"/" if inside else b"", entries, 0, 1)
 
-    def _learn_file(self, path: bytes, state: FolderState, known: Row | None) -> None:
-        row = state.row(self._algorithm)
-        row.smudge(self._clock.at(state.descriptor))
-        if self._is_file:
-            row.directory, row.is_file = path, True
-        elif known is None:
-            self._unrecorded = True  # one entry is no row of its folder
+    def _patch(self, path: bytes, entry: Row) -> None:
+        """Put what one name is now into the row of its folder, if there is one: one entry alone is no row."""
+        folder, _, name = path.rpartition(b"/")
+        known = self._scanner.fingerprints.get(folder)
+        if known is None or known.algorithm != self._algorithm:
+            self._unrecorded = True
             return
-        else:
-            row = with_entry(known, path.rpartition(b"/")[2], row)
+        row = with_entry(known, name, entry)
+        if row != known:
+            self._put(row)
+
+    def _put(self, row: Row) -> None:
+        # Until somebody commits, these rows are equal to no version that is known.
         self._scanner.fingerprints.set_base(self.output, None)
         self._scanner.fingerprints.put_many([row])
 
