@@ -1,4 +1,4 @@
-"""Tools of the core that plugin authors may use: atomic writes, safe paths, limited YAML.
+"""Tools of the core that plugin authors may use: atomic writes, safe paths, sizes and durations, limited YAML.
 
 These names are public and stay; the modules behind them are not.
 """
@@ -8,23 +8,26 @@ from __future__ import annotations
 from kist.util.atomic import storage_error, storage_errors, sync_directory, temp_name, write_file
 from kist.util.paths import check_path, check_paths, collisions, display, json_path, nearest
 from kist.util.units import parse_duration, parse_size, show_duration, show_size
-from kist.util.yaml12 import YAMLError, dump, load, parse
-from kist.util.yaml_edit import Document
+from kist.util.yaml12 import YAMLError
+from kist.util.yaml12 import dump as dump_yaml
+from kist.util.yaml12 import load as load_yaml
+from kist.util.yaml12 import parse as parse_yaml
+from kist.util.yaml_edit import Document as YAMLDocument
 
 __all__ = [
-    "Document",
+    "YAMLDocument",
     "YAMLError",
     "check_path",
     "check_paths",
     "collisions",
     "display",
-    "dump",
+    "dump_yaml",
     "json_path",
-    "load",
+    "load_yaml",
     "nearest",
-    "parse",
     "parse_duration",
     "parse_size",
+    "parse_yaml",
     "show_duration",
     "show_size",
     "storage_error",
