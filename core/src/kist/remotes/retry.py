@@ -12,8 +12,8 @@ from typing import BinaryIO, TypeVar
 
 from kist.abc import NullProgress, ObjectInfo, Progress, Remote
 from kist.errors import KistError, RemoteError, RemoteExists, RemoteUnavailable
-from kist.remotes.files import read_pieces, write_target
-from kist.remotes.wrapping import WrappedRemote, buffered
+from kist.remotes.files import read_pieces, read_source, write_target
+from kist.remotes.wrapping import WrappedRemote, buffered, read_some
 
 T = TypeVar("T")
 
@@ -231,13 +231,11 @@ class RetryingRemote(WrappedRemote):
 
     def _holds(self, key: str, source: Path) -> bool:
         """Whether the object is, byte for byte, what we tried to store."""
-        with self.open(key) as theirs, source.open("rb") as ours:
-            while True:
-                piece = ours.read(1 << 20)
-                if theirs.read(len(piece) or 1) != piece:
+        with self.open(key) as theirs:
+            for piece in read_source(source):
+                if theirs.read(len(piece)) != piece:
                     return False
-                if not piece:
-                    return True
+            return not theirs.read(1)
 
 
 class _HighWater(Progress):
@@ -289,7 +287,7 @@ class _ResumingReader(io.RawIOBase):
         while True:
             stream = self._stream or self._reopen()
             try:
-                piece = stream.read(len(buffer))
+                piece = read_some(stream, len(buffer))
             except RemoteError as exc:
                 self._stream = None
                 _close_quietly(stream)

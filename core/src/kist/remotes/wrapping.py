@@ -157,7 +157,7 @@ class ObservedReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill *buffer* with what one read gives."""
-        piece = self._inner.read(len(buffer))
+        piece = read_some(self._inner, len(buffer))
         buffer[: len(piece)] = piece
         self._observe(len(piece))
         return len(piece)
@@ -167,6 +167,21 @@ class ObservedReader(io.RawIOBase):
         if not self.closed:
             self._inner.close()
         super().close()
+
+
+def read_some(stream: BinaryIO, size: int) -> bytes:
+    """Read what is there now: a stream that breaks in a long read would lose what it had already.
+
+    Args:
+        stream: the stream.
+        size: how much at most.
+
+    Returns:
+        At least a byte, unless the end is reached.
+    """
+    if isinstance(stream, io.BufferedReader):
+        return stream.read1(size)
+    return stream.read(min(size, 1 << 16))
 
 
 def buffered(raw: io.RawIOBase, size: int = 1 << 18) -> BinaryIO:
