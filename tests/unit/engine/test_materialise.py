@@ -764,3 +764,61 @@ def _run_killed(folder, step, link):
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) in (0, 9)
     return os.waitstatus_to_exitcode(status) == 9
+
+
+# ── several processes ──
+
+
+@pytest.fixture
+def shared_work(monkeypatch):
+    from kist.engine import checkout_shares
+
+    monkeypatch.setattr(checkout_shares, "WORTH", 2)
+    monkeypatch.setattr(checkout_shares, "_processes", lambda: 3)
+
+
+def test_processes_do_what_one_does(world, shared_work):
+    tree = {b"%02d/%d/%d" % (at % 30, at % 3, at): b"%d" % at for at in range(600)}
+    report = world.checkout({**FIRST, **tree})
+    assert seen(world.data) == {**FIRST, **tree}
+    assert report.files == len(FIRST) + len(tree)
+    assert report.bytes == sum(len(_data(value)) for value in {**FIRST, **tree}.values() if _kind(value) in "fx")
+    assert b"data/29/2" in world.rows.rows
+    world.checkout(SECOND, {**FIRST, **tree})
+    assert seen(world.data) == SECOND
+    assert world.clean()
+
+
+def _kind(value):
+    return value[0] if isinstance(value, tuple) else "f"
+
+
+def test_damage_found_by_a_helper_is_reported(world, shared_work):
+    tree = {b"%02d/%d" % (at % 30, at): b"%d" % at for at in range(60)}
+    goal = columns(tree, world.objects)
+    for at in range(60):
+        world.objects.packed[sha256(b"%d" % at).digest()] = b"damage"
+    plan = plan_checkout([], [goal], None, world.saved)
+    report = apply_checkout(world.root, b"data", plan, world.tools(), intent={})
+    assert len(report.missing) == len(report.warnings) == 60
+    assert report.files == 0
+
+
+def test_a_full_disk_in_a_helper_ends_the_checkout(world, shared_work, monkeypatch):
+    here = os.getpid()
+    write = PureKernel.write_small
+
+    def full(self, *args):
+        if os.getpid() != here:
+            raise OSError(28, "No space left on device")
+        return write(self, *args)
+
+    tree = {b"%02d/%d" % (at % 30, at): b"%d" % at for at in range(60)}
+    with monkeypatch.context() as patch:
+        patch.setattr(PureKernel, "write_small", full)
+        with pytest.raises(StorageError) as caught:
+            world.checkout(tree)
+    assert caught.value.errno == 28
+    finish_pending(world.root, world.journal, {"checkout": lambda _record: world.checkout(tree) and None})
+    assert seen(world.data) == tree
+    assert world.clean()

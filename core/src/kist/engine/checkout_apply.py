@@ -245,7 +245,7 @@ class _Checkout:
             for path, raw in zip(wanted.paths, wanted.raws(), strict=True) if writer.contents.failed else ():
                 if raw in writer.contents.failed:
                     missing.setdefault(raw, []).append(path)
-            warnings += [error.message for error in writer.contents.failed.values()]
+            warnings += writer.contents.failed.values()
         shown = [display(full_path(self.output, path)) for path in spared]
         warnings += [f"{path} changed meanwhile and was left as it is" for path in shown]
         return CheckoutReport(

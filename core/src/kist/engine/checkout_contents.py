@@ -35,7 +35,7 @@ class Contents:
         algorithm: of all digests.
 
     Attributes:
-        failed: raw digests of objects that are missing or damaged, with the error.
+        failed: raw digests of objects that are missing or damaged, with what is wrong.
         linked: link type -> files made with it.
     """
 
@@ -44,7 +44,7 @@ class Contents:
         self._algorithm = algorithm
         self._source_dir = -1
         self._trusted: set[bytes] = set()
-        self.failed: dict[bytes, ObjectError] = {}
+        self.failed: dict[bytes, str] = {}
         self.linked: dict[str, int] = {}
 
     def close(self) -> None:
@@ -64,12 +64,21 @@ class Contents:
         if files:
             self.linked[name] = self.linked.get(name, 0) + files
 
+    @property
+    def always_copies(self) -> bool:
+        """Whether no object is linked, so that nothing is recorded in the cache."""
+        links = self._tools.links
+        return links.plain.verified and links.executable.verified
+
     def read(self, raws: Iterable[bytes]) -> dict[bytes, bytes]:
         """The verified bytes of many small objects; those that fail are left out."""
         wanted = list(dict.fromkeys(raws))
         if not wanted:
             return {}
-        return dict(self._tools.objects.read_iter(self._algorithm, wanted, self.failed.__setitem__))
+        return dict(self._tools.objects.read_iter(self._algorithm, wanted, self._fail))
+
+    def _fail(self, raw: bytes, error: ObjectError) -> None:
+        self.failed[raw] = error.message
 
     def prepare_links(self, raws: Iterable[bytes]) -> None:
         """Make sure that objects are loose, and that their bytes were hashed since they last changed."""
@@ -100,7 +109,7 @@ class Contents:
                 try:
                     self._tools.objects.unpack(self._algorithm, [raw])
                 except ObjectError as exc:
-                    self.failed[raw] = exc
+                    self._fail(raw, exc)
 
     def _hash(self, raw: bytes) -> bool:
         running = self._tools.hasher.new()
@@ -110,10 +119,10 @@ class Contents:
                 while block := reader.read(_BLOCK):
                     running.update(block)
         except ObjectError as exc:
-            self.failed[raw] = exc
+            self._fail(raw, exc)
             return False
         if running.digest() != raw:
-            self.failed[raw] = ObjectCorrupt(str(name), actual=running.digest().hex(), where="the cache")
+            self._fail(raw, ObjectCorrupt(str(name), actual=running.digest().hex(), where="the cache"))
             return False
         return True
 
@@ -171,9 +180,7 @@ class Contents:
 
     def _source(self) -> int:
         if self._source_dir < 0:
-            self._source_dir = os.open(
-                self._tools.objects.objects_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            )
+            self._source_dir = os.open(self._tools.objects.objects_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return self._source_dir
 
     def _stream(self, here: int, file: Wanted) -> bool:
@@ -195,7 +202,7 @@ class Contents:
                 finally:
                     os.close(writer)
         except ObjectError as exc:
-            self.failed[file.raw] = exc
+            self._fail(file.raw, exc)
             return False
         except OSError as exc:
             raise storage_error(exc, file.name) from exc

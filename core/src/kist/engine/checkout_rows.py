@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import insort
+from typing import Any
 
 from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Listing
 from kist.engine.checkout_tools import CheckoutTools
@@ -65,6 +66,21 @@ class RowCollector:
         self._rows.append((path, listing, digests, targets))
         self._names += len(listing.names)
 
+    def take(self) -> list[Any]:
+        """Hand out what is collected, to be given to another collector."""
+        rows = self._rows
+        self.clear()
+        return rows
+
+    def give(self, rows: list[Any]) -> None:
+        """Take in what another collector handed out."""
+        self._rows += rows
+        self._names += sum(len(listing.names) for _, listing, _, _ in rows)
+
+    def clear(self) -> None:
+        """Forget what is collected."""
+        self._rows, self._names = [], 0
+
     def _position(self, path: bytes) -> int:
         position = self._wanted.find(path)
         if position is None:
@@ -91,7 +107,7 @@ class RowCollector:
             row = Row(directory, self._wanted.algorithm, whole, all_digests, targets)
             row.smudge(clock)
             rows.append(row)
-        self._rows, self._names = [], 0
+        self.clear()
         self._sink.put_many(rows)
 
 

@@ -10,13 +10,15 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 from kist.engine.checkout_contents import Contents, Wanted
 from kist.engine.checkout_guard import Guard
 from kist.engine.checkout_rows import RowCollector
+from kist.engine.checkout_shares import Groups, Helper, divide
 from kist.engine.checkout_tools import CheckoutTools
 from kist.engine.folders import OPEN_FOLDER, Folders, lstat_or_none, make_folder, name_of, parent_of
 from kist.errors import PathConflict
@@ -66,9 +68,9 @@ class Written:
     spared: list[bytes] = field(default_factory=list)
 
 
-def group_by_folder(paths: list[bytes]) -> dict[bytes, list[range]]:
+def group_by_folder(paths: list[bytes]) -> Groups:
     """Positions of sorted *paths* by their folder, as ranges; subfolders may sort between the files of a folder."""
-    groups: dict[bytes, list[range]] = {}
+    groups: Groups = {}
     start, last = 0, parent_of(paths[0]) if paths else b""
     for at, path in enumerate(paths):
         parent = parent_of(path)
@@ -124,7 +126,7 @@ class FileWriter:
             os.close(self._building.parent)
             self._building = None
 
-    def write(self, groups: dict[bytes, list[range]], children: dict[bytes, list[bytes]]) -> Written:
+    def write(self, groups: Groups, children: dict[bytes, list[bytes]]) -> Written:
         """Write everything.
 
         Args:
@@ -138,6 +140,57 @@ class FileWriter:
             PathConflict: a folder is none, or appeared meanwhile.
             StorageError: the disk is full, read-only or failing.
         """
+        first, shares = divide(groups)
+        if len(shares) > 1 and not self._only_copies():
+            first, shares = groups, [{}]
+        self._write_groups(first)
+        self.rows.flush(self._root, children)
+        helpers: list[Helper] = []
+        try:
+            helpers.extend(Helper(partial(self._help, share)) for share in shares[1:])
+            self._write_groups(shares[0])
+            for helper in helpers:
+                self._take_over(*helper.result())
+        finally:
+            for helper in helpers:
+                helper.stop()
+        self.rows.flush(self._root, children, last=True)
+        return self.done
+
+    def _only_copies(self) -> bool:
+        """Whether nothing but memory is needed, so that processes do not meet in the cache."""
+        return self.contents.always_copies or max(self._wanted.sizes, default=0) < self._tools.small
+
+    def _help(self, share: Groups, check: Callable[[], None]) -> tuple[Any, ...]:
+        """In a helper: write one share."""
+        self._token += f"-{os.getpid()}"  # still swept with the parent's, but never the same name
+        self.done = Written()
+        self.contents.failed.clear()
+        self.contents.linked.clear()
+        self.rows.clear()
+        self._write_groups(share, check)
+        done = self.done
+        return done.files, done.size, done.spared, self.contents.failed, self.contents.linked, self.rows.take()
+
+    def _take_over(
+        self,
+        files: int,
+        size: int,
+        spared: list[bytes],
+        failed: dict[bytes, str],
+        linked: dict[str, int],
+        rows: list[Any],
+    ) -> None:
+        self.done.files += files
+        self.done.size += size
+        self.done.spared += spared
+        self.contents.failed.update(failed)
+        for name, count in linked.items():
+            self.contents.count(name, count)
+        self.rows.give(rows)
+        self._tools.progress.advance(size)
+
+    def _write_groups(self, groups: Groups, check: Callable[[], None] | None = None) -> None:
         for batch in self._batches(groups):
             found = self._read_batch(batch)
             for folder, positions, ends in batch:
@@ -148,9 +201,8 @@ class FileWriter:
                     raise storage_error(exc, self._full(folder)) from exc
                 if ends and place.temporary is not None:
                     self._finish(place)
-            self.rows.flush(self._root, children)
-        self.rows.flush(self._root, children, last=True)
-        return self.done
+            if check is not None:
+                check()
 
     def _read_batch(self, batch: list[Piece]) -> dict[bytes, bytes]:
         """The contents that a batch writes from memory; those that it links are made ready."""
@@ -169,7 +221,7 @@ class FileWriter:
     def _full(self, folder: bytes) -> bytes:
         return os.path.join(self._output, folder) if folder and self._output else folder or self._output
 
-    def _batches(self, groups: dict[bytes, list[range]]) -> Iterator[list[Piece]]:
+    def _batches(self, groups: Groups) -> Iterator[list[Piece]]:
         """Pieces of folders whose contents fit into memory: folder, positions, and whether the folder ends there."""
         batch: list[Piece] = []
         files = size = 0

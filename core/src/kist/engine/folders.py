@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -108,7 +109,8 @@ class Folders:
             except FileNotFoundError:
                 if not make:
                     raise
-                os.mkdir(part, 0o777, dir_fd=here)
+                with suppress(FileExistsError):  # another process was faster
+                    os.mkdir(part, 0o777, dir_fd=here)
                 return os.open(part, OPEN_FOLDER, dir_fd=here)
         except FileNotFoundError:
             raise
