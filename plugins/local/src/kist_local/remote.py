@@ -185,7 +185,8 @@ class LocalRemote(Remote):
         """Where the folder is and what we may do there."""
         if not self._root.is_dir():
             return [("folder", str(self._root)), ("access", "the folder is not there yet")]
-        writable = os.access(self._root, os.W_OK | os.X_OK)
+        effective = os.access in os.supports_effective_ids
+        writable = os.access(self._root, os.W_OK | os.X_OK, effective_ids=effective)
         return [("folder", str(self._root)), ("access", "read and write" if writable else "read only")]
 
     def close(self) -> None:
