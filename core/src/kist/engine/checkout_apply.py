@@ -237,7 +237,7 @@ class _Checkout:
         spared = list(self.spared)
         files = size = 0
         linked: dict[str, int] = {}
-        warnings = []
+        warnings: list[str] = []
         if writer is not None:
             files, size, linked = writer.done.files, writer.done.size, writer.contents.linked
             spared += writer.done.spared
