@@ -13,6 +13,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -217,8 +218,7 @@ class Lock:
             descriptor, self._descriptor = self._descriptor, -1
             _held.discard(self)
             try:
-                if not self.shared:
-                    os.ftruncate(descriptor, 0)
+                _write(descriptor, _others(descriptor) if self.shared else [])
             except OSError:
                 pass  # the content only serves messages; a full disk must not keep the lock
             finally:
@@ -261,15 +261,9 @@ class Lock:
 
     def _record(self) -> None:
         """Write who holds the lock; only messages depend on it, so failures do not matter."""
-        lines = [Holder.this(self._verb).dump()]
-        try:
-            if self.shared:
-                lines += [one.dump() for one in _read(self._descriptor) if one.pid != os.getpid() and not one.gone()]
-            data = "".join(f"{line}\n" for line in lines[:100]).encode()
-            os.pwrite(self._descriptor, data, 0)
-            os.ftruncate(self._descriptor, len(data))
-        except OSError:
-            pass
+        with suppress(OSError):
+            others = _others(self._descriptor) if self.shared else []
+            _write(self._descriptor, [Holder.this(self._verb), *others])
 
     def _tell(self) -> None:
         if self._notify is None:
@@ -332,6 +326,17 @@ def has_flock(folder: str | os.PathLike[str]) -> bool:
 def _read(descriptor: int) -> list[Holder]:
     text = os.pread(descriptor, _RECORD_LIMIT, 0).decode("utf-8", "replace")
     return [holder for line in text.splitlines() if (holder := Holder.parse(line))]
+
+
+def _others(descriptor: int) -> list[Holder]:
+    """Who else says that it shares the lock."""
+    return [one for one in _read(descriptor) if one.pid != os.getpid() and not one.gone()]
+
+
+def _write(descriptor: int, holders: list[Holder]) -> None:
+    data = "".join(f"{one.dump()}\n" for one in holders[:100]).encode()
+    os.pwrite(descriptor, data, 0)
+    os.ftruncate(descriptor, len(data))
 
 
 def _still_there(descriptor: int, path: Path) -> bool:
