@@ -1,0 +1,110 @@
+"""What the tests of push, fetch and gc share: a clone with a cache, versions made of dictionaries."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from kist.abc.remote import Remote
+from kist.builtin.node_manifest import NodeManifestCodec
+from kist.engine.cache import Cache
+from kist.engine.fetch import fetch_versions
+from kist.engine.push import push_versions
+from kist.engine.remote_store import RemoteStore
+from kist.engine.transfer import Version, Want
+from kist.model.columns import Columns
+from kist.model.entry import Entry
+from kist_blake3.hasher import Blake3Hasher
+
+REPOSITORY = "0123456789abcdef"
+
+
+class Clone:
+    """A cache, and a remote as this clone sees it."""
+
+    codec = NodeManifestCodec()
+
+    def __init__(self, folder: Path, remote: Remote, *, memory: bool = True, pack_threshold: int = 1 << 20):
+        self.folder = folder
+        self.remote = remote
+        self.memory = folder / "memory" if memory else None
+        self.hasher = Blake3Hasher()
+        self.cache = Cache(folder / "cache", lambda name: self.hasher, pack_threshold=pack_threshold, sync="off")
+
+    def store(self) -> RemoteStore:
+        return RemoteStore(self.remote, hashers=lambda name: self.hasher, memory=self.memory)
+
+    def add(self, files: dict[str, bytes], path: str = "data") -> Version:
+        """Store a directory."""
+        hasher = self.hasher
+        with self.cache.session("blake3") as session:
+            for names in _batched(files, 5000):
+                buffers = [files[name] for name in names]
+                session.put_small(hasher.raw_many(buffers), buffers)
+            entries = [
+                Entry(name.encode(), "file", len(data), hasher.digest(data)) for name, data in files.items()
+            ]
+            columns = Columns.from_entries("blake3", 32, entries)
+            view = self.codec.write([columns], session.put_node, hasher)
+            session.commit()
+        return Version(view.root, True, sum(map(len, files.values())), len(files), path)
+
+    def add_file(self, data: bytes, path: str = "file") -> Version:
+        """Store one file."""
+        with self.cache.session("blake3") as session:
+            source = session.file()
+            source.write_bytes(data)
+            digest = self.hasher.digest(data)
+            session.put_loose_file(source, digest)
+            session.commit()
+        return Version(digest, False, len(data), 1, path)
+
+    def push(self, *versions: Version, bases=(), **options):
+        return push_versions(
+            self.cache,
+            options.pop("store", None) or self.store(),
+            versions,
+            [getattr(base, "root", base) for base in bases],
+            repository_id=options.pop("repository_id", REPOSITORY),
+            codec=self.codec,
+            **options,
+        )
+
+    def fetch(self, *versions: Version, prefixes=None, **options):
+        wants = [Want(one.root, one.is_directory, prefixes, one.size, one.path) for one in versions]
+        store = options.pop("store", None) or self.store()
+        return fetch_versions(self.cache, store, wants, codec=self.codec, **options)
+
+    def files(self, version: Version) -> dict[str, bytes]:
+        """Read a version back out of the cache."""
+        if not version.is_directory:
+            with self.cache.open(version.root) as reader:
+                return {version.path: reader.read()}
+        view = self.codec.open(version.root, lambda raws: self.cache.read_many("blake3", raws))
+        found = {}
+        for leaf in view.leaves():
+            raws = leaf.raws()
+            contents = dict(self.cache.read_iter("blake3", raws))
+            found |= {path.decode(): contents[raw] for path, raw in zip(leaf.paths, raws, strict=True)}
+        return found
+
+
+def _batched(items, size):
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Makes clones with caches of their own."""
+    numbers = itertools.count()
+
+    def make(remote: Remote, **options) -> Clone:
+        folder = tmp_path / f"clone{next(numbers)}"
+        folder.mkdir()
+        return Clone(folder, remote, **options)
+
+    return make
