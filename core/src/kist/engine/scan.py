@@ -121,7 +121,6 @@ class Scanner:
             Its entry; the path is its plain name.
 
         Raises:
-            FileNotFoundError: never; a file that is not there is a PathConflict.
             PathConflict: nothing is there, it is no file, or it changed twice while it was read.
             StorageError: it cannot be read.
         """
