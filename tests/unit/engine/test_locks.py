@@ -10,7 +10,7 @@ import time
 import pytest
 
 from kist.engine import leases, locks
-from kist.engine.locks import Holder, Lock, find_holder, has_flock
+from kist.engine.locks import GroupLock, Holder, Lock, find_holder, has_flock
 from kist.errors import RepoLocked, StorageError
 
 HOLD = """
@@ -184,7 +184,7 @@ def test_a_lock_is_not_taken_twice_and_links_are_not_followed(tmp_path):
 def test_a_shared_lock_file_does_not_depend_on_the_umask(tmp_path):
     old = os.umask(0o077)
     try:
-        with Lock(tmp_path / "l", what="it", mode=0o666):
+        with GroupLock(tmp_path / "l", what="it"):
             assert (tmp_path / "l").stat().st_mode & 0o777 == 0o666
     finally:
         os.umask(old)

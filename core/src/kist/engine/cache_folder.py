@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
-from kist.engine.locks import Lock
+from kist.engine.locks import GroupLock, Lock
 from kist.errors import MetafileError, RepoFormatError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, storage_errors, write_file
@@ -162,7 +162,8 @@ class CacheFolder:
 
     def lock(self, name: str, *, what: str, shared: bool = False, timeout: float = 300.0) -> Lock:
         """A kernel lock on a file of the cache."""
-        return Lock(self.root / name, what=what, shared=shared, timeout=timeout, mode=0o666 if self.shared else 0o600)
+        kind = GroupLock if self.shared else Lock
+        return kind(self.root / name, what=what, shared=shared, timeout=timeout)
 
     def _start(self) -> None:
         self.root.parent.mkdir(parents=True, exist_ok=True)

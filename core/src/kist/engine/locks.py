@@ -117,8 +117,9 @@ class Lock:
         timeout: seconds to wait before giving up; 0 tries once.
         notify: called with a sentence after a second of waiting, and again when somebody else holds it.
         verb: what this process does, told to those who wait.
-        mode: permissions of a new lock file.
     """
+
+    mode = 0o600
 
     def __init__(
         self,
@@ -129,7 +130,6 @@ class Lock:
         timeout: float = 300,
         notify: Callable[[str], None] | None = None,
         verb: str = "",
-        mode: int = 0o600,
     ) -> None:
         self.path = Path(path)
         self.what = what
@@ -137,7 +137,6 @@ class Lock:
         self.timeout = timeout
         self._notify = notify
         self._verb = verb
-        self._mode = mode
         self._descriptor = -1
         self._lease: Any = None
         self._told = ""
@@ -238,13 +237,13 @@ class Lock:
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(self.path, flags, self._mode)
+            descriptor = os.open(self.path, flags, self.mode)
         except FileNotFoundError:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, flags, self._mode)
+            descriptor = os.open(self.path, flags, self.mode)
         facts = os.fstat(descriptor)
-        if facts.st_mode & 0o777 != self._mode and facts.st_uid == os.geteuid():
-            os.fchmod(descriptor, self._mode)  # a shared lock file must not depend on its maker's umask
+        if facts.st_mode & 0o777 != self.mode and facts.st_uid == os.geteuid():
+            os.fchmod(descriptor, self.mode)  # a shared lock file must not depend on its maker's umask
         return descriptor
 
     def _try_lease(self) -> bool:
@@ -273,6 +272,12 @@ class Lock:
         if text != self._told:
             self._told = text
             self._notify(f"waiting for the lock on {self.what}, {text}")
+
+
+class GroupLock(Lock):
+    """A lock whose file every user may lock, whatever the umask: for caches that several users share."""
+
+    mode = 0o666
 
 
 def find_holder(path: str | os.PathLike[str]) -> Holder | None:
