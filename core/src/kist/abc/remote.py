@@ -124,12 +124,16 @@ class RemoteScope:
         state: a private folder (0700) that the remote may use, made on demand; None where there is none.
         prompt: asks the user for a secret, or None off a terminal.
         logger: where to log; secrets are filtered but do not log them.
+        trusted: whether the user's credentials may go to the address and endpoint of this remote. False where only
+            configuration that came with a clone names them and the user has not agreed: then send credentials to the
+            provider's own endpoints only, or raise a RemoteAuthError that names ``kist remote trust``.
     """
 
     name: str = "remote"
     state: Path | None = None
     prompt: Callable[[str], str] | None = None
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("kist.remote"))
+    trusted: bool = True
 
 
 class Remote(ABC):

@@ -2,6 +2,8 @@
 
 <when>-<random>/record.json    what it is, where it was, why it went, written and durable before anything moves
 <when>-<random>/0, 1, …        the files and folders themselves
+
+<when>-<random>-displaced/…    workspace files that a forced command moved out of its way, under the path that they had
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from kist.util.atomic import storage_errors, sync_directory, temp_name, write_fi
 
 _FORMAT = "kist-trash/1"
 _RECORD = "record.json"
+_DISPLACED = "-displaced"
+_STAMP = "%Y%m%dT%H%M%S"
 _NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.EACCES})
 
 
@@ -96,8 +100,7 @@ class Trash:
             sources = [(path, original, _size(path)) for path, original in paths]
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             when = time.time()
-            stamp = datetime.fromtimestamp(when, UTC).strftime("%Y%m%dT%H%M%S")
-            entry = self.folder / f"{stamp}-{os.urandom(4).hex()}"
+            entry = self.folder / _new_name(when)
             entry.mkdir(mode=0o700)
             items = tuple(TrashItem(str(n), original, size) for n, (_, original, size) in enumerate(sources))
             record = {
@@ -118,6 +121,10 @@ class Trash:
                         sync_directory(parent)
         return TrashEntry(entry.name, when, reason, items)
 
+    def displaced_folder(self) -> Path:
+        """A new folder for files that a command moves out of its way, each under its path; the command makes it."""
+        return self.folder / (_new_name(time.time()) + _DISPLACED)
+
     def list(self) -> Sequence[TrashEntry]:
         """What is here, the oldest first; folders without a readable record are left out.
 
@@ -132,39 +139,43 @@ class Trash:
             entries = (self._read(name) for name in names)
             return sorted((entry for entry in entries if entry and entry.items), key=lambda entry: entry.when)
 
-    def restore(self, id: str, to: Path | None = None) -> Sequence[Path]:
+    def restore(
+        self, id: str, to: Path | None = None, *, base: Path | None = None, only: str | None = None
+    ) -> Sequence[Path]:
         """Take an entry's items back out; nothing is ever overwritten.
 
         Args:
             id: the entry's id.
-            to: where its only item goes; None: each goes where it was, which must be an absolute path.
+            to: where its only item goes; None: each goes where it was.
+            base: what paths that are not absolute are relative to.
+            only: the name of the one item to restore, None for all.
 
         Returns:
             where they are now.
 
         Raises:
-            PathNotTracked: no such entry.
+            PathNotTracked: no such entry or item.
             PathConflict: something is in the way, or there are several items for one place; nothing was moved.
             StorageError: the disk is full, read-only or failing.
         """
         entry = self._read(id) if id == os.path.basename(id) and id not in ("", ".", "..") else None
-        if entry is None or not entry.items:
+        items = [item for item in entry.items if only in (None, item.name)] if entry else []
+        if not items:
             raise PathNotTracked(f"the trash has no entry {id}", hint="'kist trash list' shows what it has")
-        if to is not None and len(entry.items) != 1:
-            raise PathConflict(f"entry {id} holds {len(entry.items)} files, which cannot all go to one place")
-        targets = [Path(item.original) if to is None else to for item in entry.items]
+        if to is not None and len(items) != 1:
+            raise PathConflict(f"entry {id} holds {len(items)} files, which cannot all go to one place")
+        targets = [to if to is not None else _original(item, base) for item in items]
         for target in targets:
-            if not target.is_absolute() and to is None:
-                raise PathConflict(f"the path {target} is not absolute: say where it shall go", path=str(target))
             if os.path.lexists(target):
                 raise _in_the_way(target)
         with storage_errors(self.folder):
-            for item, target in zip(entry.items, targets, strict=True):
+            for item, target in zip(items, targets, strict=True):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _move_new(self.folder / id / item.name, target)
                 if self._sync:
                     sync_directory(target.parent)
-            _remove(self.folder / id)
+            if entry is not None and len(items) == len(entry.items):
+                _remove(self.folder / id)
         return targets
 
     def empty(self, older_than: float = 0.0) -> int:
@@ -197,6 +208,8 @@ class Trash:
         return freed
 
     def _read(self, name: str) -> TrashEntry | None:
+        if name.endswith(_DISPLACED):
+            return self._read_displaced(name)
         try:
             record = json.loads((self.folder / name / _RECORD).read_bytes())
             if record["format"] != _FORMAT:
@@ -208,6 +221,46 @@ class Trash:
             return TrashEntry(name, float(record["when"]), str(record["reason"]), kept)
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
+
+
+    def _read_displaced(self, name: str) -> TrashEntry | None:
+        """An entry whose items are the files below its folder; their names tell where they were."""
+        try:
+            when = datetime.strptime(name[:15], _STAMP).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return None
+        top = self.folder / name
+        items = [
+            TrashItem(path, path, (top / path).lstat().st_size)
+            for here, folders, files in os.walk(top)
+            for path in (os.path.relpath(os.path.join(here, one), top) for one in (*files, *folders))
+            if path.rpartition("/")[2] in files or _is_leaf(top / path)
+        ]
+        return TrashEntry(name, when, "displaced by --force", tuple(sorted(items, key=lambda item: item.name)))
+
+
+def _original(item: TrashItem, base: Path | None) -> Path:
+    """Where an item was; never through a link that stands there by now."""
+    if base is None:
+        if not os.path.isabs(item.original):
+            raise PathConflict(f"the path {item.original} is not absolute: say where it shall go", path=item.original)
+        return Path(item.original)
+    target = base / item.original
+    for above in target.parents:
+        if above == base or not above.is_relative_to(base):
+            break
+        if above.is_symlink() or (os.path.lexists(above) and not above.is_dir()):
+            raise _in_the_way(above)
+    return target
+
+
+def _new_name(when: float) -> str:
+    return f"{datetime.fromtimestamp(when, UTC).strftime(_STAMP)}-{os.urandom(4).hex()}"
+
+
+def _is_leaf(path: Path) -> bool:
+    """Whether a folder's name stands for something by itself: a link to a folder, or an empty one."""
+    return path.is_symlink() or not any(path.iterdir())
 
 
 def _size(path: Path) -> int:

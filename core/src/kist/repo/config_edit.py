@@ -26,6 +26,11 @@ _SECRET_WORDS = (
 )
 
 
+def is_secret_name(option: str) -> bool:
+    """Whether an option that nobody declares is named like a secret."""
+    return any(word in option for word in _SECRET_WORDS)
+
+
 def set_value(path: Path, level: str, key: str, value: Any, *, secret: bool = False) -> None:
     """Set a key in a file of one level, in place.
 
@@ -75,7 +80,7 @@ def unset_value(path: Path, level: str, key: str) -> bool:
 
 def _check_tracked(key: str, parts: Key, about: Known | None, *, secret: bool) -> None:
     local = f"use 'kist config --local {key} VALUE'"
-    if secret or (parts[0] == "remote" and about is None and any(word in parts[-1] for word in _SECRET_WORDS)):
+    if secret or (parts[0] == "remote" and about is None and is_secret_name(parts[-1])):
         raise InvalidOption(f"'{key}' is a secret and must not be set in tracked configuration", hint=local)
     if about is not None and not about.tracked:
         raise InvalidOption(f"'{key}' does not count in tracked configuration, which comes with a clone", hint=local)

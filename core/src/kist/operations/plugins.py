@@ -1,0 +1,56 @@
+"""plugins: what is installed, told without importing any of it; and the verbs that plugins bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kist.errors import PluginNotFound, UsageError
+from kist.plugins.catalog import InstalledPlugin, installed
+from kist.plugins.registry import Plugins
+from kist.repo.config import Config
+from kist.util.paths import nearest
+
+__all__ = ["InstalledPlugin", "command_module", "installed_plugins"]
+
+
+def installed_plugins(config: Config | None = None) -> list[InstalledPlugin]:
+    """Every distribution with plugins, the core first.
+
+    Args:
+        config: what it blocks and prefers; None for the user's configuration.
+    """
+    return installed(make_plugins(config))
+
+
+def make_plugins(config: Config | None = None) -> Plugins:
+    """The plugins as a configuration blocks and prefers them.
+
+    Args:
+        config: the configuration, None for that of a process outside of any repository.
+    """
+    config = config or Config.load()
+    prefer: Mapping[str, Any] = config.get("plugins.prefer")
+    return Plugins(block=config.get("plugins.block"), prefer=prefer)
+
+
+def command_module(word: str, known: Sequence[str]) -> str:
+    """The module of a verb that a plugin brings.
+
+    Args:
+        word: the verb.
+        known: the core's verbs, for a suggestion.
+
+    Raises:
+        UsageError: nobody brings it, with the nearest verb.
+        PluginError: the plugin that brings it does not work.
+    """
+    plugins = make_plugins()
+    try:
+        return plugins.commands(word).commands[word][0]
+    except PluginNotFound as missing:
+        close = nearest(word, [*known, *plugins.index.keys("commands")])
+        hint = f"did you mean 'kist {close}'?" if close else "'kist --help' lists the verbs"
+        if missing.hint and missing.hint.startswith("install it"):
+            hint = missing.hint
+        raise UsageError(f"kist has no verb '{word}'", hint=hint) from None

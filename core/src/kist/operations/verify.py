@@ -1,0 +1,373 @@
+"""verify: is the data there and undamaged, here or on a remote; repair it from any place that has it."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kist.engine.local_side import LocalSide
+from kist.engine.transfer import Version, Walker, content_sizes, named_paths
+from kist.errors import KistError, ObjectError, ObjectMissing, UsageError
+from kist.model.digest import Digest
+from kist.model.entry import EXECUTABLE, FILE
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.remotes import open_remote
+from kist.repo.targets import Target
+
+_STRUCTURES = ("pack", "index")
+"""In place of an algorithm: the object is a file of the cache that holds or finds others."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How to verify.
+
+    Args:
+        remote: read back from this remote instead of the cache.
+        sample: percent of the objects to hash.
+        repair: bring back what is damaged or missing, from any place that has it.
+        jobs: how many requests at once, None for the configured number.
+    """
+
+    remote: str | None = None
+    sample: float = 100.0
+    repair: bool = False
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadObject:
+    """One object that is damaged or missing: its name, and the paths that need it, relative to the repository."""
+
+    digest: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Args:
+        checked: how many objects were looked at.
+        damaged: objects whose bytes are not what their name says; after a repair, those that still are.
+        missing: objects that are not there; after a repair, those that still are not.
+        repaired: objects that were damaged or missing and are good now.
+        requests: calls to the remote.
+    """
+
+    checked: int = 0
+    damaged: tuple[BadObject, ...] = ()
+    missing: tuple[BadObject, ...] = ()
+    repaired: tuple[BadObject, ...] = ()
+    requests: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong (any more)."""
+        return not self.damaged and not self.missing
+
+
+def verify(
+    context: RepoContext, texts: Sequence[str] = (), options: VerifyOptions = VerifyOptions()
+) -> VerifyReport:
+    """Hash what the cache or a remote holds, and look whether everything that targets need is there.
+
+    Args:
+        context: the repository.
+        texts: targets; without any, all outputs and the whole cache.
+        options: how.
+
+    Returns:
+        What is wrong, with the paths that need it.
+
+    Raises:
+        UsageError: a sample that is no percentage.
+        PathNotTracked: a target that is not tracked.
+        RemoteError: the remote refused or failed altogether.
+    """
+    if not 0 < options.sample <= 100:
+        raise UsageError("--sample must be more than 0 and at most 100 percent")
+    chosen = targets.resolve(context, texts)
+    if options.remote is not None:
+        return _verify_remote(context, chosen, options)
+    found = _Findings(context)
+    try:
+        found.closure(chosen, read=bool(texts), sample=options.sample)
+        if not texts:
+            found.everything(options.sample)
+    finally:
+        context.progress.finish()
+    before = found.report(chosen)
+    if not options.repair or before.good:
+        return before
+    return _repair(context, chosen, before, options)
+
+
+# ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What is wrong in the cache.
+
+    Attributes:
+        checked: objects looked at.
+        damaged: names of damaged objects.
+        missing: names of missing objects.
+    """
+
+    context: RepoContext
+    checked: int = 0
+    damaged: dict[str, None] = field(default_factory=dict)
+    missing: dict[str, None] = field(default_factory=dict)
+
+    def closure(self, chosen: Iterable[Target], *, read: bool, sample: float) -> None:
+        """Look whether what targets need is there; with *read*, hash it too."""
+        wanted: dict[str, dict[bytes, int]] = {}
+        for target in chosen:
+            digest = target.tracked.output.digest
+            contents = wanted.setdefault(digest.algorithm, {})
+            contents |= self._contents(target)
+        for algorithm, contents in wanted.items():
+            absent = self.context.cache.missing(algorithm, contents)
+            self.missing |= dict.fromkeys(f"{algorithm}:{raw.hex()}" for raw in absent)
+            if read:
+                self._read(algorithm, contents, set(absent), sample)
+
+    def _contents(self, target: Target) -> dict[bytes, int]:
+        output = target.tracked.output
+        if not output.is_directory:
+            return {output.digest.raw: output.size}
+        walker = walk(self.context, output.digest)
+        contents: dict[bytes, int] = {}
+        for columns in walker.leaves([output.digest.raw]):
+            if not target.inside:
+                contents |= content_sizes(columns)
+            elif target.inside:
+                rows = zip(columns.raws(), columns.paths, columns.sizes, columns.kinds, strict=True)
+                below = target.inside + b"/"
+                contents |= {
+                    raw: size
+                    for raw, path, size, kind in rows
+                    if kind in (FILE, EXECUTABLE) and (path == target.inside or path.startswith(below))
+                }
+        self.checked += len(walker.sizes)
+        for raw, error in walker.failed.items():
+            name = f"{output.digest.algorithm}:{raw.hex()}"
+            (self.missing if isinstance(error, ObjectMissing) else self.damaged)[name] = None
+        return contents
+
+    def _read(self, algorithm: str, contents: dict[bytes, int], absent: set[bytes], sample: float) -> None:
+        cache, progress = self.context.cache, self.context.progress
+        chosen = [raw for raw in contents if raw not in absent and (sample >= 100 or random.random() * 100 < sample)]  # noqa: S311
+        progress.start("verify", total=sum(contents[raw] for raw in chosen))
+        loose = [raw for raw, here in zip(chosen, cache.has_loose_many(algorithm, chosen), strict=True) if here]
+        for raw in loose:
+            name = Digest.from_raw(algorithm, raw)
+            try:
+                with cache.open(name) as stream:
+                    while data := stream.read(1 << 20):
+                        progress.advance(len(data))
+            except ObjectError:
+                self.damaged[str(name)] = None
+        packed = set(chosen) - set(loose)
+        for raw, data in LocalSide(cache).contents(algorithm, (raw for raw in chosen if raw in packed)):
+            if isinstance(data, bytes):
+                progress.advance(len(data))
+            else:
+                missing = isinstance(data, ObjectMissing)
+                (self.missing if missing else self.damaged)[f"{algorithm}:{raw.hex()}"] = None
+        self.checked += len(chosen)
+
+    def everything(self, sample: float) -> None:
+        """Hash the whole cache, also what only older versions need."""
+        context = self.context
+        if not context.cache.root.is_dir():
+            return
+        context.progress.start("verify")
+        self.checked = 0
+        for digest, good in context.cache.verify(context.progress, sample):
+            self.checked += digest.algorithm not in _STRUCTURES
+            if not good:
+                self.damaged[str(digest)] = None
+
+    def report(self, chosen: Sequence[Target]) -> VerifyReport:
+        """Everything with the paths that need it."""
+        for name in self.damaged:
+            self.missing.pop(name, None)
+        paths = paths_needing(self.context, chosen, {*self.damaged, *self.missing})
+        return VerifyReport(self.checked, _bad(self.damaged, paths), _bad(self.missing, paths))
+
+
+def _bad(names: Iterable[str], paths: dict[str, list[str]]) -> tuple[BadObject, ...]:
+    return tuple(BadObject(name, tuple(paths.get(name, ()))) for name in names)
+
+
+def walk(context: RepoContext, root: Digest) -> Walker:
+    """A walker over the nodes that the cache has of one algorithm; what it cannot read is told, not raised."""
+    return Walker(context.codec, root.algorithm, LocalSide(context.cache).nodes_of(root.algorithm))
+
+
+def paths_needing(context: RepoContext, chosen: Iterable[Target], names: set[str]) -> dict[str, list[str]]:
+    """The paths that need objects, relative to the repository.
+
+    Args:
+        context: the repository.
+        chosen: where to look.
+        names: the objects.
+
+    Returns:
+        Name -> paths; a manifest node counts for the output as a whole.
+    """
+    found: dict[str, list[str]] = {}
+    if not names:
+        return found
+    for target in chosen:
+        output, path = target.tracked.output, target.tracked.path
+        algorithm = output.digest.algorithm
+        if not output.is_directory:
+            if str(output.digest) in names:
+                found.setdefault(str(output.digest), []).append(path)
+            continue
+        raws = {bytes.fromhex(name.partition(":")[2]) for name in names if name.startswith(f"{algorithm}:")}
+        walker = walk(context, output.digest)
+        for columns in walker.leaves([output.digest.raw]):
+            for raw, inner in named_paths(columns, raws):
+                found.setdefault(f"{algorithm}:{raw.hex()}", []).append(f"{path}/{os.fsdecode(inner)}")
+        for raw in raws & {*walker.sizes, *walker.failed}:
+            found.setdefault(f"{algorithm}:{raw.hex()}", []).append(path)
+    return found
+
+
+# ── repair ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _repair(
+    context: RepoContext, chosen: Sequence[Target], before: VerifyReport, options: VerifyOptions
+) -> VerifyReport:
+    """Put damage aside, then bring good copies: from the workspace first, then from every remote."""
+    with context.writing():
+        structures = [one for one in before.damaged if one.digest.partition(":")[0] in _STRUCTURES]
+        objects = [one for one in before.damaged if one not in structures]
+        for one in objects:
+            context.cache.quarantine(Digest.parse(one.digest))
+        if structures:
+            context.cache.rebuild_indexes()
+        wanted = {one.digest: one for one in (*objects, *before.missing) if not _is_here(context, one)}
+        _from_workspace(context, [one for one in wanted.values() if one.paths])
+        left = [one for one in wanted.values() if not _is_here(context, one)]
+        if left:
+            _from_remotes(context, chosen, left, options)
+    still = {one.digest for one in (*objects, *before.missing) if not _is_here(context, one)}
+    everything = (*before.damaged, *before.missing)
+    return VerifyReport(
+        before.checked,
+        tuple(one for one in objects if one.digest in still),
+        tuple(one for one in before.missing if one.digest in still),
+        tuple(one for one in everything if one.digest not in still),
+    )
+
+
+def _is_here(context: RepoContext, one: BadObject) -> bool:
+    return context.cache.has(Digest.parse(one.digest))
+
+
+def _from_workspace(context: RepoContext, wanted: Sequence[BadObject]) -> None:
+    """Store workspace files again whose content is what is wanted."""
+    with context.storing() as storing:
+        for one in wanted:
+            digest = Digest.parse(one.digest)
+            sink = storing.sink(digest.algorithm)
+            for path in one.paths:
+                if sink is not None and _holds(context, path, digest):
+                    with open(context.root / path, "rb") as stream:
+                        size = os.fstat(stream.fileno()).st_size
+                        sink.put_stream(stream.fileno(), size, progress=context.progress)
+                    break
+        storing.commit()
+
+
+def _holds(context: RepoContext, path: str, digest: Digest) -> bool:
+    """Whether a workspace file is a regular one with exactly that content."""
+    running = context.hasher(digest.algorithm).new()
+    try:
+        descriptor = os.open(context.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            while data := stream.read(1 << 20):
+                running.update(data)
+    except OSError:
+        return False
+    return bool(running.digest() == digest.raw)
+
+
+def _from_remotes(
+    context: RepoContext, chosen: Sequence[Target], wanted: Sequence[BadObject], options: VerifyOptions
+) -> None:
+    """Fetch the outputs that lack something, from one remote after the other until nothing is lacking."""
+    from kist.engine.fetch import fetch_versions
+    from kist.engine.transfer import Want
+    from kist.repo.remotes import remote_names
+
+    wants = [
+        Want(
+            target.tracked.output.digest,
+            is_directory=target.tracked.output.is_directory,
+            prefixes=(target.inside,) if target.inside else None,
+            size=target.tracked.output.size,
+            path=target.tracked.path,
+        )
+        for target in chosen
+    ]
+    for name in remote_names(context):
+        if all(_is_here(context, one) for one in wanted):
+            return
+        try:
+            opened = open_remote(context, name)
+            try:
+                jobs = options.jobs or context.jobs
+                fetch_versions(
+                    context.cache, opened.store, wants, codec=context.codec, jobs=jobs, progress=context.progress
+                )
+            finally:
+                opened.close()
+        except KistError as error:
+            context.progress.message(f"{name}: {error}")
+
+
+# ── a remote ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _verify_remote(context: RepoContext, chosen: Sequence[Target], options: VerifyOptions) -> VerifyReport:
+    from kist.engine.remote_check import RemoteFindings, repair_remote, verify_remote
+    from kist.engine.transfer import TransferSettings
+
+    opened = open_remote(context, options.remote)
+    settings = TransferSettings(context.codec, options.jobs or context.jobs, context.progress)
+    versions = list(_versions(chosen))
+    try:
+        before = verify_remote(opened.store, versions, settings, sample=options.sample)
+        after = before
+        if options.repair and before.bad:
+            after = repair_remote(context.cache, opened.store, versions, settings)
+    finally:
+        opened.close()
+
+    def bad(findings: RemoteFindings, which: str) -> tuple[BadObject, ...]:
+        return tuple(BadObject(str(digest), paths) for digest, paths in getattr(findings, which).items())
+
+    repaired = [one for one in (*bad(before, "damaged"), *bad(before, "missing")) if Digest.parse(one.digest) not in after.bad]
+    return VerifyReport(
+        before.checked, bad(after, "damaged"), bad(after, "missing"), tuple(repaired), opened.requests
+    )
+
+
+def _versions(chosen: Iterable[Target]) -> Iterator[Version]:
+    seen: set[tuple[Digest, str]] = set()
+    for target in chosen:
+        output, path = target.tracked.output, target.tracked.path
+        if (output.digest, path) not in seen:
+            seen.add((output.digest, path))
+            yield Version(output.digest, output.is_directory, output.size, output.files, path)

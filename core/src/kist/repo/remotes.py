@@ -1,0 +1,145 @@
+"""Remotes of a repository: name to options, to the open hook, to the wrapped store."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from kist.abc.options import Options
+from kist.abc.remote import Remote, RemoteScope, RemoteURL
+from kist.engine.remote_store import RemoteStore
+from kist.errors import ConfigError, KistError, UnknownOption
+from kist.remotes.wrappers import ReadOnlyRemote, RecordingRemote, RetryingRemote, RetryPolicy
+from kist.repo.context import RepoContext
+from kist.repo.trust import endpoints_of, is_trusted, needs_trust
+from kist.util.paths import nearest
+
+CORE_OPTIONS = frozenset({"url", "readonly"})
+"""Options of every remote that the core itself interprets."""
+
+
+class OpenRemote:
+    """One remote, opened: the store over it, and the recorder that counts its requests.
+
+    Args:
+        name: its name in the configuration.
+        remote: the plugin's remote.
+        context: the repository.
+        readonly: whether writing is refused.
+    """
+
+    def __init__(self, name: str, remote: Remote, context: RepoContext, *, readonly: bool = False) -> None:
+        self.name = name
+        self.recorder = RecordingRemote(remote)
+        wrapped: Remote = RetryingRemote(self.recorder, RetryPolicy())
+        if readonly:
+            wrapped = ReadOnlyRemote(wrapped)
+        self.store = RemoteStore(
+            wrapped, hashers=context.hasher, name=name, memory=context.place.own / "remotes" / _file_name(name)
+        )
+
+    @property
+    def requests(self) -> int:
+        """Calls on the wire so far, or methods called on a remote that has no wire."""
+        return self.recorder.requests
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.recorder.close()
+
+
+def _file_name(name: str) -> str:
+    return os.fsencode(name).hex()
+
+
+def remote_names(context: RepoContext) -> list[str]:
+    """The configured remotes, sorted."""
+    return sorted(context.config.section("remote"))
+
+
+def default_remote(context: RepoContext) -> str:
+    """The remote that is used when none is named.
+
+    Raises:
+        ConfigError: none is set and there is not exactly one.
+    """
+    chosen = context.config.get("core.remote")
+    if chosen:
+        return str(chosen)
+    names = remote_names(context)
+    if len(names) == 1:
+        return names[0]
+    raise ConfigError(
+        "no default remote is set" if names else "there is no remote",
+        hint=f"'kist remote default NAME' chooses one of {', '.join(names)}" if names else "kist remote add -d NAME URL",
+    )
+
+
+def settings_of(context: RepoContext, name: str) -> Mapping[str, Any]:
+    """The configured options of a remote, as far as their place may set them.
+
+    Raises:
+        ConfigError: no such remote, or one without a URL.
+    """
+    section = context.config.section("remote")
+    if name not in section:
+        close = nearest(name, list(section))
+        hint = f"did you mean '{close}'?" if close else "'kist remote add NAME URL' makes one"
+        raise ConfigError(f"there is no remote '{name}'", hint=hint)
+    if "url" not in section[name]:
+        raise ConfigError(f"the remote '{name}' has no url", hint=f"kist remote modify {name} url URL")
+    return section[name]
+
+
+def location(context: RepoContext, text: str) -> RemoteURL:
+    """A remote's URL; a relative path counts from the repository's folder."""
+    url = RemoteURL.parse(text)
+    if url.scheme != "file":
+        return url
+    path = unquote(url.path) if text.startswith("file:") else url.path
+    return RemoteURL("file", path=posixpath.normpath(posixpath.join(str(context.root), os.path.expanduser(path))))
+
+
+def options_for(context: RepoContext, name: str, url: RemoteURL, values: Mapping[str, Any]) -> Options:
+    """The plugin's options, filled in from configuration and environment.
+
+    Raises:
+        PluginNotFound: no plugin for the scheme.
+        UnknownOption: an option that the plugin does not have.
+    """
+    kind = context.plugins.remote_options(url.scheme)
+    trusted = context.config.trusted_options(name, kind)
+    own = {key: value for key, value in values.items() if key not in CORE_OPTIONS and key in trusted}
+    try:
+        return kind.from_mapping(own, env=os.environ)
+    except UnknownOption as error:
+        error.remote = name
+        raise
+
+
+def open_remote(context: RepoContext, name: str | None = None) -> OpenRemote:
+    """Open a remote; no request is made.
+
+    Args:
+        context: the repository.
+        name: its name, None for the default.
+
+    Raises:
+        ConfigError: no such remote, or options that make no sense.
+        PluginNotFound: no plugin for its scheme.
+    """
+    name = name if name is not None else default_remote(context)
+    values = settings_of(context, name)
+    url = location(context, str(values["url"]))
+    options = options_for(context, name, url, values)
+    trusted = not needs_trust(context.config, name) or is_trusted(context.id, endpoints_of(url, values))
+    scope = RemoteScope(name, context.place.own / "remotes", context.prompt, trusted=trusted)
+    try:
+        remote = context.plugins.open_remote(url, options, scope)
+    except KistError as error:
+        error.remote = name
+        raise
+    return OpenRemote(name, remote, context, readonly=bool(values.get("readonly", False)))
