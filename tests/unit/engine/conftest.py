@@ -10,10 +10,9 @@ import pytest
 from kist.abc.remote import Remote
 from kist.builtin.node_manifest import NodeManifestCodec
 from kist.engine.cache import Cache
-from kist.engine.fetch import fetch_versions
-from kist.engine.push import push_versions
 from kist.engine.remote_store import RemoteStore
-from kist.engine.transfer import Version, Want
+from kist.engine.transfer import Version, Want, fetch_versions, push_versions
+from kist.errors import TransferError
 from kist.model.columns import Columns
 from kist.model.entry import Entry
 from kist_blake3.hasher import Blake3Hasher
@@ -43,9 +42,7 @@ class Clone:
             for names in _batched(files, 5000):
                 buffers = [files[name] for name in names]
                 session.put_small(hasher.raw_many(buffers), buffers)
-            entries = [
-                Entry(name.encode(), "file", len(data), hasher.digest(data)) for name, data in files.items()
-            ]
+            entries = [Entry(name.encode(), "file", len(data), hasher.digest(data)) for name, data in files.items()]
             columns = Columns.from_entries("blake3", 32, entries)
             view = self.codec.write([columns], session.put_node, hasher)
             session.commit()
@@ -62,7 +59,7 @@ class Clone:
         return Version(digest, False, len(data), 1, path)
 
     def push(self, *versions: Version, bases=(), **options):
-        return push_versions(
+        report = push_versions(
             self.cache,
             options.pop("store", None) or self.store(),
             versions,
@@ -71,11 +68,12 @@ class Clone:
             codec=self.codec,
             **options,
         )
+        return raise_failures(report)
 
-    def fetch(self, *versions: Version, prefixes=None, **options):
-        wants = [Want(one.root, one.is_directory, prefixes, one.size, one.path) for one in versions]
+    def fetch(self, *versions: Version, inside=None, **options):
+        wants = [Want(one.root, one.is_directory, inside, one.size, one.path) for one in versions]
         store = options.pop("store", None) or self.store()
-        return fetch_versions(self.cache, store, wants, codec=self.codec, **options)
+        return raise_failures(fetch_versions(self.cache, store, wants, codec=self.codec, **options))
 
     def files(self, version: Version) -> dict[str, bytes]:
         """Read a version back out of the cache."""
@@ -89,6 +87,12 @@ class Clone:
             contents = dict(self.cache.read_iter("blake3", raws))
             found |= {path.decode(): contents[raw] for path, raw in zip(leaf.paths, raws, strict=True)}
         return found
+
+
+def raise_failures(report):
+    if report.failures:
+        raise TransferError("failed", report.failures)
+    return report
 
 
 def _batched(items, size):

@@ -147,7 +147,7 @@ def test_part_of_a_directory(clone):
     files = make_files(20_000)
     version = here.add(files)
     here.push(version)
-    report = there.fetch(version, prefixes=(b"part003", b"part011/file011005.txt"))
+    report = there.fetch(version, inside=(b"part003", b"part011/file011005.txt"))
     wanted = [data for name, data in files.items() if name.startswith("part003/") or name.endswith("011005.txt")]
     raws = [there.hasher.raw(data) for data in wanted]
     assert not there.cache.missing("blake3", raws)

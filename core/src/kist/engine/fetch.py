@@ -13,9 +13,9 @@ from kist.engine.local_side import LocalSide
 from kist.engine.remote_index import RemoteIndexes
 from kist.engine.remote_read import RemoteReader
 from kist.engine.remote_store import Published, RemoteStore, never_pushed
-from kist.engine.transfer import TransferOptions, TransferSettings, Walker, Want, content_sizes, named_paths
+from kist.engine.transfer_parts import TransferOptions, TransferSettings, Walker, Want, content_sizes, named_paths
 from kist.engine.workers import Workers
-from kist.errors import KistError, MetafileError, ObjectCorrupt, ObjectMissing, TransferError
+from kist.errors import KistError, MetafileError, ObjectCorrupt, ObjectMissing
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
@@ -33,18 +33,18 @@ def fetch_versions(
         cache: where to.
         store: the remote.
         wants: what to bring.
-        options: codec, jobs, progress, dry_run: see :class:`TransferSettings`.
+        options: codec, jobs, progress, dry_run, before: see :class:`TransferSettings`.
 
     Returns:
-        What moved.
+        What moved; ``failures`` names versions that were never pushed and objects that are missing or damaged there,
+        the rest came.
 
     Raises:
-        TransferError: objects are missing or damaged on the remote, or a version was never pushed; the rest came.
         RemoteError: the remote refused or failed altogether.
         RepoFormatError: the remote is not ours, or newer.
     """
     fetch = Fetch(cache, store, TransferSettings(**options))
-    fetch.plan(wants)
+    fetch.settings.announce(fetch.plan(wants))
     return fetch.run()
 
 
@@ -82,7 +82,7 @@ class Fetch:
         self._cache = cache
         self._local = LocalSide(cache)
         self._store = store
-        self._settings = settings
+        self.settings = settings
         self._workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
         self._before = store.requests
         self._wants: list[Want] = []
@@ -111,39 +111,32 @@ class Fetch:
         return TransferPlan("fetch", self._store.name, self._count(), self._size(), tuple(map(str, self._roots())))
 
     def run(self) -> TransferReport:
-        """Bring what was planned.
+        """Bring what was planned; what is missing or damaged on the remote is among the report's failures.
 
         Raises:
-            TransferError: some objects are missing or damaged on the remote, or a version was never pushed.
             RemoteError: the remote refused or failed altogether.
         """
         moved = 0
         count, size = self._count(), self._size()
-        if not self._settings.dry_run and count:
-            self._settings.progress.start("fetch", total=size)
+        if not self.settings.dry_run and count:
+            self.settings.progress.start("fetch", total=size)
             try:
                 for lack in self._lacks:
-                    data = DataFetch(self._cache, self._store, lack.reader, self._workers, self._settings.progress)
+                    data = DataFetch(self._cache, self._store, lack.reader, self._workers, self.settings.progress)
                     moved += data.run(lack.algorithm, lack.contents, lack.places)
                     lack.failed |= data.failed
             finally:
-                self._settings.progress.finish()
+                self.settings.progress.finish()
         for lack in self._lacks:
             self._note_failures(lack)
             self._complete += [want for want in lack.wants if not lack.failed or self._is_here(want)]
-        if self._failures and not self._settings.dry_run:
-            raise TransferError(
-                f"{len(self._failures)} objects could not be fetched from {self._store.name}",
-                list(self._failures.items()),
-                remote=self._store.name,
-            )
-        dry = self._settings.dry_run
+        dry = self.settings.dry_run
         return TransferReport(
             "fetch",
             self._store.name,
             objects=self._nodes + count - sum(len(lack.failed) for lack in self._lacks),
             bytes=self._node_bytes + (size if dry else moved),
-            bytes_saved=max(0, sum(want.size for want in self._wants if want.prefixes is None) - size),
+            bytes_saved=max(0, sum(want.size for want in self._wants if want.inside is None) - size),
             requests=self._store.requests - self._before,
             roots=tuple(str(want.root) for want in self._complete),
             failures=tuple(self._failures.items()),
@@ -191,7 +184,7 @@ class Fetch:
         indexes = RemoteIndexes(self._store, algorithm, names)
         indexes.open(self._workers)
         lack = Lack(algorithm, wants, RemoteReader(self._store, indexes, self._workers, algorithm))
-        keep = not self._settings.dry_run
+        keep = not self.settings.dry_run
         with NodeSource(self, self._cache, lack.reader, algorithm, keep=keep) as source:
             for want in wants:
                 contents, failed = self._contents_of(want, source.read)
@@ -209,8 +202,8 @@ class Fetch:
         if not want.is_directory:
             return {want.root.raw: want.size}, {}
         contents: dict[bytes, int] = {}
-        if want.prefixes is None:
-            walker = Walker(self._settings.codec, want.root.algorithm, read)
+        if want.inside is None:
+            walker = Walker(self.settings.codec, want.root.algorithm, read)
             for columns in walker.leaves([want.root.raw]):
                 contents |= content_sizes(columns)
             return contents, walker.failed
@@ -234,8 +227,8 @@ class Fetch:
                 nodes.append(node)
             return nodes
 
-        view = self._settings.codec.open(want.root, get)
-        for prefix in want.prefixes or ():
+        view = self.settings.codec.open(want.root, get)
+        for prefix in want.inside or ():
             entry = view.find(prefix) if prefix else None
             if entry is not None:
                 yield Columns.from_entries(want.root.algorithm, len(want.root.raw), [entry])
@@ -261,7 +254,7 @@ class Fetch:
             if want.root.raw in bad:
                 paths.setdefault(want.root.raw, []).append(want.path)
             if want.is_directory:
-                walker = Walker(self._settings.codec, lack.algorithm, self._local.nodes_of(lack.algorithm))
+                walker = Walker(self.settings.codec, lack.algorithm, self._local.nodes_of(lack.algorithm))
                 for columns in walker.leaves([want.root.raw]):
                     for raw, path in named_paths(columns, bad):
                         text = path.decode("utf-8", "backslashreplace")

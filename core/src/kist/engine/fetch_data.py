@@ -15,7 +15,7 @@ from kist.engine.packs import DATA, PackReader
 from kist.engine.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
 from kist.engine.remote_store import RemoteStore
 from kist.engine.segments import SegmentTransfer
-from kist.engine.transfer import FATAL, ItemProgress
+from kist.engine.transfer_parts import FATAL, ItemProgress
 from kist.engine.workers import Workers
 from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
 from kist.model.digest import Digest

@@ -30,7 +30,7 @@ class LocalSide:
         self.cache = cache
 
     def nodes_of(self, algorithm: str) -> Callable[[Sequence[bytes]], list[bytes | KistError]]:
-        """A reader of nodes for :class:`kist.engine.transfer.Walker`."""
+        """A reader of nodes for :class:`kist.engine.transfer_parts.Walker`."""
 
         def read(raws: Sequence[bytes]) -> list[bytes | KistError]:
             found = dict(self.contents(algorithm, raws))

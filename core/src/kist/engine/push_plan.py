@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,10 +13,13 @@ from kist.engine.local_side import LocalSide
 from kist.engine.merging import Merge, plan_index_merge
 from kist.engine.remote_index import RemoteIndexes
 from kist.engine.remote_store import Condemned, Published, RemoteStore, set_key
-from kist.engine.transfer import Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
+from kist.engine.transfer_parts import Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
 from kist.engine.workers import Workers
 from kist.errors import KistError, MetafileError, ObjectError, RemoteError, RemotePermissionError
 from kist.model.digest import Digest
+
+Bases = Sequence[Digest] | Callable[[], Sequence[Digest]]
+"""Versions that the remote may have, or what finds them, called only if something is to be sent."""
 
 _LAST_SET = "last-set"
 _UNFINISHED = "unfinished"
@@ -102,7 +105,7 @@ class PushPlanner:
         self._workers = workers
         self._settings = settings
 
-    def plan(self, versions: Sequence[Version], bases: Sequence[Digest]) -> PushPlan:
+    def plan(self, versions: Sequence[Version], bases: Bases) -> PushPlan:
         """Plan the push of *versions* to a remote that may have *bases*.
 
         Raises:
@@ -158,12 +161,13 @@ class PushPlanner:
 
     # ── what is published ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _published(self, roots: Sequence[Digest], bases: Sequence[Digest], plan: PushPlan) -> dict[Digest, Published]:
+    def _published(self, roots: Sequence[Digest], bases: Bases, plan: PushPlan) -> dict[Digest, Published]:
         evidence: dict[Digest, Published] = {}
         self._take(evidence, self._store.published(roots).values(), plan.condemned)
         if all(root in evidence for root in roots):
             plan.set_written = len(roots) > 1 and set_key(roots) not in plan.condemned
             return evidence
+        bases = bases() if callable(bases) else bases
         asked = {frozenset(roots)}
         for candidate in (bases, self._last_set()):
             distinct = frozenset(candidate)

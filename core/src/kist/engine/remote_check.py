@@ -12,7 +12,7 @@ from kist.engine.remote_index import RemoteIndexes, place_key
 from kist.engine.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
 from kist.engine.remote_store import Published, RemoteStore
 from kist.engine.segments import SegmentTransfer
-from kist.engine.transfer import (
+from kist.engine.transfer_parts import (
     FATAL,
     TransferSettings,
     Version,
@@ -51,6 +51,15 @@ class RemoteFindings:
         """All that is not as it should be."""
         return {*self.damaged, *self.missing}
 
+    def errors(self, store_name: str) -> list[tuple[str, KistError]]:
+        """The same as pairs of an object's name and the error that says what is wrong with it."""
+        where = f"the remote {store_name}"
+        errors: list[tuple[str, KistError]] = [
+            (str(digest), ObjectMissing(str(digest), paths=paths, where=where))
+            for digest, paths in self.missing.items()
+        ]
+        return errors + [(str(digest), ObjectCorrupt(str(digest), where=where)) for digest in self.damaged]
+
 
 def verify_remote(
     store: RemoteStore, versions: Sequence[Version], settings: TransferSettings, *, sample: float = 100.0
@@ -84,7 +93,7 @@ def verify_remote(
 
 
 def repair_remote(
-    cache: Cache, store: RemoteStore, versions: Sequence[Version], settings: TransferSettings
+    cache: Cache, store: RemoteStore, versions: Sequence[Version], settings: TransferSettings, *, repository_id: str
 ) -> RemoteFindings:
     """Check versions on a remote, and send again from the cache what is missing or damaged there.
 
@@ -93,25 +102,28 @@ def repair_remote(
         store: the remote.
         versions: what to mend.
         settings: codec, jobs and progress.
+        repository_id: whose versions they are.
 
     Returns:
-        What is still wrong afterwards, because the cache does not have it.
+        What is still wrong afterwards.
 
     Raises:
         RemoteError: the remote refused or failed altogether.
-        TransferError: objects are missing or damaged in the cache.
     """
     from kist.engine.push import Push
 
-    findings = verify_remote(store, versions, settings)
-    if not findings.bad:
-        return findings
-    published = _published(store, versions, Workers(settings.jobs, store.remote.capabilities.max_concurrency))
-    owners = {owner for one in published.values() for owner in one.repositories}
-    push = Push(cache, store, settings, repository_id=min(owners, default="repaired"))
-    push.plan_repair(versions, published, findings.keys)
-    push.run()
-    return verify_remote(store, versions, settings)
+    before: set[Digest] = set()
+    bad_keys: set[str] = set()
+    while True:
+        findings = verify_remote(store, versions, settings)
+        # A damaged node hides what lies below it, so a round may bring new findings; one that brings none is the last.
+        if not findings.bad or findings.bad == before:
+            return findings
+        before, bad_keys = findings.bad, bad_keys | findings.keys
+        workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        push = Push(cache, store, settings, repository_id=repository_id)
+        push.plan_repair(versions, _published(store, versions, workers), bad_keys)
+        push.run()
 
 
 def _published(store: RemoteStore, versions: Sequence[Version], workers: Workers) -> dict[Digest, Published]:

@@ -72,6 +72,7 @@ class Workers:
         self.limit = min(FIRST_LIMIT, self.most)
         self.stop = threading.Event()
         self._good = 0
+        self._succeeded = False
 
     def progress(self, outer: Progress) -> StoppableProgress:
         """A progress for the calls, which stops them when the workers are stopped."""
@@ -108,7 +109,7 @@ class Workers:
                 item, attempt, result = results.get()
                 flying -= 1
                 self._adapt(result)
-                if isinstance(result, RemoteUnavailable) and attempt < ATTEMPTS:
+                if isinstance(result, RemoteUnavailable) and attempt < ATTEMPTS and self._is_alive(result):
                     again.append((item, attempt + 1, min(result.retry_after or 0.05 * attempt, LONGEST_WAIT)))
                 elif isinstance(result, BaseException) and not isinstance(result, KistError):
                     raise result
@@ -143,11 +144,16 @@ class Workers:
         thread.start()
         threads.append(thread)
 
+    def _is_alive(self, error: RemoteUnavailable) -> bool:
+        """Whether trying again is worth it here: the retry policy has waited for a dead remote long enough."""
+        return error.retry_after is not None or self._succeeded
+
     def _adapt(self, result: object) -> None:
         if isinstance(result, RemoteUnavailable):
             self.limit, self._good = max(1, self.limit // 2), 0
             return
         self._good += 1
+        self._succeeded = True
         if self._good >= self.limit:
             self.limit, self._good = min(self.most, self.limit + 1), 0
 
