@@ -228,7 +228,8 @@ class _SegmentStream:
         key = objects.object_key(segment.digest)
         try:
             with self._remote.open(key, start=done, length=segment.size - done) as reader:
-                while data := reader.read(min(_CHUNK, segment.size - done)):
+                read = getattr(reader, "read1", reader.read)  # hands out what came before the stream broke
+                while data := read(min(_CHUNK, segment.size - done)):
                     running.update(data)
                     with storage_errors():
                         os.pwrite(self._descriptor, data, segment.offset + done)
