@@ -22,7 +22,7 @@ from kist.engine.transfer_parts import (
     Version,
 )
 from kist.engine.workers import Workers
-from kist.errors import KistError
+from kist.errors import KistError, RemoteObjectNotFound, RemotePrecondition
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
 from kist.model.report import TransferReport
@@ -179,17 +179,25 @@ class Push:
             self.store.write_set(Published(tuple(part.roots[0] for part in parts), named, tuple(sorted(owners))))
 
     def _check_condemned(self) -> None:
-        """Base no marker on old knowledge of what gc means to delete."""
-        if not self._plan.condemned.stale:
-            return
-        now = self.store.read_condemned()
-        used = {f"index/{name}" for side in self._plan.sides for name in side.proven.names}
-        if any(key not in self._plan.condemned for key in now.keys if key in used or key.startswith("packs/")):
-            from kist.errors import RemotePrecondition
+        """Base no marker on old knowledge of what gc means to delete, nor on what it deleted meanwhile.
 
+        Raises:
+            RemotePrecondition: gc crossed this push; running it again sends what is missing.
+        """
+        known = self._plan.condemned
+        lost = False
+        if known.stale:
+            used = {f"index/{name}" for side in self._plan.sides for name in side.proven.names}
+            fresh = self.store.read_condemned().keys.keys() - known.keys.keys()
+            lost = any(key in used or key.startswith(("packs/", "objects/")) for key in fresh)
+        condemned = [key for key in self._state.resent if key in known]
+        for _, result in self._workers.run(self.store.remote.stat, condemned):
+            if isinstance(result, KistError) and not isinstance(result, RemoteObjectNotFound):
+                raise result
+            lost = lost or isinstance(result, KistError)
+        if lost:
             raise RemotePrecondition(
-                f"gc began on {self.store.name} while this push ran: run it again, little is sent twice",
-                remote=self.store.name,
+                f"gc ran on {self.store.name} at the same time", hint="run the push again", remote=self.store.name
             )
 
     def _each(self, function: Callable[[A], None], items: Iterable[A]) -> None:

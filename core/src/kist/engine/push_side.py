@@ -43,6 +43,7 @@ class PushState:
         workers: run the calls.
         settings: how to transfer.
         resend: keys that are to be sent even if they are there.
+        resent: those that were.
         failures: what did not go, and why; the rest goes on.
         unmarked: indexes that no marker names yet.
         objects: objects that arrived.
@@ -54,6 +55,7 @@ class PushState:
     workers: Workers
     settings: TransferSettings
     resend: frozenset[str] = frozenset()
+    resent: list[str] = field(default_factory=list)
     failures: dict[str, KistError] = field(default_factory=dict)
     unmarked: list[str] = field(default_factory=list)
     objects: int = 0
@@ -126,6 +128,8 @@ class SidePush:
                 upload.path.unlink(missing_ok=True)
             if isinstance(result, FATAL):
                 raise result
+            if upload.key in self._push.resend:
+                self._push.resent.append(upload.key)
             if isinstance(result, KistError):
                 self._failed |= dict.fromkeys(upload.raws, result)
             elif upload.pack is not None and upload.members is not None:

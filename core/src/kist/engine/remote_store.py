@@ -192,6 +192,15 @@ class RemoteStore:
         except (RemoteObjectNotFound, RemotePermissionError, ObjectCorrupt):
             return None
 
+    def read_any_set(self, key: str) -> Published | None:
+        """The set under a key, whatever versions it speaks of; None if it is absent or not valid."""
+        try:
+            value = objects.load_text("set", objects.get_bytes(self.remote, key), where=key)
+            roots = objects.digest_list(value.get("roots"), key)
+            return _load_published(value, roots, key) if set_key(roots) == key else None
+        except (RemoteObjectNotFound, ObjectCorrupt):
+            return None
+
     def write_marker(self, published: Published) -> None:
         """Write the marker of the one version of *published*: last of all, when everything else is durable."""
         (root,) = published.roots
@@ -250,6 +259,19 @@ class RemoteStore:
             objects.put_bytes(self.remote, CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
         else:
             self.remote.delete(CONDEMNED_KEY)
+
+    def stamp_condemned(self, keys: Mapping[str, float]) -> float:
+        """Write the list of condemned keys and tell the remote's own time, which nobody else can set.
+
+        Args:
+            keys: key -> since when.
+
+        Returns:
+            UTC seconds; by our clock where the remote does not tell times.
+        """
+        objects.put_bytes(self.remote, CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
+        now = self.remote.stat(CONDEMNED_KEY).mtime
+        return time.time() if now is None else now
 
     # ── local memory: hints, never proof ─────────────────────────────────────────────────────────────────────────────
 
