@@ -1,7 +1,8 @@
-"""Run a contract in this process on one object after the other, and tell who catches whom."""
+"""Run a contract in this process on one class after the other, and tell who catches whom."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import shutil
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-
-from kist.testing.base import ContractBase
+from hypothesis import HealthCheck, Phase, settings
 
 C = TypeVar("C", bound=type)
 
+_EXAMPLES = 15
+"""Examples of a hypothesis test: the same ones in every run, enough for faults as coarse as those of mutants."""
+
 MakeFixtures = Callable[[type, Path], Mapping[str, object]]
-"""Makes the fixtures of one test: from the class under test and a fresh folder, fixture name to value."""
+"""Makes the fixtures that an author would give: from the class under test and a fresh folder, name to value."""
 
 
 @dataclass
@@ -28,13 +31,13 @@ class Kind:
         name: the kind.
         contract: its contract class.
         reference: the class that passes.
-        fixtures: makes the fixtures of one test.
-        alone: test -> why no mutant of this kind is needed for it.
+        fixtures: makes the fixtures that an author would give; the contract's own are found by themselves.
+        alone: test -> why no mutant is needed for it.
         mutants: the broken classes.
     """
 
     name: str
-    contract: type[ContractBase]
+    contract: type
     reference: type
     fixtures: MakeFixtures
     alone: Mapping[str, str] = field(default_factory=dict)
@@ -66,8 +69,8 @@ def run_contract(kind: Kind, subject: type, folder: Path) -> dict[str, str]:
     """
     failed: dict[str, str] = {}
     numbers = itertools.count()
-    for name, test in _tests(kind.contract):
-        for parameters in _parameters(test):
+    for name in sorted(one for one in dir(kind.contract) if one.startswith("test_")):
+        for parameters in _parameters(getattr(kind.contract, name)):
             place = folder / str(next(numbers))
             place.mkdir(parents=True)
             problem = _problem(kind, subject, name, parameters, place)
@@ -91,20 +94,13 @@ def render(matrix: Mapping[str, Mapping[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {len(tests):>2}  {', '.join(sorted(tests))}" for name, tests in matrix.items())
 
 
-def _tests(contract: type[ContractBase]) -> Iterator[tuple[str, Callable[..., object]]]:
-    for name in sorted(dir(contract)):
-        if name.startswith("test_"):
-            yield name, getattr(contract, name)
-
-
 def _parameters(test: Callable[..., object]) -> Iterator[dict[str, object]]:
     """Every combination of a test's ``parametrize`` marks."""
     axes = []
     for mark in getattr(test, "pytestmark", []):
-        if mark.name != "parametrize":
-            continue
-        names = [one.strip() for one in mark.args[0].split(",")] if isinstance(mark.args[0], str) else mark.args[0]
-        axes.append([_named(names, values) for values in mark.args[1]])
+        if mark.name == "parametrize":
+            names = [one.strip() for one in mark.args[0].split(",")] if isinstance(mark.args[0], str) else mark.args[0]
+            axes.append([_named(names, values) for values in mark.args[1]])
     for combination in itertools.product(*axes):
         yield {name: value for part in combination for name, value in part.items()}
 
@@ -121,12 +117,18 @@ _Parameter = type(pytest.param(0))
 
 
 def _problem(kind: Kind, subject: type, name: str, parameters: dict[str, object], place: Path) -> str:
-    test = getattr(kind.contract(), name)
+    temporary = place / "tmp"
+    temporary.mkdir()
     try:
-        given = {**kind.fixtures(subject, place), "tmp_path": place / "tmp", **parameters}
-        (place / "tmp").mkdir()
-        wanted = inspect.signature(test).parameters
-        test(**{one: given[one] for one in wanted if one in given})
+        with contextlib.ExitStack() as stack:
+            given: dict[str, object] = {"tmp_path": temporary, **kind.fixtures(subject, place), **parameters}
+            if "monkeypatch" not in given:
+                given["monkeypatch"] = stack.enter_context(pytest.MonkeyPatch.context())
+            instance = kind.contract()
+            test = getattr(instance, name)
+            stack.enter_context(_quick(getattr(test, "__func__", test)))
+            names = [one for one in _wanted(test) if one in given or hasattr(kind.contract, one)]
+            test(**{one: _resolve(instance, one, given, stack) for one in names})
     except pytest.skip.Exception:
         return ""
     except (KeyboardInterrupt, SystemExit):
@@ -134,3 +136,42 @@ def _problem(kind: Kind, subject: type, name: str, parameters: dict[str, object]
     except BaseException as exc:
         return f"{type(exc).__name__}: {exc}"[:300]
     return ""
+
+
+def _wanted(function: Callable[..., object]) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def _resolve(instance: object, name: str, given: dict[str, object], stack: contextlib.ExitStack) -> object:
+    """The value of a fixture: given, or made by the contract's own fixture of that name."""
+    if name not in given:
+        function = inspect.unwrap(getattr(type(instance), name))
+        value = function(instance, **{one: _resolve(instance, one, given, stack) for one in _wanted(function)})
+        if inspect.isgenerator(value):
+            generator = value
+            value = next(generator)
+            stack.callback(next, generator, None)
+        given[name] = value
+    return given[name]
+
+
+@contextlib.contextmanager
+def _quick(test: Any) -> Iterator[None]:
+    """Let hypothesis look for a failure but neither shrink nor remember it: that there is one is all we ask."""
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is None:
+        yield
+        return
+    phases = (Phase.explicit, Phase.generate)
+    test._hypothesis_internal_use_settings = settings(  # noqa: SLF001 (the tests' own settings, for a moment)
+        own,
+        phases=phases,
+        max_examples=min(own.max_examples, _EXAMPLES),
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        yield
+    finally:
+        test._hypothesis_internal_use_settings = own  # noqa: SLF001
