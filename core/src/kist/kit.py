@@ -5,7 +5,7 @@ These names are public and stay; the modules behind them are not.
 
 from __future__ import annotations
 
-from kist.util.atomic import storage_error, storage_errors, sync_directory, temp_name, write_file
+from kist.util.atomic import TEMP_MARK, storage_error, storage_errors, sync_directory, temp_name, write_file
 from kist.util.paths import check_path, check_paths, collisions, display, json_path, nearest
 from kist.util.units import parse_duration, parse_size, show_duration, show_size
 from kist.util.yaml12 import YAMLError
@@ -15,6 +15,7 @@ from kist.util.yaml12 import parse as parse_yaml
 from kist.util.yaml_edit import Document as YAMLDocument
 
 __all__ = [
+    "TEMP_MARK",
     "YAMLDocument",
     "YAMLError",
     "check_path",

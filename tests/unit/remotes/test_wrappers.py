@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kist.abc import NullProgress, Progress
+from kist.abc import Capabilities, NullProgress, Progress
 from kist.errors import (
     KistError,
     RemoteAuthError,
@@ -178,6 +178,16 @@ class TestRetrying:
             received = Summing()
             remote.get_file("a", tmp_path / "target", progress=received)
             assert received.total == 3 * len(DATA)
+
+    @pytest.mark.parametrize(("cheap", "method"), [(False, "open"), (True, "get_file")])
+    def test_file_is_brought_as_the_remote_does_it_best(self, policy, tmp_path, cheap, method) -> None:
+        class Folder(MemoryRemote):
+            capabilities = Capabilities(cheap_get=cheap)
+
+        recording = RecordingRemote(Folder(memory("a").objects))
+        RetryingRemote(recording, policy).get_file("a", tmp_path / "target")
+        assert recording.calls == {method: 1}
+        assert (tmp_path / "target").read_bytes() == DATA
 
     def test_lost_answer_of_if_absent_is_success(self, policy, tmp_path) -> None:
         (tmp_path / "source").write_bytes(b"mine")

@@ -104,6 +104,8 @@ class Capabilities:
         any_key: whether keys outside the portable grammar are allowed.
         server_digests: algorithms that ``stat`` reports from the server's own reading.
         max_object_size: largest object in bytes, None for no limit.
+        cheap_get: whether bringing a file anew costs little, as from a folder; others are read as streams, which go on
+            where they broke.
     """
 
     max_concurrency: int = 8
@@ -113,6 +115,7 @@ class Capabilities:
     any_key: bool = False
     server_digests: frozenset[str] = frozenset()
     max_object_size: int | None = None
+    cheap_get: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeVar
 from kist.abc import NullProgress, ObjectInfo, Progress, Remote
 from kist.errors import KistError, RemoteError, RemoteExists, RemoteUnavailable
 from kist.remotes.files import read_pieces, read_source, write_target
-from kist.remotes.wrapping import WrappedRemote, buffered, read_some
+from kist.remotes.wrapping import WrappedRemote, buffered, has_own, read_some
 
 T = TypeVar("T")
 
@@ -100,14 +100,14 @@ class RetryingRemote(WrappedRemote):
     Args:
         inner: the remote that does the work; its own retries are off.
         policy: how often and how long.
-        resume: whether ``get_file`` is read as a stream that resumes; False for remotes with a faster way of their own
-            to bring a file, which then starts anew after a failure.
+        resume: whether ``get_file`` is read as a stream that resumes; None: unless ``capabilities.cheap_get`` says that
+            the remote has a faster way, which then starts anew after a failure.
     """
 
-    def __init__(self, inner: Remote, policy: RetryPolicy = RetryPolicy(), *, resume: bool = True) -> None:
+    def __init__(self, inner: Remote, policy: RetryPolicy = RetryPolicy(), *, resume: bool | None = None) -> None:
         super().__init__(inner)
         self._policy = policy
-        self._resume = resume
+        self._resume = not inner.capabilities.cheap_get if resume is None else resume
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Store the bytes; a failed attempt starts anew, counted only once in *progress*."""
@@ -166,7 +166,7 @@ class RetryingRemote(WrappedRemote):
 
     def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
         """Ask until there is an answer."""
-        if not self.has_own("exists_many"):
+        if not has_own(self.inner, "exists_many"):
             return super().exists_many(keys)
         return self._call(lambda: self.inner.exists_many(keys))
 
@@ -175,7 +175,7 @@ class RetryingRemote(WrappedRemote):
     ) -> dict[str, RemoteError]:
         """Bring many objects, those that failed again one by one."""
         paths = dict(items)
-        if not self.has_own("get_many"):
+        if not has_own(self.inner, "get_many"):
             return super().get_many(paths.items(), progress=progress)
         failed = self.inner.get_many(paths.items(), progress=progress)
         return self._again(failed, lambda key: self.get_file(key, paths[key]))
@@ -185,20 +185,20 @@ class RetryingRemote(WrappedRemote):
     ) -> dict[str, RemoteError]:
         """Store many objects, those that failed again one by one."""
         paths = dict(items)
-        if not self.has_own("put_many"):
+        if not has_own(self.inner, "put_many"):
             return super().put_many(paths.items(), progress=progress)
         failed = self.inner.put_many(paths.items(), progress=progress)
         return self._again(failed, lambda key: self.put_file(key, paths[key]))
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
         """Remove many keys, those that failed again one by one."""
-        if not self.has_own("delete_many"):
+        if not has_own(self.inner, "delete_many"):
             return super().delete_many(keys)
         return self._again(self.inner.delete_many(keys), self.delete)
 
     def copy(self, source: str, target: str) -> None:
         """Copy; doing it twice does no harm."""
-        if not self.has_own("copy"):
+        if not has_own(self.inner, "copy"):
             super().copy(source, target)
             return
         self._call(lambda: self.inner.copy(source, target))

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from kist.abc import NullProgress, ObjectInfo, Progress, Remote
 from kist.errors import RemoteError, RemotePermissionError, RemoteUnavailable
 from kist.remotes.retry import RetryingRemote, RetryPolicy
-from kist.remotes.wrapping import ObservedProgress, ObservedReader, WrappedRemote, buffered
+from kist.remotes.wrapping import ObservedProgress, ObservedReader, WrappedRemote, buffered, has_own
 from kist.util.atomic import storage_errors
 
 __all__ = [
@@ -191,7 +191,7 @@ class ThrottledRemote(WrappedRemote):
         return ObservedProgress(progress, lambda amount: self._budget.spend(size=amount))
 
     def _batch(self, progress: Progress, method: str) -> Progress:
-        return self._paid(progress) if self.has_own(method) else progress  # single calls pay themselves
+        return self._paid(progress) if has_own(self.inner, method) else progress  # single calls pay themselves
 
     def _counted(self, items: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
         for item in items:
@@ -297,13 +297,13 @@ class RecordingRemote(WrappedRemote):
 
     def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
         """Counted, once a thousand keys where the remote has a batch call."""
-        if self.has_own("exists_many"):
+        if has_own(self.inner, "exists_many"):
             self._count_batch("exists_many", keys)
         return super().exists_many(keys)
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
         """Counted, once a thousand keys where the remote has a batch call."""
-        if self.has_own("delete_many"):
+        if has_own(self.inner, "delete_many"):
             self._count_batch("delete_many", keys)
         return super().delete_many(keys)
 
@@ -311,7 +311,7 @@ class RecordingRemote(WrappedRemote):
         self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
     ) -> dict[str, RemoteError]:
         """Counted, once an object."""
-        if not self.has_own("get_many"):
+        if not has_own(self.inner, "get_many"):
             return super().get_many(items, progress=progress)
         observed = ObservedProgress(progress, self._received)
         return self.inner.get_many(self._counted("get_many", items), progress=observed)
@@ -320,14 +320,14 @@ class RecordingRemote(WrappedRemote):
         self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
     ) -> dict[str, RemoteError]:
         """Counted, once an object."""
-        if not self.has_own("put_many"):
+        if not has_own(self.inner, "put_many"):
             return super().put_many(items, progress=progress)
         observed = ObservedProgress(progress, self._sent)
         return self.inner.put_many(self._counted("put_many", items), progress=observed)
 
     def copy(self, source: str, target: str) -> None:
         """Counted, once where the server copies."""
-        if self.has_own("copy"):
+        if has_own(self.inner, "copy"):
             self._count("copy", target)
         super().copy(source, target)
 

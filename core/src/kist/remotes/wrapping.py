@@ -59,29 +59,29 @@ class WrappedRemote(Remote):
 
     def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
         """Passed on, or made of single calls."""
-        return self.inner.exists_many(keys) if self.has_own("exists_many") else super().exists_many(keys)
+        return self.inner.exists_many(keys) if has_own(self.inner, "exists_many") else super().exists_many(keys)
 
     def get_many(
         self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
     ) -> dict[str, RemoteError]:
         """Passed on, or made of single calls."""
-        own = self.has_own("get_many")
+        own = has_own(self.inner, "get_many")
         return self.inner.get_many(items, progress=progress) if own else super().get_many(items, progress=progress)
 
     def put_many(
         self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
     ) -> dict[str, RemoteError]:
         """Passed on, or made of single calls."""
-        own = self.has_own("put_many")
+        own = has_own(self.inner, "put_many")
         return self.inner.put_many(items, progress=progress) if own else super().put_many(items, progress=progress)
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
         """Passed on, or made of single calls."""
-        return self.inner.delete_many(keys) if self.has_own("delete_many") else super().delete_many(keys)
+        return self.inner.delete_many(keys) if has_own(self.inner, "delete_many") else super().delete_many(keys)
 
     def copy(self, source: str, target: str) -> None:
         """Passed on, or made of a read and a put."""
-        if self.has_own("copy"):
+        if has_own(self.inner, "copy"):
             self.inner.copy(source, target)
         else:
             super().copy(source, target)
@@ -98,22 +98,23 @@ class WrappedRemote(Remote):
         """Passed on."""
         return self.inner.sweep()
 
-    def has_own(self, method: str) -> bool:
-        """Whether the remote at the bottom implements an optional method itself.
-
-        Args:
-            method: its name.
-
-        Returns:
-            False where it has only the default of :class:`kist.abc.Remote`.
-        """
-        inner = self.inner
-        if isinstance(inner, WrappedRemote):
-            return inner.has_own(method)
-        return getattr(type(inner), method) is not getattr(Remote, method)
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
+
+
+def has_own(remote: Remote, method: str) -> bool:
+    """Whether a remote, under all that wraps it, implements an optional method itself.
+
+    Args:
+        remote: the remote.
+        method: the method's name.
+
+    Returns:
+        False where it has only the default of :class:`kist.abc.Remote`.
+    """
+    while isinstance(remote, WrappedRemote):
+        remote = remote.inner
+    return getattr(type(remote), method) is not getattr(Remote, method)
 
 
 class ObservedProgress(Progress):

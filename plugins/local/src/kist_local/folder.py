@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kist.errors import RemoteError, RemoteObjectNotFound, RemoteUnavailable
+from kist.kit import TEMP_MARK, sync_directory
 from kist.remotes.failures import of_errno
 from kist.remotes.files import check_key
-from kist.util.atomic import TEMP_MARK, sync_directory
 from kist_local.options import Modes
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteURL
 from kist.errors import InvalidOption, RemoteError, RemoteObjectNotFound
+from kist.kit import storage_errors, temp_name
 from kist.remotes.files import LimitedReader
 from kist.remotes.wrapping import buffered
-from kist.util.atomic import storage_errors, temp_name
 from kist_local.copying import copy_bytes
 from kist_local.folder import Folders, checked_parts, folder_of, is_temporary, translated
 from kist_local.options import LocalOptions
@@ -33,7 +33,7 @@ class LocalRemote(Remote):
         options: how to write.
     """
 
-    capabilities = Capabilities(max_concurrency=16, if_absent=True)
+    capabilities = Capabilities(max_concurrency=16, if_absent=True, cheap_get=True)
 
     def __init__(self, root: Path, options: LocalOptions = LocalOptions()) -> None:
         self._root = Path(os.path.abspath(root))

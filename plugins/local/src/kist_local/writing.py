@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kist.abc import Progress
 from kist.errors import RemoteError, RemoteExists
-from kist.util.atomic import storage_error, temp_name
+from kist.kit import storage_error, temp_name
 from kist_local.copying import copy_bytes
 from kist_local.folder import Folders, checked_parts, translated
 
