@@ -13,6 +13,7 @@ from kist.engine.cache import Cache
 from kist.engine.remote_store import RemoteStore
 from kist.engine.transfer import Version, Want, fetch_versions, push_versions
 from kist.errors import TransferError
+from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.entry import Entry
 from kist_blake3.hasher import Blake3Hasher
@@ -47,6 +48,20 @@ class Clone:
             view = self.codec.write([columns], session.put_node, hasher)
             session.commit()
         return Version(view.root, True, sum(map(len, files.values())), len(files), path)
+
+    def edit(self, version: Version, name: str, data: bytes) -> Version:
+        """Change one file of a directory."""
+        digest = self.hasher.digest(data)
+        get = lambda raws: self.cache.read_many("blake3", raws)  # noqa: E731
+        with self.cache.session("blake3") as session:
+            session.put_small(digest.raw, [data])
+            entry = Entry(name.encode(), "file", len(data), digest)
+            change = Change(entry.path, "modified", new=entry)
+            view = self.codec.edit(
+                self.codec.open(version.root, get), [change], session.put_node, self.hasher, session.read_nodes
+            )
+            session.commit()
+        return Version(view.root, True, view.size, view.files, version.path)
 
     def add_file(self, data: bytes, path: str = "file") -> Version:
         """Store one file."""

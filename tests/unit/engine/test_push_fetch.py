@@ -51,6 +51,28 @@ def test_round_trip(clone):
     assert not report.failures
 
 
+def test_segmented_objects(clone, monkeypatch):
+    monkeypatch.setattr("kist.engine.push_side.SEGMENTED_FROM", 1 << 20)
+    remote = MemoryRemote()
+    here, there = clone(remote), clone(remote)
+    files = {f"big{number}": random.randbytes((2 << 20) + number) for number in range(3)} | {"small": b"s"}
+    version = here.add(files)
+    here.push(version)
+    assert len(keys(remote, "objects/")) == 6
+    there.fetch(version)
+    assert there.files(version) == files
+    assert list((there.cache.root / "partial").iterdir()) == []
+    [segment, *_] = [key for key in keys(remote, "objects/") if not key.endswith(".segments")]
+    damage(remote, segment)
+    other = clone(remote)
+    with pytest.raises(TransferError) as caught:
+        other.fetch(version)
+    assert len(caught.value.failures) == 1
+    here.push(version, repair=True)
+    other.fetch(version)
+    assert other.files(version) == files
+
+
 def nodes_of(clone, version):
     view = clone.codec.open(version.root, lambda raws: clone.cache.read_many("blake3", raws))
     return view.nodes()
@@ -114,8 +136,9 @@ def test_many_versions_stay_cheap_to_fetch(clone):
     here.push(version)
     names = sorted(files)
     for number in range(500):
-        files = files | {names[(number * 37) % 5000]: b"version %d" % number}
-        previous, version = version, here.add(files)
+        name = names[(number * 37) % 5000]
+        files[name] = b"version %d" % number
+        previous, version = version, here.edit(version, name, files[name])
         here.push(version, bases=[previous])
     recorder = RecordingRemote(remote, keep_keys=True)
     there = clone(recorder)

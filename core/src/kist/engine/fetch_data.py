@@ -187,6 +187,7 @@ class DataFetch:
             transfer = SegmentTransfer(remote, self._hasher, self._workers, item)
             with transfer.get(digest, folder) as path:
                 session.put_loose_file(path, digest)
+                session.commit()  # moves it to its place while the block still protects it
                 self._moved += place.plain
         except FATAL:
             raise

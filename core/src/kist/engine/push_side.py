@@ -171,7 +171,9 @@ class SidePush:
     def _send_segmented(self, raw: bytes, size: int) -> None:
         push, digest = self._push, Digest.from_raw(self._hasher.name, raw)
         path = push.local.loose_file(digest)
-        resend = None if push.store.created else push.resend
+        # A list that is damaged or condemned says that its segments may be too.
+        fresh = push.store.created or objects.segments_key(digest) in push.resend
+        resend = None if fresh else push.resend
         try:
             if path is None:
                 raise ObjectMissing(str(digest), where="the cache")
