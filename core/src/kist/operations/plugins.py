@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kist.errors import PluginNotFound, UsageError
-from kist.plugins.catalog import InstalledPlugin, installed
+from kist.plugins.catalog import KINDS, InstalledPlugin, installed
 from kist.plugins.registry import Plugins
 from kist.repo.config import Config
 from kist.util.paths import nearest
 
-__all__ = ["InstalledPlugin", "command_module", "installed_plugins"]
+__all__ = ["KINDS", "InstalledPlugin", "command_module", "installed_plugins"]
 
 
 def installed_plugins(config: Config | None = None) -> list[InstalledPlugin]:

@@ -96,6 +96,15 @@ def is_secret(plugins: Plugins, config: Config, name: str, option: str) -> bool:
     return declared.get(option, is_secret_name(option))
 
 
+def is_secret_key(config: Config, key: str) -> bool:
+    """Whether a configuration key names a secret of a remote."""
+    from kist.operations.plugins import make_plugins
+
+    first, _, rest = key.partition(".")
+    name, _, option = rest.rpartition(".")
+    return first == "remote" and bool(name) and is_secret(make_plugins(config), config, name, option)
+
+
 def _kind_of(plugins: Plugins, config: Config, name: str) -> type[Options] | None:
     """The options of a remote's scheme, None where no plugin tells."""
     try:

@@ -354,6 +354,15 @@ def safe_directories() -> list[str]:
     return found
 
 
+def program_version() -> str | None:
+    """The version of the ``git`` program, None where it is not installed."""
+    try:
+        done = subprocess.run(["git", "version"], cwd="/", env=environment(), capture_output=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.decode("utf-8", "replace").strip().removeprefix("git version ") or None
+
+
 def _fits(path: bytes, patterns: Sequence[str]) -> bool:
     name = os.fsdecode(path.rpartition(b"/")[2])
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

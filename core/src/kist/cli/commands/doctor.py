@@ -1,0 +1,53 @@
+"""Find what is wrong with this machine or repository."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kist.cli.repo import open_repo
+from kist.errors import KistError, NotARepo
+
+EXAMPLES = (
+    ("kist doctor", "look at links, cache, clock, locks, configuration and more"),
+    ("kist doctor --remote store", "also write to, read from, list and delete on a remote"),
+    ("kist doctor --fix", "mend what can be made anew: indexes, fingerprints, left-overs"),
+)
+_COLORS = {"ok": "green", "note": "blue", "warning": "yellow", "error": "red"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("-r", "--remote", metavar="NAME", help="try this remote with a small object")
+    parser.add_argument("--fix", action="store_true", help="mend what can be mended without losing anything")
+    parser.add_argument("--dry-run", action="store_true", help="with --fix: tell what is wrong, mend nothing")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Look, and tell."""
+    from kist.operations.doctor import doctor
+
+    try:
+        context = open_repo(args, "doctor").context
+    except NotARepo:
+        if args.remote is not None or args.fix:
+            raise
+        context = None
+    findings = []
+    for one in doctor(context, remote=args.remote, fix=args.fix and not args.dry_run):
+        findings.append(one)
+        if one.state != "ok" or not args.quiet:
+            args.output.line(f"{one.state:<8} {one.label}: {one.detail}", color=_COLORS.get(one.state))
+        if one.fix and one.state != "ok":
+            args.output.line(f"{'':<8} {one.fix}")
+    counts = {state: sum(one.state == state for one in findings) for state in _COLORS}
+    args.output.talk(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    args.data = {
+        "findings": [
+            {"label": one.label, "state": one.state, "detail": one.detail, "fix": one.fix} for one in findings
+        ],
+        "counts": counts,
+    }
+    if counts["error"]:
+        raise KistError(f"{counts['error']} things are wrong", hint="the lines above say what mends each")
+    return dict(args.data)

@@ -1,0 +1,54 @@
+"""Explain a command or a topic."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kist.cli.catalog import ALIASES, COMMANDS, module_of, overview
+from kist.cli.topics import TOPICS
+from kist.errors import UsageError
+
+EXAMPLES = (
+    ("kist help", "all commands and topics"),
+    ("kist help push", "the options and examples of a command"),
+    ("kist help exit-codes", "what a command returns"),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("topic", nargs="?", metavar="VERB|TOPIC", help="a command, or one of: " + ", ".join(TOPICS))
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Explain."""
+    text = _text(args.topic)
+    for line in text.splitlines():
+        args.output.line(line)
+    return {"topic": args.topic, "text": text}
+
+
+def _text(topic: str | None) -> str:
+    from kist.api import plugin_commands
+
+    if topic is None:
+        lines = [f"  {name:<12}{about}" for name, (about, _) in TOPICS.items()]
+        return "\n".join([overview(plugin_commands()), "", "topics:", *lines])
+    if topic in TOPICS:
+        return TOPICS[topic][1]()
+    return _verb_help(ALIASES.get(topic, topic))
+
+
+def _verb_help(word: str) -> str:
+    from importlib import import_module
+
+    from kist.api import command_module
+    from kist.cli.parsing import make_parser
+
+    try:
+        name = module_of(word) if word in COMMANDS else command_module(word, [*COMMANDS, *ALIASES, *TOPICS])
+    except UsageError as error:
+        topics = ", ".join(TOPICS)
+        raise UsageError(f"there is no command or topic '{word}'", hint=error.hint or f"topics: {topics}") from None
+    return make_parser(word, import_module(name)).format_help().rstrip()

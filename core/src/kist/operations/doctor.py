@@ -1,0 +1,352 @@
+"""doctor: look at everything that can be wrong with this machine or repository, and mend what can be mended."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from kist.engine.clock import FileClock
+from kist.engine.locks import find_holder, has_flock
+from kist.errors import KistError
+from kist.model.report import Finding
+from kist.operations.plugins import installed_plugins
+from kist.repo import gitignore
+from kist.repo.config import Config
+from kist.repo.context import RepoContext
+from kist.repo.revisions import program_version
+from kist.util.paths import display
+from kist.util.units import show_duration, show_size
+from kist.util.version import VERSION
+
+_SKEW = 2.0
+"""Seconds between the machine's clock and a file system's that are worth a warning."""
+
+_LITTLE_SPACE = 1 << 30
+_REPAIR = "kist doctor --fix"
+
+Check = Callable[[RepoContext, bool], Iterable[Finding]]
+
+
+def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool = False) -> Iterator[Finding]:
+    """Look at everything.
+
+    Args:
+        context: the repository, None outside of one.
+        remote: also write to, read from, list and delete on this remote.
+        fix: mend what can be made anew without losing anything: indexes, fingerprints, left-overs of killed commands.
+
+    Yields:
+        Findings; a check that fails is one of them, in state error.
+    """
+    yield from _guarded("versions", _versions)
+    yield from _guarded("plugins", lambda: _plugins(context))
+    if context is None:
+        yield Finding("repository", "note", "the current folder belongs to none", "kist init")
+    else:
+        for label, check in _CHECKS:
+            yield from _guarded(label, _bound(check, context, fix))
+        yield from _guarded("remotes", lambda: _remotes(context))
+        if remote is not None:
+            from kist.operations.doctor_remote import probe
+
+            yield from _guarded(f"remote {remote}", lambda: probe(context, remote))
+    yield from _hook(context)
+
+
+def _bound(check: Check, context: RepoContext, fix: bool) -> Callable[[], Iterable[Finding]]:
+    return lambda: check(context, fix)
+
+
+def _guarded(label: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """A check's findings; what it raises is one too, so that one thing that is broken hides no other."""
+    try:
+        yield from check()
+    except KistError as error:
+        yield Finding(label, "error", str(error), error.hint)
+    except OSError as error:
+        yield Finding(label, "error", f"{error.filename or label}: {error.strerror or error}")
+
+
+# ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("kist", "ok", VERSION)
+    yield Finding("python", "ok", f"{platform.python_version()} ({sys.executable})")
+    yield Finding("platform", "ok", f"{platform.system()} {platform.release()}, {platform.machine()}")
+    git = program_version()
+    if git is None:
+        yield Finding("git", "note", "not installed: history, --rev and ignore rules are not available", "install Git")
+    else:
+        yield Finding("git", "ok", git)
+
+
+def _plugins(context: RepoContext | None) -> Iterator[Finding]:
+    config = context.config if context is not None else Config.load()
+    for one in installed_plugins(config):
+        keys = ", ".join(f"{key.group}.{key.key}" for key in one.keys)
+        yield Finding(f"plugin {one.distribution}", "ok", f"{one.version}: {keys}")
+        for pair in one.conflicts:
+            yield Finding(
+                f"plugin {one.distribution}",
+                "error",
+                f"another distribution brings {pair} too",
+                f"kist config --global plugins.prefer.{pair} {one.distribution}",
+            )
+
+
+def _hook(context: RepoContext | None) -> Iterator[Finding]:
+    """What plugins find."""
+    if context is not None:
+        plugins = context.plugins
+    else:
+        from kist.operations.plugins import make_plugins
+
+        plugins = make_plugins()
+    found, errors = plugins.collect("kist_doctor", repo=context)
+    for one in found:
+        yield from (finding for finding in one if isinstance(finding, Finding))
+    for error in errors:
+        yield Finding("plugin", "error", str(error), error.hint)
+
+
+# ── the repository ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _repository(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    place = context.place
+    inside = "inside Git" if place.git else "without Git"
+    yield Finding("repository", "ok", f"{display(str(context.root))} ({inside}), id {context.id}")
+    if place.waiting is not None:
+        yield Finding("private folder", "note", "it is from before Git came; the next writing command moves it")
+    if place.shared.is_dir():
+        mode = stat.S_IMODE(place.shared.stat().st_mode)
+        if mode & 0o077:
+            if fix:
+                place.shared.chmod(0o700)
+            state, text = ("ok", "mended: ") if fix else ("warning", "")
+            detail = f"{text}{display(str(place.shared))} was open to others (mode {mode:04o})"
+            yield Finding("private folder", state, detail, None if fix else _REPAIR)
+        else:
+            yield Finding("private folder", "ok", display(str(place.shared)))
+
+
+def _configuration(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    for warning in context.config.warnings:
+        yield Finding("configuration", "warning", warning)
+    if context.config.get("core.fsync") == "off":
+        yield Finding(
+            "configuration",
+            "warning",
+            "core.fsync is off: a power cut can lose what add has just said is saved",
+            "kist config --local core.fsync batch",
+        )
+    if not context.config.warnings:
+        yield Finding("configuration", "ok", "no problems")
+
+
+def _metafiles(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    before = len(context.problems)
+    tracked = context.tracked()
+    problems = context.problems[before:]
+    del context.problems[before:]
+    for error in problems:
+        yield Finding("metafiles", "error", str(error), error.hint)
+    if not problems:
+        yield Finding("metafiles", "ok", f"{len(tracked)} tracked outputs")
+    if context.git is None or not tracked:
+        return
+    for metafile, rule in gitignore.hiding_rules(context.root, sorted({one.metafile for one in tracked})).items():
+        yield Finding(
+            "git ignore rules",
+            "warning",
+            f"{metafile} would not be committed: {rule} hides it",
+            f"git add -f {metafile}, or change that rule",
+        )
+    held = context.git.tracked([os.fsencode(one.path) for one in tracked])
+    for path in held[:20]:
+        text = display(path)
+        yield Finding("git", "warning", f"Git tracks {text} too", f"git rm -r --cached {text}")
+
+
+def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    cache = context.cache
+    if not cache.root.is_dir():
+        yield Finding("cache", "ok", f"{display(str(cache.root))}: empty so far")
+        return
+    cache.catalog.refresh(force=True)
+    shared = ", shared" if context.config.get("cache.shared") == "group" else ""
+    yield Finding("cache", "ok", f"{display(str(cache.root))}: {len(cache.catalog.packs)} packs{shared}")
+    broken = len(cache.catalog.damaged_indexes) + len(cache.catalog.broken)
+    indexes = len(cache.folder.index_ids())
+    lost = bool(cache.catalog.packs) and not indexes
+    if broken or lost:
+        what = f"{broken} indexes or packs cannot be read" if broken else "the indexes are lost"
+        if fix:
+            with context.writing():
+                count = cache.rebuild_indexes()
+            yield Finding("cache indexes", "ok", f"mended: {what}; made anew from {count} packs")
+        else:
+            yield Finding("cache indexes", "error" if broken else "warning", what, _REPAIR)
+    else:
+        yield Finding("cache indexes", "ok", f"{indexes} index files")
+    quarantined = len(os.listdir(cache.folder.quarantine)) if cache.folder.quarantine.is_dir() else 0
+    if quarantined:
+        yield Finding(
+            "quarantine", "warning", f"{quarantined} damaged objects were set aside", "kist verify --repair"
+        )
+    if not os.access(cache.root, os.W_OK):
+        yield Finding("cache", "warning", "it cannot be written", "check the owner and the mode")
+
+
+def _space(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    for label, folder in (("workspace", context.root), ("cache", context.cache_folder)):
+        there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+        free = shutil.disk_usage(there).free
+        state = "warning" if free < _LITTLE_SPACE else "ok"
+        yield Finding(f"free space, {label}", state, show_size(free), "kist gc" if state == "warning" else None)
+
+
+def _links(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    if not os.access(context.root, os.W_OK):
+        yield Finding("links", "note", "the workspace is read-only")
+        return
+    context.cache.ensure()
+    wanted = tuple(context.config.get("cache.type"))
+    chosen = None
+    for name in dict.fromkeys((*wanted, "reflink", "hardlink", "symlink", "copy")):
+        reason = context.plugins.link_type(name).probe(context.cache.root, context.root)
+        if reason is None and chosen is None and name in (*wanted, "copy"):
+            chosen = name
+        if reason is None:
+            use = "works, in use" if name == chosen else "works"
+            yield Finding(f"link type {name}", "ok", use)
+        else:
+            asked = name in wanted and name != "reflink"
+            yield Finding(f"link type {name}", "warning" if asked else "note", f"does not work here: {reason}")
+
+
+def _fingerprints(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    import sqlite3
+
+    path = context.place.fingerprints
+    if not path.exists():
+        yield Finding("fingerprints", "ok", "none yet")
+        return
+    try:
+        reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5)
+        try:
+            (answer,) = reader.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            reader.close()
+    except sqlite3.OperationalError as error:
+        yield Finding("fingerprints", "note", f"cannot be read now: {error}")
+        return
+    except sqlite3.DatabaseError as error:
+        answer = str(error)
+    if answer == "ok":
+        yield Finding("fingerprints", "ok", show_size(path.stat().st_size))
+    elif fix:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        yield Finding("fingerprints", "ok", "mended: they were damaged and are made anew by the next command")
+    else:
+        yield Finding("fingerprints", "error", f"damaged: {answer}", _REPAIR)
+
+
+def _clock(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    if not os.access(context.root, os.W_OK):
+        return
+    descriptor = os.open(context.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        theirs = FileClock().at(descriptor)
+    finally:
+        os.close(descriptor)
+    if theirs is None:
+        yield Finding("clock", "note", "the workspace's file system tells no time: fresh files are always read")
+        return
+    skew = theirs / 1e9 - time.time()
+    if abs(skew) > _SKEW:
+        yield Finding(
+            "clock",
+            "warning",
+            f"the workspace's file system is {show_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
+            "this machine",
+            "set the clocks by NTP",
+        )
+    else:
+        yield Finding("clock", "ok", "this machine and the workspace's file system agree")
+
+
+def _locks(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    folder = context.place.locks
+    if not folder.is_dir():
+        yield Finding("locks", "ok", "none yet")
+        return
+    if has_flock(folder):
+        yield Finding("locks", "ok", "kernel locks")
+    else:
+        yield Finding("locks", "note", "this file system has no kernel locks: lease files with a heartbeat are used")
+    for path in [*sorted(folder.glob("*.lock")), context.cache_folder / "gc.lock"]:
+        holder = find_holder(path) if path.exists() else None
+        if holder is not None:
+            yield Finding("locks", "note", f"{path.name} is held by {holder.describe()} since {holder.when()}")
+
+
+def _left_overs(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    records = []
+    for record in context.journal.pending():
+        records.append(str(record.header.get("verb", "a command")))
+        record.release()
+    if fix:
+        with context.writing():
+            pass
+        if records:
+            yield Finding("journal", "ok", f"mended: finished {len(records)} killed commands ({', '.join(records)})")
+    elif records:
+        detail = f"{len(records)} killed commands are not finished ({', '.join(records)}); the next writing command does it"
+        yield Finding("journal", "warning", detail, _REPAIR)
+    if not records:
+        yield Finding("journal", "ok", "nothing pending")
+
+
+def _trash(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    entries = context.trash.list()
+    if not entries:
+        yield Finding("trash", "ok", "empty")
+        return
+    keep = float(context.config.get("trash.keep"))
+    old = sum(entry.when < time.time() - keep for entry in entries)
+    detail = f"{len(entries)} entries, {show_size(sum(entry.size for entry in entries))}"
+    if old:
+        yield Finding("trash", "note", f"{detail}, {old} older than {show_duration(keep)}", "kist trash empty")
+    else:
+        yield Finding("trash", "ok", detail)
+
+
+def _remotes(context: RepoContext) -> Iterator[Finding]:
+    from kist.operations.remote import list_remotes
+
+    for one in list_remotes(context):
+        default = " (default)" if one.default else ""
+        yield Finding(f"remote {one.name}", "ok", f"{one.url}{default}; 'kist doctor --remote {one.name}' tries it")
+
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("repository", _repository),
+    ("configuration", _configuration),
+    ("metafiles", _metafiles),
+    ("cache", _cache),
+    ("free space", _space),
+    ("links", _links),
+    ("fingerprints", _fingerprints),
+    ("clock", _clock),
+    ("locks", _locks),
+    ("journal", _left_overs),
+    ("trash", _trash),
+)

@@ -1,0 +1,98 @@
+"""Try what a remote must be able to do, with one small object that is removed again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from kist.abc.remote import Remote
+from kist.engine import objects
+from kist.errors import KistError, RemoteObjectNotFound, RepoFormatError
+from kist.model.report import Finding
+from kist.repo.context import RepoContext
+from kist.repo.remotes import open_remote
+from kist.repo.trust import needs_trust
+
+_CONTENT = b"kist doctor: this object may be deleted\n"
+
+
+def probe(context: RepoContext, name: str) -> Iterator[Finding]:
+    """Try a remote.
+
+    Args:
+        context: the repository.
+        name: the remote's name.
+
+    Yields:
+        How it is reached, and one finding for each of write, read, range, list and delete, with its time.
+
+    Raises:
+        ConfigError: no such remote.
+        PluginNotFound: no plugin for its scheme.
+    """
+    label = f"remote {name}"
+    opened = open_remote(context, name)
+    try:
+        remote = opened.store.remote
+        for what, text in remote.describe_access():
+            yield Finding(f"{label}: {what}", "ok", text)
+        if needs_trust(context.config, name):
+            yield Finding(f"{label}: trust", "note", "only the tracked configuration names it", f"kist remote trust {name}")
+        try:
+            state = "holds versions" if opened.store.open() else "is empty so far"
+            yield Finding(f"{label}: format", "ok", state)
+        except RepoFormatError as error:
+            yield Finding(f"{label}: format", "error", str(error), error.hint)
+        except KistError as error:
+            yield Finding(f"{label}: format", "error", str(error), error.hint)
+            return
+        key = f"tmp/kist-doctor-{os.urandom(6).hex()}"
+        try:
+            yield from _steps(label, remote, key)
+        finally:
+            _forget(remote, key)
+    finally:
+        opened.close()
+
+
+def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
+    steps: tuple[tuple[str, Callable[[], str | None]], ...] = (
+        ("write", lambda: objects.put_bytes(remote, key, _CONTENT)),
+        ("read", lambda: _differs(objects.get_bytes(remote, key), _CONTENT)),
+        ("range", lambda: _differs(objects.get_range(remote, key, 5, 6), _CONTENT[5:11])),
+        ("size", lambda: _differs(remote.stat(key).size, len(_CONTENT))),
+        ("list", lambda: _differs([one.key for one in remote.list(key)], [key])),
+        ("delete", lambda: _deleted(remote, key)),
+    )
+    for what, step in steps:
+        began = time.monotonic()
+        try:
+            wrong = step()
+        except KistError as error:
+            yield Finding(f"{label}: {what}", "error", str(error), error.hint)
+            if what == "write":
+                return
+            continue
+        took = f"{1000 * (time.monotonic() - began):.0f} ms"
+        yield Finding(f"{label}: {what}", "error" if wrong else "ok", wrong or took)
+
+
+def _differs(found: object, wanted: object) -> str | None:
+    return None if found == wanted else f"gave {found!r:.80} instead of {wanted!r:.80}"
+
+
+def _deleted(remote: Remote, key: str) -> str | None:
+    remote.delete(key)
+    try:
+        remote.stat(key)
+    except RemoteObjectNotFound:
+        return None
+    return "the object is still there"
+
+
+def _forget(remote: Remote, key: str) -> None:
+    try:
+        remote.delete(key)
+    except KistError:
+        return

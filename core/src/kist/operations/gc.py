@@ -1,0 +1,499 @@
+"""gc: collect what nothing needs, in the cache or on a remote; always a plan first, and a way back."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kist.engine.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc, undo_cache_gc
+from kist.engine.reach import GcRoot
+from kist.engine.trash import Trash
+from kist.errors import UsageError
+from kist.model.digest import Digest
+from kist.operations.push import Selection
+from kist.repo import cache_refs, metafiles
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.util.atomic import storage_errors, write_file
+from kist.util.paths import nearest
+
+FORMAT = "kist-gc-plan/1"
+_LARGEST_PLAN = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class GcOptions:
+    """How to collect.
+
+    Args:
+        select: versions of Git revisions that must live beside the workspace's.
+        workspace: only the workspace's versions and the selected ones; where nothing is selected either, every
+            commit's live.
+        remote: collect on this remote instead of the cache.
+        now: delete at once instead of moving to the trash; remotes keep their grace.
+        dry_run: only plan.
+        only: names that an earlier plan listed; nothing else may go.
+        jobs: how many requests at once, None for the configured number.
+    """
+
+    select: Selection = Selection()
+    workspace: bool = False
+    remote: str | None = None
+    now: bool = False
+    dry_run: bool = False
+    only: frozenset[str] | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One thing that would go: an object's digest (or a remote's key), its bytes, and why."""
+
+    name: str
+    bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What gc found or did.
+
+    Args:
+        candidates: how many objects (on a remote: keys) nothing needs.
+        bytes: how many bytes they take.
+        plan: each of them.
+        collected: how many went: to the trash, were deleted, or on a remote were condemned or deleted.
+        deleted: how many of those are gone for good.
+        notes: what to tell about it.
+    """
+
+    candidates: int
+    bytes: int
+    plan: tuple[Candidate, ...]
+    collected: int = 0
+    deleted: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def gc(context: RepoContext, options: GcOptions = GcOptions()) -> GcReport:
+    """Collect what nothing needs.
+
+    Args:
+        context: the repository.
+        options: what must live, where, and how.
+
+    Returns:
+        What went.
+
+    Raises:
+        MetafileError: a metafile cannot be read, so nobody can tell what it needs; nothing was changed.
+        RepoLocked: somebody uses the cache and did not end in time.
+        RemoteError: the remote refused or failed.
+    """
+    collection = plan(context, options)
+    if options.dry_run:
+        return collection.report
+    return collection.apply()
+
+
+class Collection(ABC):
+    """A plan that was made, to be looked at and then carried out or dropped.
+
+    Attributes:
+        report: what it would take away.
+    """
+
+    report: GcReport
+
+    @abstractmethod
+    def apply(self) -> GcReport:
+        """Carry it out; what somebody came to need meanwhile stays."""
+
+
+def plan(context: RepoContext, options: GcOptions) -> Collection:
+    """Find out what nothing needs; nothing is changed.
+
+    Args:
+        context: the repository.
+        options: what must live, and where.
+
+    Returns:
+        The plan.
+
+    Raises:
+        MetafileError: a metafile cannot be read, so nobody can tell what it needs.
+        UsageError: options that do not go together.
+    """
+    if options.remote is not None:
+        if options.now:
+            raise UsageError(
+                "--now does not hold for remotes: what is condemned there is kept for the grace, for those who push now",
+                hint="'kist config --local gc.grace 3d' makes it shorter",
+            )
+        return _RemoteCollection(context, options)
+    return _CacheCollection(context, options)
+
+
+# ── roots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def own_roots(context: RepoContext, options: GcOptions) -> set[GcRoot]:
+    """What this worktree needs: its workspace's versions, those of the chosen revisions, and what plugins name.
+
+    Args:
+        context: the repository.
+        options: which revisions.
+
+    Raises:
+        MetafileError: a metafile cannot be read.
+        KistError: a plugin objects.
+    """
+    everything = not options.select and not options.workspace
+    select = replace(options.select, commits=True) if everything else options.select
+    roots = {_root(one) for one in _workspace(context)}
+    if context.git is not None and select:
+        roots.update(_root(one) for one in _of_revisions(context, list(_commits(context, select))))
+    elif select and not everything:
+        raise UsageError("there is no Git repository here, so there are no revisions")
+    named, errors = context.plugins.collect("kist_gc_roots", repo=context)
+    for error in errors:
+        raise error
+    roots.update(GcRoot(digest) for one in named for digest in one if isinstance(digest, Digest))
+    return roots
+
+
+def _root(one: Tracked) -> GcRoot:
+    return GcRoot(one.output.digest, one.output.is_directory)
+
+
+def _workspace(context: RepoContext) -> Sequence[Tracked]:
+    """The workspace's outputs; a metafile that cannot be read stops gc."""
+    before = len(context.problems)
+    found = context.tracked()
+    if len(context.problems) > before:
+        error = context.problems[before]
+        del context.problems[before:]
+        raise error
+    return found
+
+
+def _commits(context: RepoContext, select: Selection) -> Iterator[str]:
+    git = context.git
+    assert git is not None
+    if select.branches:
+        yield from git.branches()
+    if select.tags:
+        yield from git.tags()
+    if select.commits:
+        yield from git.changing(context.metafile_patterns())
+    for revision in select.revisions:
+        yield git.resolve(revision)
+
+
+def _of_revisions(context: RepoContext, commits: Iterable[str]) -> Iterator[Tracked]:
+    """The outputs of many commits; each metafile's content is read once, however many commits have it."""
+    git = context.git
+    assert git is not None
+    places: dict[str, set[str]] = {}
+    for commit in dict.fromkeys(commits):
+        for path, name in git.files(commit, context.metafile_patterns()).items():
+            places.setdefault(name, set()).add(path.decode("utf-8", "surrogateescape"))
+    for name, data in git.read(places).items():
+        for path in sorted(places[name]):
+            yield from metafiles.parse(context.formats, path, data)
+
+
+# ── a cache ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _CacheCollection(Collection):
+    def __init__(self, context: RepoContext, options: GcOptions) -> None:
+        self._context = context
+        self._options = options
+        self._own = own_roots(context, options)
+        found = plan_cache_gc(context.cache, self._roots(), context.codec)
+        self._plan = _limited(found, options.only)
+        self.report = GcReport(
+            self._plan.candidates,
+            self._plan.bytes,
+            tuple(_candidates(self._plan)),
+            notes=_notes(context, self._plan),
+        )
+
+    def _roots(self) -> list[GcRoot]:
+        return [*self._own, *cache_refs.others(self._context)]
+
+    def _roots_now(self) -> list[GcRoot]:
+        self._own = own_roots(self._context, self._options)
+        return self._roots()
+
+    def apply(self) -> GcReport:
+        """Move it to the cache's trash, or delete it at once; and delete what has been in that trash for long."""
+        context, now = self._context, self._options.now
+        trash = cache_trash(context)
+        with context.writing(), context.write_lock():
+            done = apply_cache_gc(
+                context.cache,
+                self._plan,
+                self._roots_now,
+                context.codec,
+                None if now else trash,
+                timeout=context.lock_timeout,
+            )
+            cache_refs.replace(context, self._own)
+            trash.empty(float(context.config.get("gc.grace")))
+        report = replace(self.report, collected=done.candidates, deleted=done.candidates if now else 0)
+        return replace(report, bytes=done.bytes)
+
+
+def cache_trash(context: RepoContext) -> Trash:
+    """Where gc keeps what it took out of the cache."""
+    return Trash(context.cache.folder.trash, sync=context.sync)
+
+
+def _limited(found: GcPlan, only: frozenset[str] | None) -> GcPlan:
+    if only is None:
+        return found
+    loose = {digest: size for digest, size in found.loose.items() if str(digest) in only}
+    packs = {name: pack for name, pack in found.packs.items() if all(name in only for name in _names(pack))}
+    return GcPlan(loose, packs, found.unknown)
+
+
+def _names(pack: DeadPack) -> Iterator[str]:
+    return (f"{pack.algorithm}:{raw.hex()}" for raw in pack.dead)
+
+
+def _candidates(found: GcPlan) -> Iterator[Candidate]:
+    for digest, size in sorted(found.loose.items()):
+        yield Candidate(str(digest), size, "no version in use needs it")
+    for pack in sorted(found.packs.values(), key=lambda one: one.id):
+        each, rest = divmod(pack.bytes, len(pack.dead))
+        what = "goes" if not pack.alive else f"is written anew with its other {pack.alive} objects"
+        for position, name in enumerate(_names(pack)):
+            yield Candidate(name, each + (position < rest), f"no version in use needs it; its pack {pack.id[:12]} {what}")
+
+
+def _notes(context: RepoContext, found: GcPlan) -> tuple[str, ...]:
+    notes = []
+    if found.unknown:
+        notes.append(
+            f"{len(found.unknown)} manifest nodes are not in the cache: contents that only they name may be collected; "
+            "'kist fetch' brings them"
+        )
+    mine = context.id
+    for owner in cache_refs.owners(context):
+        if owner != mine:
+            where = ", ".join(cache_refs.places(context, owner)) or "unknown place"
+            notes.append(f"what repository {owner} needs is spared ({where})")
+    return tuple(notes)
+
+
+# ── a remote ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _RemoteCollection(Collection):
+    def __init__(self, context: RepoContext, options: GcOptions) -> None:
+        from kist.engine.collect_remote import RemoteCollector
+        from kist.engine.transfer_parts import TransferSettings
+        from kist.repo.remotes import open_remote
+
+        self._opened = open_remote(context, options.remote)
+        settings = TransferSettings(context.codec, options.jobs or context.jobs, context.progress)
+        self._collector = RemoteCollector(
+            self._opened.store,
+            context.id,
+            settings,
+            cache=context.cache,
+            grace=float(context.config.get("gc.grace")),
+        )
+        self._plan = self._collector.plan({*own_roots(context, options), *cache_refs.others(context)})
+        if options.only is not None:
+            self._plan.dead = {key: size for key, size in self._plan.dead.items() if key in options.only}
+        due = set(self._plan.due)
+        items = tuple(
+            Candidate(key, size, "condemned for the whole grace" if key in due else _why(key, self._plan.since))
+            for key, size in sorted(self._plan.dead.items())
+        )
+        self.report = GcReport(self._plan.candidates, self._plan.bytes, items)
+
+    def apply(self) -> GcReport:
+        """Condemn what is dead, delete what was condemned for the whole grace."""
+        try:
+            deleted = self._collector.apply(self._plan)
+        finally:
+            self._opened.close()
+        return replace(self.report, collected=self._plan.candidates, deleted=len(deleted))
+
+
+def _why(key: str, since: dict[str, float]) -> str:
+    return "condemned, kept for the grace" if key in since else "no version in use needs it"
+
+
+# ── the ways back, and owners that are gone ──────────────────────────────────────────────────────────────────────────
+
+
+def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = False) -> int:
+    """Bring back what the last gc took away; on a remote, condemn nothing any more.
+
+    Args:
+        context: the repository.
+        remote: the remote, None for the cache.
+        dry_run: count, change nothing.
+
+    Returns:
+        How many files (on a remote: keys) are back.
+
+    Raises:
+        UsageError: there is nothing to bring back.
+    """
+    if remote is not None:
+        from kist.repo.remotes import open_remote
+
+        opened = open_remote(context, remote)
+        try:
+            count = len(opened.store.read_condemned().keys)
+            if count and not dry_run:
+                opened.store.write_condemned({})
+        finally:
+            opened.close()
+    elif dry_run:
+        entries = cache_trash(context).list()
+        count = len(entries[-1].items) if entries else 0
+    else:
+        with context.writing(), context.cache.exclusive(timeout=context.lock_timeout):
+            count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
+    if not count:
+        raise UsageError("there is no gc to undo", hint="what was deleted with --now, or after the grace, is gone")
+    return count
+
+
+def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_run: bool = False) -> int:
+    """Stop sparing what a repository needs that is gone for good.
+
+    Args:
+        context: the repository.
+        owner: its id.
+        remote: the remote, None for the cache.
+        dry_run: check, change nothing.
+
+    Returns:
+        How many refs it had.
+
+    Raises:
+        UsageError: there is no such repository, or it is this one.
+    """
+    if owner == context.id:
+        raise UsageError("that is this repository itself")
+    if remote is None:
+        known = cache_refs.owners(context)
+        _check_owner(owner, known)
+        count = len(cache_refs.places(context, owner))
+        if not dry_run:
+            cache_refs.forget(context, owner)
+        return count
+    from kist.engine import objects
+    from kist.repo.remotes import open_remote
+
+    opened = open_remote(context, remote)
+    try:
+        refs = [(key.key, objects.parse_ref_key(key.key)) for key in opened.store.remote.list("refs/")]
+        _check_owner(owner, sorted({ref[0] for _, ref in refs if ref}))
+        keys = [key for key, ref in refs if ref and ref[0] == owner]
+        if not dry_run:
+            for error in opened.store.remote.delete_many(keys).values():
+                raise error
+    finally:
+        opened.close()
+    return len(keys)
+
+
+def _check_owner(owner: str, known: Sequence[str]) -> None:
+    if owner not in known:
+        close = nearest(owner, known)
+        hint = f"did you mean '{close}'?" if close else f"known: {', '.join(known) or 'none'}"
+        raise UsageError(f"no repository '{owner}' uses this place", hint=hint)
+
+
+# ── plans in files ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan that was written to a file, to be looked at and carried out later.
+
+    Args:
+        options: what must live, where.
+        names: what may go.
+    """
+
+    options: GcOptions
+    names: frozenset[str] = field(default_factory=frozenset)
+
+
+def save_plan(path: Path, context: RepoContext, options: GcOptions, report: GcReport) -> None:
+    """Write a plan to a file.
+
+    Args:
+        path: the file.
+        context: the repository.
+        options: with which it was made.
+        report: the plan.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    select = options.select
+    document = {
+        "format": FORMAT,
+        "repository": context.id,
+        "remote": options.remote,
+        "workspace": options.workspace,
+        "branches": select.branches,
+        "tags": select.tags,
+        "commits": select.commits,
+        "revisions": list(select.revisions),
+        "candidates": report.candidates,
+        "bytes": report.bytes,
+        "plan": [{"name": one.name, "bytes": one.bytes, "reason": one.reason} for one in report.plan],
+    }
+    write_file(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def load_plan(path: Path, context: RepoContext) -> SavedPlan:
+    """Read a plan from a file.
+
+    Args:
+        path: the file.
+        context: the repository.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UsageError: it is none, or one of another repository.
+        StorageError: it cannot be read.
+    """
+    with storage_errors(path), open(path, "rb") as stream:
+        data = stream.read(_LARGEST_PLAN)
+    try:
+        document: Any = json.loads(data)
+        if document["format"] != FORMAT:
+            raise ValueError(FORMAT)
+        select = Selection(
+            bool(document["branches"]),
+            bool(document["tags"]),
+            bool(document["commits"]),
+            tuple(map(str, document["revisions"])),
+        )
+        remote = None if document["remote"] is None else str(document["remote"])
+        names = frozenset(str(one["name"]) for one in document["plan"])
+        owner, workspace = document["repository"], bool(document["workspace"])
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is no plan of gc", hint="'kist gc --plan FILE' writes one", path=str(path)) from None
+    if owner != context.id:
+        raise UsageError(f"{path} is a plan for another repository ({owner})", path=str(path))
+    return SavedPlan(GcOptions(select, workspace, remote, only=names), names)
