@@ -281,7 +281,7 @@ class RemoteCollector:
                     builder.add_pack(plan.packs[pack], members_of(builder.width, raws, places))
             data = builder.build()
             names[algorithm] = (index_id(data),)
-            objects.put_bytes(self._store.remote, f"index/{names[algorithm][0]}", data)
+            self._store.put_bytes(f"index/{names[algorithm][0]}", data)
         self._store.remote.sync()
         again = [self._renewed(plan, one, names) for one in plan.markers.values()]
         self._each(self._store.write_marker, [one for one in again if one != plan.markers[one.roots[0]]])

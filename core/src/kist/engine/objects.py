@@ -76,21 +76,21 @@ def is_own_key(key: str) -> bool:
     return _OWN_KEY.fullmatch(key) is not None
 
 
-def put_bytes(remote: Remote, key: str, data: bytes, *, if_absent: bool = False) -> None:
+def put_bytes(remote: Remote, key: str, data: bytes, *, folder: Path | None = None) -> None:
     """Store *data* under *key*.
 
     Args:
         remote: where.
         key: the key.
         data: its whole content.
-        if_absent: refuse if the key is there, where the remote can do that.
+        folder: where the temporary file stands; None: where the system keeps them.
 
     Raises:
         RemoteError: the remote refused or failed.
         StorageError: no temporary file could be written.
     """
     with storage_errors():
-        descriptor, name = tempfile.mkstemp(prefix="kist-put-")
+        descriptor, name = tempfile.mkstemp(prefix="kist-put-", dir=folder)
     path = Path(name)
     try:
         with storage_errors(path):
@@ -98,7 +98,7 @@ def put_bytes(remote: Remote, key: str, data: bytes, *, if_absent: bool = False)
                 write_all(descriptor, data)
             finally:
                 os.close(descriptor)
-        remote.put_file(key, path, if_absent=if_absent)
+        remote.put_file(key, path)
     finally:
         path.unlink(missing_ok=True)
 

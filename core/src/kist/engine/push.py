@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar, Unpack
 
 from kist.engine.cache import Cache
@@ -16,6 +15,7 @@ from kist.engine.local_side import LocalSide
 from kist.engine.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
 from kist.engine.push_side import PushState, SidePush
 from kist.engine.remote_store import Published, RemoteStore
+from kist.engine.scratch import Scratch
 from kist.engine.transfer_parts import (
     TransferOptions,
     TransferSettings,
@@ -129,17 +129,25 @@ class Push:
         self._state.resend = plan.resend
         if self.settings.dry_run:
             return self._report(plan.objects, plan.size, [version.root for version in plan.pending])
-        done: dict[Digest, Published] = {}
         if plan.sides:
             self.settings.progress.start("push", total=plan.size)
             try:
-                with _shared_lock(self.local.cache), _scratch_folder() as scratch:
-                    for side in plan.sides:
-                        done |= SidePush(self._state, side, scratch).run()
+                with _working_on(self.local.cache, self.store) as scratch:
+                    done = self._send(scratch)
             finally:
                 self.settings.progress.finish()
-        self._publish(done)
+        else:
+            done = {}
+            self._publish(done)
         return self._report(self._state.objects, self._state.moved, [*plan.published, *done])
+
+    def _send(self, scratch: Path) -> dict[Digest, Published]:
+        """Send what is missing and publish what is complete then."""
+        done: dict[Digest, Published] = {}
+        for side in self._plan.sides:
+            done |= SidePush(self._state, side, scratch).run()
+        self._publish(done)
+        return done
 
     # ── refs, markers, set ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,19 +227,21 @@ class Push:
         )
 
 
-def _shared_lock(cache: Cache) -> AbstractContextManager[object]:
-    """Keep gc out; a cache that we cannot write in is not ours to collect either."""
-    if not os.access(cache.root, os.W_OK):
-        return nullcontext()
-    return cache.folder.lock("gc.lock", what="the cache", shared=True)
-
-
 @contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    """A temporary folder for the block."""
-    with storage_errors():
-        path = Path(tempfile.mkdtemp(prefix="kist-push-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+def _working_on(cache: Cache, store: RemoteStore) -> Iterator[Path]:
+    """Keep gc out of the cache and lend a folder for new packs, which the next command sweeps if we are killed.
+
+    A cache that we cannot write in is not ours to collect either.
+    """
+    with ExitStack() as stack:
+        if os.access(cache.root, os.W_OK):
+            stack.enter_context(cache.folder.lock("gc.lock", what="the cache", shared=True))
+            folder = stack.enter_context(Scratch(cache.folder.tmp, verb="push")).path
+        else:
+            with storage_errors():
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="kist-push-")))
+        store.scratch = folder
+        try:
+            yield folder
+        finally:
+            store.scratch = None

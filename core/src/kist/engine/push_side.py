@@ -178,7 +178,7 @@ class SidePush:
             if path is None:
                 raise ObjectMissing(str(digest), where="the cache")
             item = ItemProgress(push.settings.progress, size)
-            transfer = SegmentTransfer(push.store.remote, self._hasher, push.workers, item)
+            transfer = SegmentTransfer(push.store.remote, self._hasher, push.workers, item, scratch=self._scratch)
             sent = transfer.put(path, digest, resend=resend)
         except FATAL:
             raise
@@ -267,7 +267,7 @@ class SidePush:
             return side.merge.kept
         data = self._builder.build()
         name = index_id(data)
-        objects.put_bytes(store.remote, f"index/{name}", data)
+        store.put_bytes(f"index/{name}", data)
         store.remember(f"index/{name}", data)
         if name not in side.proven.names:
             self._push.unmarked.append(name)

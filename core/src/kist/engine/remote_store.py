@@ -97,6 +97,7 @@ class RemoteStore:
 
     Attributes:
         pack_threshold: as ``kist-remote`` says, known after :meth:`open`.
+        scratch: where temporary files stand, None: where the system keeps them.
         created: whether this object wrote ``kist-remote``, so that nothing else can be there yet.
     """
 
@@ -106,6 +107,7 @@ class RemoteStore:
         self.name = name
         self.memory = memory
         self.pack_threshold = PACK_THRESHOLD
+        self.scratch: Path | None = None
         self.created = False
         self._opened: bool | None = None
 
@@ -131,7 +133,7 @@ class RemoteStore:
             self._opened = self._read_format(forgive=create)
         if not self._opened and create:
             self._refuse_foreign()
-            objects.put_bytes(self.remote, FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
+            self.put_bytes(FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
             self.created = self._opened = True
         return self._opened
 
@@ -172,6 +174,10 @@ class RemoteStore:
                 remote=self.name,
             )
 
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Store a small text or an index."""
+        objects.put_bytes(self.remote, key, data, folder=self.scratch)
+
     # ── markers and sets ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def read_marker(self, root: Digest) -> Published | None:
@@ -204,12 +210,12 @@ class RemoteStore:
     def write_marker(self, published: Published) -> None:
         """Write the marker of the one version of *published*: last of all, when everything else is durable."""
         (root,) = published.roots
-        objects.put_bytes(self.remote, objects.root_key(root), _dump_published("root", published))
+        self.put_bytes(objects.root_key(root), _dump_published("root", published))
 
     def write_set(self, published: Published) -> None:
         """Write a set, after the markers of all its versions."""
         ordered = Published(tuple(sorted(set(published.roots))), published.indexes, published.repositories)
-        objects.put_bytes(self.remote, set_key(ordered.roots), _dump_published("set", ordered))
+        self.put_bytes(set_key(ordered.roots), _dump_published("set", ordered))
 
     def published(self, roots: Sequence[Digest]) -> dict[Digest, Published]:
         """What is known of many versions for one request: a set for several, a marker for one.
@@ -231,7 +237,7 @@ class RemoteStore:
     def write_ref(self, repository_id: str, root: Digest) -> None:
         """Say that *root* is a version of this repository."""
         value = {"repository": repository_id, "root": str(root)}
-        objects.put_bytes(self.remote, objects.ref_key(repository_id, root), objects.dump_text("ref", value))
+        self.put_bytes(objects.ref_key(repository_id, root), objects.dump_text("ref", value))
 
     def read_condemned(self) -> Condemned:
         """The keys that gc means to delete; one request.
@@ -256,7 +262,7 @@ class RemoteStore:
     def write_condemned(self, keys: Mapping[str, float]) -> None:
         """Replace the list of condemned keys; an empty one removes the file."""
         if keys:
-            objects.put_bytes(self.remote, CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
+            self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
         else:
             self.remote.delete(CONDEMNED_KEY)
 
@@ -269,7 +275,7 @@ class RemoteStore:
         Returns:
             UTC seconds; by our clock where the remote does not tell times.
         """
-        objects.put_bytes(self.remote, CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
+        self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
         now = self.remote.stat(CONDEMNED_KEY).mtime
         return time.time() if now is None else now
 

@@ -91,6 +91,7 @@ class SegmentTransfer:
         workers: run the calls.
         progress: is told of every byte, also of those that need not move.
         segment_size: bytes of a segment.
+        scratch: where copies of segments stand, None: where the system keeps temporary files.
     """
 
     remote: Remote
@@ -98,6 +99,7 @@ class SegmentTransfer:
     workers: Workers
     progress: Progress = field(default_factory=NullProgress)
     segment_size: int = SEGMENT_SIZE
+    scratch: Path | None = None
 
     def put(self, source: Path, digest: Digest, *, resend: Container[str] | None = ()) -> int:
         """Send a large object; segments that are there already are not sent again.
@@ -129,7 +131,7 @@ class SegmentTransfer:
             key = objects.object_key(segment.digest)
             there = resend is not None and key not in resend and _is_there(self.remote, key, segment.size)
             if not there:
-                with _copy_of(source, segment) as part:
+                with _copy_of(source, segment, self.scratch) as part:
                     if _digest_of(part, self.hasher) != segment.digest:
                         raise ObjectCorrupt(str(digest), actual="bytes that change", where=str(source))
                     self.remote.put_file(key, part)
@@ -145,7 +147,8 @@ class SegmentTransfer:
         if actual != digest:
             raise ObjectCorrupt(str(digest), actual=str(actual), where=str(source))
         parts = tuple((one.digest, one.size) for one in found)
-        objects.put_bytes(self.remote, objects.segments_key(digest), SegmentList(digest, _end(found), parts).dump())
+        listed = SegmentList(digest, _end(found), parts).dump()
+        objects.put_bytes(self.remote, objects.segments_key(digest), listed, folder=self.scratch)
         return sent
 
     def read_list(self, digest: Digest) -> SegmentList:
@@ -308,10 +311,10 @@ def _is_there(remote: Remote, key: str, size: int) -> bool:
 
 
 @contextmanager
-def _copy_of(source: Path, segment: _Segment) -> Iterator[Path]:
+def _copy_of(source: Path, segment: _Segment, folder: Path | None) -> Iterator[Path]:
     """One segment as a file of its own, since that is what a remote takes."""
     with storage_errors():
-        descriptor, name = tempfile.mkstemp(prefix="kist-segment-")
+        descriptor, name = tempfile.mkstemp(prefix="kist-segment-", dir=folder)
     path = Path(name)
     try:
         with storage_errors(path):
