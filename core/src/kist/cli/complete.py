@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -53,19 +53,14 @@ def _after(verb: str, before: list[str], last: str) -> Iterable[str]:
         return _options(verb, before)
     if before and before[-1] in _REMOTE_OPTIONS:
         return _remotes()
-    if verb == "remote":
-        return _remote_words(before)
-    if verb == "config":
-        return _keys()
-    if verb == "help":
-        from kist.cli.topics import TOPICS
+    words = _WORDS.get(verb)
+    return words(before) if words is not None else _targets(last)
 
-        return [*TOPICS, *COMMANDS]
-    if verb == "completion":
-        return ["bash", "fish", "powershell", "zsh"]
-    if verb == "trash":
-        return ["list", "restore", "empty"] if before[-1] == "trash" else []
-    return [] if verb in ("add", "init", "") else _targets(last)
+
+def _topics(_: Sequence[str]) -> Iterable[str]:
+    from kist.cli.topics import TOPICS
+
+    return [*TOPICS, *COMMANDS]
 
 
 def _options(verb: str, before: Sequence[str]) -> list[str]:
@@ -112,7 +107,7 @@ def _remote_options(name: str) -> list[str]:
     return [*REMOTE_OPTIONS, *(one.name for one in fields(context.plugins.remote_options(url.scheme)))]
 
 
-def _keys() -> list[str]:
+def _keys(_: Sequence[str]) -> list[str]:
     from kist.repo.options import KNOWN
 
     return ["get", "set", "unset", "list", *KNOWN]
@@ -138,3 +133,16 @@ def _targets(last: str) -> Iterable[str]:
             if name.startswith(prefix):
                 found.append(name[len(prefix) :] + ("/" if entry.kind == "directory" else ""))
     return found
+
+
+_WORDS: dict[str, Callable[[Sequence[str]], Iterable[str]]] = {
+    "remote": _remote_words,
+    "config": _keys,
+    "help": _topics,
+    "completion": lambda _: ["bash", "fish", "powershell", "zsh"],
+    "trash": lambda before: ["list", "restore", "empty"] if before[-1] == "trash" else [],
+    "add": lambda _: [],
+    "init": lambda _: [],
+    "": lambda _: [],
+}
+"""What the second word of a verb may be, where it is no target; the shell itself completes names of files."""

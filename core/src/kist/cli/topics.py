@@ -54,8 +54,7 @@ def _exit_codes() -> str:
     lines = ["What a command returns:", ""]
     for code, text, classes in exit_codes():
         lines.append(f"{code:>5}  {text}")
-        for first in range(0, len(classes), 4):
-            lines.append(f"{'':>9}{', '.join(classes[first : first + 4])}")
+        lines += [f"{'':>9}{', '.join(classes[first : first + 4])}" for first in range(0, len(classes), 4)]
     lines += ["", "With several errors, the highest number is returned. --json lists all of them with their classes."]
     return "\n".join(lines)
 

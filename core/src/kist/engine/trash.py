@@ -222,7 +222,6 @@ class Trash:
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
-
     def _read_displaced(self, name: str) -> TrashEntry | None:
         """An entry whose items are the files below its folder; their names tell where they were."""
         try:

@@ -171,7 +171,8 @@ class Settings:
         if dig(read_file(path), split_key(key)) is None:
             setting = self.config.find(key)
             where = f"; it is set in {setting.origin}" if setting else ""
-            raise ConfigError(f"'{key}' is not set in the {level} configuration{where}", hint="kist config --show-origin")
+            text = f"'{key}' is not set in the {level} configuration{where}"
+            raise ConfigError(text, hint="'kist config list --show-origin' shows where things are set")
         if not dry_run:
             unset_value(path, level, key)
         return str(path)

@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from kist.engine.clock import FileClock
 from kist.engine.locks import find_holder, has_flock
@@ -29,7 +30,9 @@ _SKEW = 2.0
 _LITTLE_SPACE = 1 << 30
 _REPAIR = "kist doctor --fix"
 
-Check = Callable[[RepoContext, bool], Iterable[Finding]]
+Check = Callable[[RepoContext], Iterable[Finding]]
+Mender = Callable[[RepoContext, bool], Iterable[Finding]]
+"""A check that can also mend what it finds."""
 
 
 def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool = False) -> Iterator[Finding]:
@@ -48,18 +51,16 @@ def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool 
     if context is None:
         yield Finding("repository", "note", "the current folder belongs to none", "kist init")
     else:
+        for label, mender in _MENDERS:
+            yield from _guarded(label, partial(mender, context, fix))
         for label, check in _CHECKS:
-            yield from _guarded(label, _bound(check, context, fix))
+            yield from _guarded(label, partial(check, context))
         yield from _guarded("remotes", lambda: _remotes(context))
         if remote is not None:
             from kist.operations.doctor_remote import probe
 
             yield from _guarded(f"remote {remote}", lambda: probe(context, remote))
     yield from _hook(context)
-
-
-def _bound(check: Check, context: RepoContext, fix: bool) -> Callable[[], Iterable[Finding]]:
-    return lambda: check(context, fix)
 
 
 def _guarded(label: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -136,7 +137,7 @@ def _repository(context: RepoContext, fix: bool) -> Iterator[Finding]:
             yield Finding("private folder", "ok", display(str(place.shared)))
 
 
-def _configuration(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _configuration(context: RepoContext) -> Iterator[Finding]:
     for warning in context.config.warnings:
         yield Finding("configuration", "warning", warning)
     if context.config.get("core.fsync") == "off":
@@ -150,7 +151,7 @@ def _configuration(context: RepoContext, fix: bool) -> Iterator[Finding]:
         yield Finding("configuration", "ok", "no problems")
 
 
-def _metafiles(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _metafiles(context: RepoContext) -> Iterator[Finding]:
     before = len(context.problems)
     tracked = context.tracked()
     problems = context.problems[before:]
@@ -197,14 +198,12 @@ def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
         yield Finding("cache indexes", "ok", f"{indexes} index files")
     quarantined = len(os.listdir(cache.folder.quarantine)) if cache.folder.quarantine.is_dir() else 0
     if quarantined:
-        yield Finding(
-            "quarantine", "warning", f"{quarantined} damaged objects were set aside", "kist verify --repair"
-        )
+        yield Finding("quarantine", "warning", f"{quarantined} damaged objects were set aside", "kist verify --repair")
     if not os.access(cache.root, os.W_OK):
         yield Finding("cache", "warning", "it cannot be written", "check the owner and the mode")
 
 
-def _space(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _space(context: RepoContext) -> Iterator[Finding]:
     for label, folder in (("workspace", context.root), ("cache", context.cache_folder)):
         there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
         free = shutil.disk_usage(there).free
@@ -212,7 +211,7 @@ def _space(context: RepoContext, fix: bool) -> Iterator[Finding]:
         yield Finding(f"free space, {label}", state, show_size(free), "kist gc" if state == "warning" else None)
 
 
-def _links(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _links(context: RepoContext) -> Iterator[Finding]:
     if not os.access(context.root, os.W_OK):
         yield Finding("links", "note", "the workspace is read-only")
         return
@@ -259,7 +258,7 @@ def _fingerprints(context: RepoContext, fix: bool) -> Iterator[Finding]:
         yield Finding("fingerprints", "error", f"damaged: {answer}", _REPAIR)
 
 
-def _clock(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _clock(context: RepoContext) -> Iterator[Finding]:
     if not os.access(context.root, os.W_OK):
         return
     descriptor = os.open(context.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -283,7 +282,7 @@ def _clock(context: RepoContext, fix: bool) -> Iterator[Finding]:
         yield Finding("clock", "ok", "this machine and the workspace's file system agree")
 
 
-def _locks(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _locks(context: RepoContext) -> Iterator[Finding]:
     folder = context.place.locks
     if not folder.is_dir():
         yield Finding("locks", "ok", "none yet")
@@ -309,13 +308,14 @@ def _left_overs(context: RepoContext, fix: bool) -> Iterator[Finding]:
         if records:
             yield Finding("journal", "ok", f"mended: finished {len(records)} killed commands ({', '.join(records)})")
     elif records:
-        detail = f"{len(records)} killed commands are not finished ({', '.join(records)}); the next writing command does it"
+        names = ", ".join(records)
+        detail = f"{len(records)} killed commands are not finished ({names}); the next writing command does it"
         yield Finding("journal", "warning", detail, _REPAIR)
     if not records:
         yield Finding("journal", "ok", "nothing pending")
 
 
-def _trash(context: RepoContext, fix: bool) -> Iterator[Finding]:
+def _trash(context: RepoContext) -> Iterator[Finding]:
     entries = context.trash.list()
     if not entries:
         yield Finding("trash", "ok", "empty")
@@ -337,16 +337,18 @@ def _remotes(context: RepoContext) -> Iterator[Finding]:
         yield Finding(f"remote {one.name}", "ok", f"{one.url}{default}; 'kist doctor --remote {one.name}' tries it")
 
 
-_CHECKS: tuple[tuple[str, Check], ...] = (
+_MENDERS: tuple[tuple[str, Mender], ...] = (
     ("repository", _repository),
+    ("cache", _cache),
+    ("fingerprints", _fingerprints),
+    ("journal", _left_overs),
+)
+_CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration", _configuration),
     ("metafiles", _metafiles),
-    ("cache", _cache),
     ("free space", _space),
     ("links", _links),
-    ("fingerprints", _fingerprints),
     ("clock", _clock),
     ("locks", _locks),
-    ("journal", _left_overs),
     ("trash", _trash),
 )

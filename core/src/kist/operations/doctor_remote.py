@@ -38,7 +38,8 @@ def probe(context: RepoContext, name: str) -> Iterator[Finding]:
         for what, text in remote.describe_access():
             yield Finding(f"{label}: {what}", "ok", text)
         if needs_trust(context.config, name):
-            yield Finding(f"{label}: trust", "note", "only the tracked configuration names it", f"kist remote trust {name}")
+            text = "only the tracked configuration names it"
+            yield Finding(f"{label}: trust", "note", text, f"kist remote trust {name}")
         try:
             state = "holds versions" if opened.store.open() else "is empty so far"
             yield Finding(f"{label}: format", "ok", state)

@@ -40,7 +40,7 @@ class GcOptions:
         jobs: how many requests at once, None for the configured number.
     """
 
-    select: Selection = Selection()
+    select: Selection = field(default_factory=Selection)
     workspace: bool = False
     remote: str | None = None
     now: bool = False
@@ -131,7 +131,7 @@ def plan(context: RepoContext, options: GcOptions) -> Collection:
     if options.remote is not None:
         if options.now:
             raise UsageError(
-                "--now does not hold for remotes: what is condemned there is kept for the grace, for those who push now",
+                "--now does not hold for remotes: what is condemned there is kept for those who push at this moment",
                 hint="'kist config --local gc.grace 3d' makes it shorter",
             )
         return _RemoteCollection(context, options)
@@ -203,8 +203,8 @@ def _of_revisions(context: RepoContext, commits: Iterable[str]) -> Iterator[Trac
         for path, name in git.files(commit, context.metafile_patterns()).items():
             places.setdefault(name, set()).add(path.decode("utf-8", "surrogateescape"))
     for name, data in git.read(places).items():
-        for path in sorted(places[name]):
-            yield from metafiles.parse(context.formats, path, data)
+        for metafile in sorted(places[name]):
+            yield from metafiles.parse(context.formats, metafile, data)
 
 
 # ── a cache ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -274,7 +274,8 @@ def _candidates(found: GcPlan) -> Iterator[Candidate]:
         each, rest = divmod(pack.bytes, len(pack.dead))
         what = "goes" if not pack.alive else f"is written anew with its other {pack.alive} objects"
         for position, name in enumerate(_names(pack)):
-            yield Candidate(name, each + (position < rest), f"no version in use needs it; its pack {pack.id[:12]} {what}")
+            reason = f"no version in use needs it; its pack {pack.id[:12]} {what}"
+            yield Candidate(name, each + (position < rest), reason)
 
 
 def _notes(context: RepoContext, found: GcPlan) -> tuple[str, ...]:

@@ -74,9 +74,7 @@ def _info(context: RepoContext, name: str, *, default: bool) -> RemoteInfo:
         for option, value in sorted(section.items())
         if option != "url"
     }
-    return RemoteInfo(
-        name, show_url(str(section.get("url", ""))), default, setting.level if setting else "", shown
-    )
+    return RemoteInfo(name, show_url(str(section.get("url", ""))), default, setting.level if setting else "", shown)
 
 
 def show_url(text: str) -> str:
@@ -217,7 +215,10 @@ def modify_remote(
     path = level_file(options.level, context.place)
     if value is None:
         if dig(read_file(path), ("remote", name, option)) is None:
-            raise ConfigError(f"'{key}' is not set in the {options.level} configuration", hint="kist config --show-origin")
+            raise ConfigError(
+                f"'{key}' is not set in the {options.level} configuration",
+                hint="'kist config list --show-origin' shows where things are set",
+            )
         if not options.dry_run:
             with context.writing(), context.write_lock():
                 unset_value(path, options.level, key)
@@ -262,7 +263,7 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
             remote=name,
         )
     one = known[option]
-    single = make_dataclass(
+    single: Any = make_dataclass(
         "Single",
         [(option, one.type, field(default=None, metadata=dict(one.metadata)))],
         bases=(Options,),

@@ -70,9 +70,7 @@ class VerifyReport:
         return not self.damaged and not self.missing
 
 
-def verify(
-    context: RepoContext, texts: Sequence[str] = (), options: VerifyOptions = VerifyOptions()
-) -> VerifyReport:
+def verify(context: RepoContext, texts: Sequence[str] = (), options: VerifyOptions = VerifyOptions()) -> VerifyReport:
     """Hash what the cache or a remote holds, and look whether everything that targets need is there.
 
     Args:
@@ -174,11 +172,11 @@ class _Findings:
             except ObjectError:
                 self.damaged[str(name)] = None
         packed = set(chosen) - set(loose)
-        for raw, data in LocalSide(cache).contents(algorithm, (raw for raw in chosen if raw in packed)):
-            if isinstance(data, bytes):
-                progress.advance(len(data))
+        for raw, found in LocalSide(cache).contents(algorithm, (raw for raw in chosen if raw in packed)):
+            if isinstance(found, bytes):
+                progress.advance(len(found))
             else:
-                missing = isinstance(data, ObjectMissing)
+                missing = isinstance(found, ObjectMissing)
                 (self.missing if missing else self.damaged)[f"{algorithm}:{raw.hex()}"] = None
         self.checked += len(chosen)
 
@@ -315,7 +313,7 @@ def _from_remotes(
         Want(
             target.tracked.output.digest,
             is_directory=target.tracked.output.is_directory,
-            prefixes=(target.inside,) if target.inside else None,
+            inside=(target.inside,) if target.inside else None,
             size=target.tracked.output.size,
             path=target.tracked.path,
         )
@@ -351,17 +349,17 @@ def _verify_remote(context: RepoContext, chosen: Sequence[Target], options: Veri
         before = verify_remote(opened.store, versions, settings, sample=options.sample)
         after = before
         if options.repair and before.bad:
-            after = repair_remote(context.cache, opened.store, versions, settings)
+            after = repair_remote(context.cache, opened.store, versions, settings, repository_id=context.id)
     finally:
         opened.close()
 
     def bad(findings: RemoteFindings, which: str) -> tuple[BadObject, ...]:
         return tuple(BadObject(str(digest), paths) for digest, paths in getattr(findings, which).items())
 
-    repaired = [one for one in (*bad(before, "damaged"), *bad(before, "missing")) if Digest.parse(one.digest) not in after.bad]
-    return VerifyReport(
-        before.checked, bad(after, "damaged"), bad(after, "missing"), tuple(repaired), opened.requests
-    )
+    found = (*bad(before, "damaged"), *bad(before, "missing"))
+    still = {str(digest) for digest in after.bad}
+    repaired = [one for one in found if one.digest not in still]
+    return VerifyReport(before.checked, bad(after, "damaged"), bad(after, "missing"), tuple(repaired), opened.requests)
 
 
 def _versions(chosen: Iterable[Target]) -> Iterator[Version]:

@@ -1,8 +1,8 @@
 """Refs of a cache: what each repository that uses it needs, so that the gc of one spares the others' objects.
 
-``refs/<repository id>/<worktree>`` is a text: a first line, a line that says where the worktree is, then one root a line
-as ``<digest> directory`` or ``<digest> file``. A worktree adds lines when it records or brings versions, before a metafile names them;
-its own gc writes the file anew. Lines that a kill cut off name nothing that anybody recorded.
+``refs/<repository id>/<worktree>`` is a text: a first line, a line that says where the worktree is, then one root a
+line as ``<digest> directory`` or ``<digest> file``. A worktree adds lines when it records or brings versions, before a
+metafile names them; its own gc writes the file anew. Lines that a kill cut off name nothing that anybody recorded.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ empty: what fits is decided where verbs and targets are known."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("shell", nargs="?", choices=sorted(SCRIPTS), metavar="SHELL", help="bash, zsh, fish or powershell")
+    shells = sorted(SCRIPTS)
+    parser.add_argument("shell", nargs="?", choices=shells, metavar="SHELL", help="bash, zsh, fish or powershell")
     parser.add_argument("--candidates", metavar="LINES", help=argparse.SUPPRESS)
 
 

@@ -265,7 +265,7 @@ def _environment(folder: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("KIST_", "GIT_")) or name in ("KIST_CACHE_HOME",)
+        if not name.startswith(("KIST_", "GIT_")) or name == "KIST_CACHE_HOME"
     }
     return {
         **kept,

@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.jobs is not None and args.jobs < 1:
         raise UsageError("--jobs must be at least 1")
     repo = open_repo(args, "verify")
-    report = repo.verify(
-        args.targets, VerifyOptions(args.remote, sample, args.repair and not args.dry_run, args.jobs)
-    )
+    report = repo.verify(args.targets, VerifyOptions(args.remote, sample, args.repair and not args.dry_run, args.jobs))
     _tell(args, report)
     finish(args, repo)
     args.data = _data(args, report)
