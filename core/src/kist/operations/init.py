@@ -1,0 +1,44 @@
+"""init: make a repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kist.errors import RepoError, UsageError
+from kist.plugins.registry import Plugins
+from kist.repo import layout
+from kist.repo.algorithms import choose_algorithm
+from kist.repo.config import Config
+from kist.repo.config_edit import set_value
+from kist.repo.layout import CONFIG, MARKER
+from kist.util.atomic import storage_errors
+
+
+def init(folder: Path, *, algorithm: str | None = None) -> None:
+    """Make a repository.
+
+    Args:
+        folder: where; it must exist.
+        algorithm: the hash algorithm of new outputs, None for the best that is installed.
+
+    Raises:
+        RepoError: there is one already.
+        UsageError: no such folder.
+        PluginNotFound: nobody brings the algorithm.
+    """
+    root = Path(os.path.realpath(folder))
+    if not root.is_dir():
+        raise UsageError(f"{folder} is not a folder", path=str(folder), hint="make it first")
+    path = root / MARKER / CONFIG
+    if path.exists():
+        raise RepoError(f"{root} is a kist repository already", path=str(root), hint="'kist status' looks at it")
+    config = Config.load()
+    plugins = Plugins(block=config.get("plugins.block"), prefer=config.get("plugins.prefer"))
+    chosen = algorithm or config.get("core.hash") or choose_algorithm(plugins, plugins.dialect(MARKER))
+    plugins.hasher(chosen)
+    with storage_errors(path):
+        path.parent.mkdir(exist_ok=True)
+    set_value(path, "tracked", "core.hash", chosen)
+    # The id goes last: without one a folder is no repository yet, so that a killed init can be repeated.
+    set_value(path, "tracked", "repository.id", layout.new_id())

@@ -1,0 +1,179 @@
+"""Find, load and save the metafiles of a repository through its metafile formats."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from kist.abc.metafile import MetafileFormat
+from kist.errors import KistError, MetafileError
+from kist.model.tracked import Metafile, TrackedOutput
+from kist.util.atomic import storage_errors, write_file
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """One tracked output with the metafile that describes it.
+
+    Args:
+        metafile: path of the metafile, relative to the repository, ``/``-separated text.
+        path: path of the output, relative to the repository.
+        output: what the metafile says of it.
+        document: the whole metafile.
+        data: the metafile's bytes as they were read.
+    """
+
+    metafile: str
+    path: str
+    output: TrackedOutput
+    document: Metafile
+    data: bytes
+
+
+class _Formats(Protocol):
+    """What this module needs of a repository."""
+
+    root: Path
+
+    @property
+    def formats(self) -> Sequence[MetafileFormat]:
+        """Its metafile formats, the one for new outputs first."""
+
+
+def format_of(formats: Iterable[MetafileFormat], name: str) -> MetafileFormat | None:
+    """The format that reads a file of this name, None if it is no metafile."""
+    for one in formats:
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in one.patterns):
+            return one
+    return None
+
+
+def parse(formats: Iterable[MetafileFormat], metafile: str, data: bytes) -> list[Tracked]:
+    """What the bytes of a metafile say.
+
+    Raises:
+        MetafileError: they are no valid metafile.
+    """
+    form = format_of(formats, posixpath.basename(metafile))
+    if form is None:
+        raise MetafileError(f"{metafile} is not the name of a metafile", path=metafile)
+    if len(data) > form.max_size:
+        raise MetafileError(f"{metafile} is too large for a metafile ({len(data)} bytes)", path=metafile)
+    document = form.loads(data, metafile)
+    folder = posixpath.dirname(metafile)
+    return [
+        Tracked(metafile, posixpath.join(folder, output.path), output, document, data) for output in document.outputs
+    ]
+
+
+def load(repo: _Formats, metafile: str) -> list[Tracked]:
+    """Read one metafile of the workspace.
+
+    Raises:
+        MetafileError: it is no valid metafile.
+        StorageError: it cannot be read.
+    """
+    path = repo.root / metafile
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            data = stream.read((4 << 20) + 1)
+    return parse(repo.formats, metafile, data)
+
+
+def load_if_present(repo: _Formats, metafile: str) -> list[Tracked]:
+    """Read one metafile, [] where there is none."""
+    return load(repo, metafile) if os.path.lexists(repo.root / metafile) else []
+
+
+def find(repo: _Formats, folder: str = "", *, skip: frozenset[bytes] = frozenset()) -> Iterator[str]:
+    """Paths of all metafiles below a folder of the workspace, sorted in each folder.
+
+    Tracked directories are not entered (the metafile beside them tells), nor other repositories inside this one.
+
+    Args:
+        repo: the repository.
+        folder: where to begin, relative to the repository.
+        skip: names of folders that are never entered.
+    """
+    suffixes = tuple(pattern[1:] for one in repo.formats for pattern in one.patterns if pattern.startswith("*"))
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(repo.root / here) as entries:
+                listed = list(entries)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        names = {entry.name for entry in listed}
+        if here != folder and names & {".git", ".kist"}:
+            continue
+        found = sorted(
+            entry.name
+            for entry in listed
+            if entry.name.endswith(suffixes)
+            and format_of(repo.formats, entry.name)
+            and not entry.is_dir(follow_symlinks=False)
+        )
+        tracked = {name[: -len(suffix)] for name in found for suffix in suffixes if name.endswith(suffix)}
+        for name in found:
+            yield posixpath.join(here, name)
+        waiting += sorted(
+            (
+                posixpath.join(here, entry.name)
+                for entry in listed
+                if entry.name not in tracked
+                and os.fsencode(entry.name) not in skip
+                and entry.is_dir(follow_symlinks=False)
+            ),
+            reverse=True,
+        )
+
+
+def load_all(
+    repo: _Formats, metafiles: Iterable[str], problems: list[KistError] | None = None
+) -> list[Tracked]:
+    """Read many metafiles.
+
+    Args:
+        repo: the repository.
+        metafiles: their paths.
+        problems: receives the errors of broken ones, which then hide no other; None: the first one is raised.
+    """
+    loaded: list[Tracked] = []
+    for metafile in metafiles:
+        try:
+            loaded += load(repo, metafile)
+        except KistError as error:
+            if problems is None:
+                raise
+            problems.append(error)
+    return loaded
+
+
+def save(
+    repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: bool, token: str
+) -> bytes:
+    """Write one metafile, unless its bytes would stay the same.
+
+    Args:
+        repo: the repository.
+        metafile: its path.
+        document: what it shall say.
+        previous: its bytes now, edited in place; None for a new one.
+        sync: whether to wait for the disk.
+        token: who writes, for the temporary name.
+
+    Returns:
+        the bytes that it has now.
+    """
+    form = format_of(repo.formats, posixpath.basename(metafile)) or repo.formats[0]
+    data = form.dumps(document, previous)
+    if data != previous:
+        write_file(repo.root / metafile, data, sync=sync, token=token)
+    return data

@@ -1,0 +1,92 @@
+"""``kist`` as a person runs it: each test with a home folder of its own."""
+
+import itertools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cli_support import DATA, GIT, Kist, Site, commit, git, write
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def plugin_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("plugin-cache")
+
+
+@pytest.fixture(autouse=True)
+def fresh_user(tmp_path, monkeypatch, plugin_cache):
+    """A user without any configuration, and a Git that knows only what it is told here."""
+    for name in [name for name in os.environ if name.startswith(("KIST_", "GIT_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("KIST_CACHE_HOME", str(plugin_cache))
+    monkeypatch.setenv("KIST_SYSTEM_CONFIG", str(home / "no-system.yaml"))
+    monkeypatch.setenv("KIST_FSYNC", "off")
+    for name, value in GIT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def kist(tmp_path, capsys, monkeypatch):
+    """``kist`` in an empty folder that is no repository."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Kist(folder, capsys, monkeypatch)
+
+
+@pytest.fixture
+def plain(kist):
+    """A repository without Git."""
+    kist("init")
+    return kist
+
+
+@pytest.fixture
+def repo(kist):
+    """A repository inside Git, nothing tracked yet."""
+    git(kist.folder, "init", "-q", "-b", "main")
+    kist("init")
+    return kist
+
+
+@pytest.fixture
+def tracked(repo):
+    """A repository with one tracked directory, committed, as the tag v1."""
+    write(repo.folder, DATA)
+    repo("add", "data")
+    commit(repo.folder, "v1")
+    return repo
+
+
+@pytest.fixture
+def shared(tracked):
+    """The same with a default remote that has everything."""
+    tracked("remote", "add", "-d", "store", "../store")
+    tracked("push")
+    commit(tracked.folder, "remote")
+    return tracked
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Install small distributions for one test."""
+    from stevedore import ExtensionManager
+
+    folder = tmp_path / f"site{next(_numbers)}"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("KIST_CACHE_HOME", str(tmp_path / "cache"))
+    ExtensionManager.ENTRY_POINT_CACHE.clear()
+    site = Site(folder)
+    yield site
+    for module in site.modules:
+        sys.modules.pop(module, None)
+    ExtensionManager.ENTRY_POINT_CACHE.clear()

@@ -1,0 +1,213 @@
+"""remote: add, list, modify, remove, rename, default, trust."""
+
+import json
+import os
+
+import pytest
+from cli_support import write
+
+
+def config(kist):
+    return (kist.folder / ".kist" / "config.yaml").read_text()
+
+
+def local_config(kist):
+    (found,) = (kist.folder / ".git" / "kist").glob("*/config.yaml")
+    return found
+
+
+def test_add_and_list(repo):
+    result = repo.json("remote", "add", "-d", "store", "../store")
+    assert result.data == {"name": "store", "url": "../store", "default": True, "level": "tracked", "dry_run": False}
+    (one,) = repo.json("remote", "list").data["remotes"]
+    assert (one["name"], one["url"], one["default"], one["level"]) == ("store", "../store", True, "tracked")
+    assert repo("remote").out == "store  ../store  (default)\n"
+    assert "remote: store" in config(repo)
+
+
+def test_a_relative_path_counts_from_the_current_folder_and_is_kept_relative_to_the_repository(repo):
+    inner = repo.folder / "a" / "b"
+    inner.mkdir(parents=True)
+    repo("remote", "add", "store", "../../../store", folder=inner)
+    assert repo.json("remote", "list").data["remotes"][0]["url"] == "../store"
+    write(repo.folder, {"data/x": "1"})
+    repo("add", "data")
+    repo("push")
+    assert (repo.folder.parent / "store" / "kist-remote").is_file()
+
+
+@pytest.mark.parametrize("url", ["/abs/store", "~/store", "file:///abs/store"])
+def test_other_addresses_are_kept_as_they_are(repo, url):
+    repo("remote", "add", "store", url)
+    assert repo.json("remote", "list").data["remotes"][0]["url"] == url
+
+
+def test_a_name_is_taken_once(repo):
+    repo("remote", "add", "store", "../one")
+    error = repo.json("remote", "add", "store", "../two", code=2).json["errors"][0]
+    assert "modify" in error["hint"]
+    repo("remote", "add", "-f", "store", "../two")
+    assert repo.json("remote", "list").data["remotes"][0]["url"] == "../two"
+    repo("remote", "add", "a/b", "../two", code=2)
+
+
+def test_dry_run_writes_nothing(repo):
+    before = config(repo)
+    repo("remote", "add", "-d", "store", "../store", "--dry-run")
+    assert config(repo) == before
+    repo("remote", "add", "-d", "store", "../store")
+    before = config(repo)
+    repo("remote", "modify", "--local", "store", "fsync", "false", "--dry-run")
+    repo("remote", "rename", "store", "other", "--dry-run")
+    repo("remote", "remove", "store", "--dry-run")
+    repo("remote", "default", "--unset", "--dry-run")
+    repo("remote", "trust", "store", "--dry-run")
+    assert config(repo) == before
+    assert not list((repo.folder.parent / "home").rglob("trusted*"))
+
+
+def test_unknown_schemes_name_what_to_install(repo):
+    error = repo.json("remote", "add", "x", "s3://bucket", code=4).json["errors"][0]
+    assert error["class"] == "PluginNotFound"
+    assert error["hint"] == "install it: pip install kist-s3"
+    assert "did you mean 'file'" in repo.json("remote", "add", "x", "fiel:///x", code=4).json["errors"][0]["hint"]
+
+
+def test_modify_checks_options(repo):
+    repo("remote", "add", "store", "../store")
+    assert "'fsync'" in repo.json("remote", "modify", "--local", "store", "fsnc", "1", code=3).json["errors"][0]["hint"]
+    repo("remote", "modify", "--local", "store", "fsync", "perhaps", code=3)
+    refused = repo("remote", "modify", "store", "fsync", "false", code=3)
+    assert "--local" in refused.err
+    repo("remote", "modify", "--local", "store", "fsync", "false")
+    assert local_config(repo).stat().st_mode & 0o777 == 0o600
+    repo("remote", "modify", "store", "shared", "group")
+    assert "shared: group" in config(repo)
+    repo("remote", "modify", "store", "shared", "--unset")
+    assert "shared" not in config(repo)
+    repo("remote", "modify", "store", "shared", "--unset", code=3)
+    repo("remote", "modify", "store", "shared", code=2)
+    assert "'store'" in repo("remote", "modify", "stor", "shared", "group", code=3).err
+
+
+def test_rename_and_remove_reach_every_place(repo):
+    repo("remote", "add", "-d", "store", "../store")
+    repo("remote", "modify", "--local", "store", "fsync", "false")
+    repo("remote", "rename", "store", "archive")
+    assert "archive" in config(repo)
+    assert "archive" in local_config(repo).read_text()
+    assert "store:" not in config(repo)
+    assert repo("remote", "default").out == "archive\n"
+    repo("remote", "rename", "store", "x", code=3)
+    repo("remote", "remove", "archive")
+    assert repo.json("remote", "list").data["remotes"] == []
+    assert "archive" not in config(repo)
+    assert "archive" not in local_config(repo).read_text()
+
+
+def test_a_metafile_that_names_a_removed_remote_is_told(tracked):
+    tracked("remote", "add", "store", "../store")
+    metafile = tracked.folder / "data.kist"
+    metafile.write_text(metafile.read_text() + "remote: store\n")
+    result = tracked("remote", "remove", "store")
+    assert "data" in result.err
+
+
+def test_default_is_local_where_asked(repo):
+    repo("remote", "add", "one", "../one")
+    repo("remote", "add", "two", "../two")
+    assert repo.json("remote", "default").data == {"default": None}
+    repo("remote", "default", "one")
+    repo("remote", "default", "--local", "two")
+    assert repo("remote", "default").out == "two\n"
+    repo("remote", "default", "--local", "--unset")
+    assert repo("remote", "default").out == "one\n"
+    repo("remote", "default", "three", code=3)
+
+
+def test_the_users_own_remotes(repo):
+    repo("remote", "add", "--global", "mine", "/somewhere")
+    assert repo.json("remote", "list").data["remotes"][0]["level"] == "user"
+    assert "--global" in repo("remote", "remove", "mine", code=3).err
+    repo("remote", "remove", "--global", "mine")
+    assert repo.json("remote", "list").data["remotes"] == []
+
+
+def test_trust_is_kept_for_one_repository(repo):
+    repo("remote", "add", "store", "file:///abs/store")
+    data = repo.json("remote", "trust", "store").data
+    (kept,) = (repo.folder.parent / "home").rglob("trusted-endpoints.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert json.loads(kept.read_text())["trusted"] == {data["repository"]: data["endpoints"]}
+
+
+PLUGIN = """
+from dataclasses import dataclass
+import os
+from kist import hookimpl
+from kist.abc import Options, RemoteURL, option
+from kist.errors import RemoteAuthError
+
+@dataclass(frozen=True, kw_only=True)
+class TwinOptions(Options):
+    password: str | None = option(None, help="a secret", secret=True)
+    endpoint: str | None = option(None, help="a place", shared=True)
+
+@hookimpl
+def kist_remote_options(scheme):
+    return TwinOptions
+
+@hookimpl
+def kist_open_remote(url, options, scope):
+    if not scope.trusted:
+        raise RemoteAuthError("not trusted", hint=f"kist remote trust {scope.name}")
+    from kist_local.remote import LocalRemote
+    from kist_local.options import LocalOptions
+    return LocalRemote.from_url(RemoteURL("file", path=url.path), LocalOptions())
+"""
+
+
+@pytest.fixture
+def twin(site, repo):
+    """A remote with a secret, which wants to be trusted."""
+    site.install("kist-twin", {"remotes": {"twin": "twin_plugin"}}, {"twin_plugin": PLUGIN})
+    repo("remote", "add", "-d", "far", f"twin://host{repo.folder.parent}/far")
+    return repo
+
+
+def test_secrets_are_refused_where_they_would_be_committed_and_never_shown(twin):
+    error = twin.json("remote", "modify", "far", "password", "hush", code=3).json["errors"][0]
+    assert "secret" in error["message"]
+    assert "hush" not in json.dumps(error)
+    twin("config", "remote.far.password", "hush", code=3)
+    shown = twin("remote", "modify", "--local", "far", "password", "hush")
+    shown = shown.out + shown.err + twin("remote", "list", "-v").err + twin("config", "list").out
+    shown += twin("config", "remote.far.password").out + twin.json("remote", "list").out + twin.json("config").out
+    assert "hush" not in shown
+    assert "***" in shown
+    assert "hush" in local_config(twin).read_text()
+
+
+def test_what_only_a_clone_names_gets_no_credentials_until_the_user_agrees(twin, monkeypatch):
+    write(twin.folder, {"data/x": "1"})
+    twin("add", "data")
+    refused = twin.json("push", code=10).json["errors"][0]
+    assert refused["class"] == "RemoteAuthError"
+    assert refused["hint"] == "kist remote trust far"
+    monkeypatch.setenv("KIST_TRUST_ENDPOINTS", "twin://host")
+    twin("push")
+    monkeypatch.delenv("KIST_TRUST_ENDPOINTS")
+    twin("push", code=10)
+    twin("remote", "trust", "far")
+    twin("push")
+    twin("remote", "modify", "far", "endpoint", "elsewhere")
+    twin("push", code=10)
+    twin("remote", "modify", "--local", "far", "endpoint", "elsewhere")
+    twin("remote", "add", "-f", "--local", "far", f"twin://host{twin.folder.parent}/far")
+    twin("push")
+
+
+def test_urls_hold_no_password(repo):
+    refused = repo("remote", "add", "x", "file://me:hush@host/x", code=3)
+    assert "hush" not in refused.out + refused.err
+    assert os.path.exists(repo.folder / ".kist")
