@@ -30,7 +30,9 @@ def test_precedence_and_origin(repo, monkeypatch):
     assert repo.json("config", "core.symlinks").data["level"] == "environment"
     (row,) = [line for line in repo("config", "list", "--show-origin").out.splitlines() if "core.symlinks" in line]
     assert row.startswith("environment")
-    (row,) = [line for line in repo("config", "list", "--local", "--show-origin").out.splitlines() if "core.sym" in line]
+    (row,) = [
+        line for line in repo("config", "list", "--local", "--show-origin").out.splitlines() if "core.sym" in line
+    ]
     assert row.startswith("local")
 
 

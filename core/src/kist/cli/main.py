@@ -1,0 +1,164 @@
+"""The entry point: find the verb's module, run it, turn errors into a message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kist.cli.catalog import ALIASES, COMMANDS, module_of, overview
+from kist.errors import KistError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; None for those of the process.
+
+    Returns:
+        The exit code, as ``kist help exit-codes`` lists them.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted: what is complete is kept, the same command goes on from there\n")
+        return INTERRUPTED
+    return code
+
+
+def _silence(stream: Any) -> None:
+    """Point a closed pipe's descriptor elsewhere, so that the interpreter's last flush does not complain."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _dispatch(words: list[str]) -> int:
+    if words in (["--version"], ["-V"]):
+        from kist.util.version import VERSION
+
+        sys.stdout.write(f"kist {VERSION}\n")
+        return 0
+    if not words or words[0] in ("--help", "-h"):
+        sys.stdout.write(overview(_plugin_commands()) + "\n")
+        return 0 if words else UsageError.exit_code
+    position = _verb_position(words)
+    try:
+        if position is None:
+            raise UsageError("no verb given", hint="'kist --help' lists the verbs")
+        word = ALIASES.get(words[position], words[position])
+        module = _load(word)
+    except KistError as error:
+        return _report(word if position is not None else "", error, json="--json" in words, debug="--debug" in words)
+    return _run(word, module, words[:position] + words[position + 1 :])
+
+
+def _verb_position(words: list[str]) -> int | None:
+    """Where the verb stands: global options may come first."""
+    skip = False
+    for position, word in enumerate(words):
+        if skip:
+            skip = False
+        elif word in ("-C", "--color", "--progress", "--lock-timeout"):
+            skip = True
+        elif not word.startswith("-"):
+            return position
+    return None
+
+
+def _plugin_commands() -> dict[str, str]:
+    """Word -> distribution, straight from the plugin index: help is to be there at once."""
+    from kist.plugins.index import load_index
+    from kist.plugins.trace import switched_on
+
+    if switched_on("KIST_DISABLE_PLUGINS"):
+        return {}
+    return {offer.key: f"({offer.distribution})" for offer in load_index().offers if offer.group == "commands"}
+
+
+def _load(word: str) -> Any:
+    from importlib import import_module
+
+    if word in COMMANDS:
+        return import_module(module_of(word))
+    from kist.api import command_module
+
+    return import_module(command_module(word, [*COMMANDS, *ALIASES]))
+
+
+def _run(word: str, module: Any, words: list[str]) -> int:
+    from kist.cli.parsing import make_output, make_parser
+
+    try:
+        args = make_parser(word, module).parse_args(words)
+    except UsageError as error:
+        return _report(word, error, json="--json" in words, debug="--debug" in words)
+    except SystemExit as done:
+        return int(done.code or 0)
+    args.output = make_output(args)
+    return run_command(word, module, args)
+
+
+def run_command(word: str, module: Any, args: argparse.Namespace) -> int:
+    """Run a verb's module on parsed arguments and print its JSON envelope or errors.
+
+    Returns:
+        The exit code.
+    """
+    from kist.cli.render import envelope
+
+    output = args.output
+    try:
+        if args.directory:
+            _change_directory(args.directory)
+        data = module.run(args)
+    except KistError as error:
+        output.progress.finish()
+        return _report(word, error, json=output.json, debug=args.debug, data=getattr(args, "data", None))
+    except OSError as exc:
+        if isinstance(exc, BrokenPipeError):
+            raise
+        from kist.util.atomic import storage_error
+
+        return _report(word, storage_error(exc), json=output.json, debug=args.debug)
+    output.progress.finish()
+    if output.json:
+        sys.stdout.write(envelope(word, data, output.errors) + "\n")
+    if output.errors:
+        return max(error.exit_code for error in output.errors)
+    return int(output.exit_code)
+
+
+def _change_directory(directory: str) -> None:
+    import os
+
+    try:
+        os.chdir(directory)
+    except OSError as exc:
+        raise UsageError(f"cannot enter {directory}: {exc.strerror}") from exc
+
+
+def _report(word: str, error: KistError, *, json: bool, debug: bool, data: Any = None) -> int:
+    from kist.cli.render import envelope, print_error
+
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if json:
+        sys.stdout.write(envelope(word, data, [error]) + "\n")
+    else:
+        print_error(error)
+    return error.exit_code
+

@@ -1,0 +1,136 @@
+"""doctor: one broken thing at a time is found, named, and mended where that loses nothing."""
+
+import os
+
+import pytest
+from cli_support import cache_of, damage, write
+
+
+def findings(result):
+    found = {}
+    for one in result.data["findings"]:
+        found.setdefault(one["label"], []).append(one)
+    return found
+
+
+def worst(result, label):
+    order = ["ok", "note", "warning", "error"]
+    return max((one["state"] for one in findings(result)[label]), key=order.index)
+
+
+def test_a_healthy_repository(tracked):
+    result = tracked.json("doctor")
+    assert result.data["counts"]["error"] == 0
+    assert {
+        "kist",
+        "python",
+        "git",
+        "repository",
+        "cache",
+        "fingerprints",
+        "clock",
+        "locks",
+        "journal",
+        "trash",
+    } <= set(findings(result))
+    assert worst(result, "link type copy") == "ok"
+    assert "ok" in tracked("doctor").out
+
+
+def test_outside_of_a_repository(kist):
+    assert worst(kist.json("doctor"), "repository") == "note"
+    kist("doctor", "--remote", "store", code=5)
+    kist("doctor", "--fix", code=5)
+
+
+def private(kist):
+    (found,) = (kist.folder / ".git" / "kist").glob("*/fingerprints.sqlite")
+    return found
+
+
+def test_fingerprints_that_are_damaged(tracked):
+    private(tracked).write_bytes(b"SQLite format 3\0" + os.urandom(5000))
+    result = tracked.json("doctor", code=1)
+    assert worst(result, "fingerprints") == "error"
+    assert findings(result)["fingerprints"][0]["fix"] == "kist doctor --fix"
+    tracked.json("doctor", "--fix", "--dry-run", code=1)
+    assert "mended" in findings(tracked.json("doctor", "--fix"))["fingerprints"][0]["detail"]
+    tracked.json("doctor")
+    assert tracked.json("status").data["clean"]
+
+
+def test_indexes_that_are_lost_or_damaged(tracked):
+    indexes = list((cache_of(tracked.folder) / "index").iterdir())
+    assert indexes
+    for path in indexes:
+        path.unlink()
+    assert worst(tracked.json("doctor"), "cache indexes") == "warning"
+    tracked("verify")
+    tracked("doctor", "--fix")
+    assert worst(tracked.json("doctor"), "cache indexes") == "ok"
+    for path in (cache_of(tracked.folder) / "index").iterdir():
+        damage(path, 3)
+    assert worst(tracked.json("doctor", code=1), "cache indexes") == "error"
+    tracked("doctor", "--fix")
+    tracked("doctor")
+    tracked("verify")
+
+
+def test_a_metafile_that_git_would_not_commit(tracked):
+    write(tracked.folder, {"other/x": "1", ".gitignore": (tracked.folder / ".gitignore").read_text() + "*.kist\n"})
+    tracked("add", "other")
+    result = tracked.json("doctor")
+    assert "other.kist" in str(findings(result)["git ignore rules"])
+
+
+def test_a_metafile_that_is_broken(tracked):
+    write(tracked.folder, {"bad.kist": "format: kist/1\npath: [\n"})
+    result = tracked.json("doctor", code=1)
+    assert worst(result, "metafiles") == "error"
+    assert "bad.kist" in findings(result)["metafiles"][0]["detail"]
+
+
+def test_configuration_that_is_dangerous(tracked, monkeypatch):
+    monkeypatch.setenv("KIST_FSYNC", "off")
+    assert worst(tracked.json("doctor"), "configuration") == "warning"
+    monkeypatch.delenv("KIST_FSYNC")
+    file = tracked.folder / ".kist" / "config.yaml"
+    file.write_text(file.read_text() + "cache:\n  dir: /elsewhere\n")
+    assert "cache.dir" in str(findings(tracked.json("doctor"))["configuration"])
+
+
+def test_private_folders_that_are_open_to_others(tracked):
+    (tracked.folder / ".git" / "kist").chmod(0o755)
+    assert worst(tracked.json("doctor"), "private folder") == "warning"
+    tracked("doctor", "--fix")
+    assert (tracked.folder / ".git" / "kist").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_remote_is_tried(shared):
+    found = findings(shared.json("doctor", "--remote", "store"))
+    for step in ("write", "read", "range", "size", "list", "delete"):
+        assert [one["state"] for one in found[f"remote store: {step}"]] == ["ok"]
+    assert not list((shared.folder.parent / "store").rglob("*doctor*"))
+    result = shared.json("doctor", "--remote", "stor", code=1)
+    assert "'store'" in findings(result)["remote stor"][0]["fix"]
+
+
+def test_a_remote_that_cannot_be_written(shared):
+    shared("config", "--local", "remote.store.readonly", "true")
+    assert worst(shared.json("doctor", "--remote", "store", code=1), "remote store: write") == "error"
+
+
+def test_plugins_add_findings(tracked, site):
+    code = (
+        "from kist import hookimpl\nfrom kist.model.report import Finding\n"
+        "@hookimpl\ndef kist_doctor(repo):\n    return [Finding('toy', 'note', 'hello')]\n"
+    )
+    site.install("kist-toy", {"hooks": {"doctor": "toy_doctor"}}, {"toy_doctor": code})
+    assert findings(tracked.json("doctor"))["toy"][0]["detail"] == "hello"
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("doctor", "--fix")])
+def test_a_repository_without_git(plain, words):
+    write(plain.folder, {"data/x": "1"})
+    plain("add", "data")
+    assert plain.json(*words).data["counts"]["error"] == 0

@@ -1,0 +1,181 @@
+"""gc: always a plan first, nothing without a yes, a way back; others' data is spared."""
+
+import json
+
+import pytest
+from cli_support import cache_of, clone, commit, stored_files, tree, write
+
+
+@pytest.fixture
+def two(shared):
+    """Two committed versions and a third that nobody committed and that is gone from the workspace again."""
+    write(shared.folder, {"data/a.txt": "second\n"})
+    shared("add", "data")
+    commit(shared.folder, "v2")
+    write(shared.folder, {"data/a.txt": "third, never committed\n"})
+    shared("add", "data")
+    write(shared.folder, {"data/a.txt": "second\n"})
+    shared("add", "data")
+    return shared
+
+
+def test_nothing_to_do(tracked):
+    data = tracked.json("gc").data
+    assert (data["candidates"], data["bytes"], data["plan"]) == (0, 0, [])
+    assert "nothing to collect" in tracked("gc", "-f").out
+
+
+def test_without_a_yes_nothing_goes(two):
+    before = tree(cache_of(two.folder))
+    result = two.json("gc", code=2)
+    assert result.classes == ["UsageError"]
+    assert result.data["candidates"] == len(result.data["plan"]) > 0
+    assert sum(one["bytes"] for one in result.data["plan"]) == result.data["bytes"]
+    two("gc", "--plan")
+    two("gc", "--dry-run")
+    assert tree(cache_of(two.folder)) == before
+    assert all(one["reason"] for one in result.data["plan"])
+
+
+def test_what_no_commit_needs_goes_and_comes_back(two):
+    data = two.json("gc", "-f").data
+    assert data["collected"] == data["candidates"] > 0
+    assert data["deleted"] == 0
+    assert two.json("gc").data["candidates"] == 0
+    two("verify")
+    two("checkout", "--rev", "v1")
+    two("checkout", "--rev", "v2")
+    assert two.json("gc", "--undo", "--dry-run").data["restored"] > 0
+    assert two.json("gc", "--undo").data["restored"] > 0
+    assert two.json("gc", "--plan").data["candidates"] > 0
+    two("verify")
+    two("gc", "--undo", code=2)
+
+
+def test_only_what_the_workspace_needs(two):
+    some = two.json("gc", "--plan").data["candidates"]
+    assert two.json("gc", "-w", "--plan").data["candidates"] > some
+    assert two.json("gc", "-T", "--plan").data["candidates"] == some
+    assert two.json("gc", "--rev", "v1", "--plan").data["candidates"] == some
+    assert two.json("gc", "-a", "--plan").data["candidates"] > some
+    two("gc", "-w", "-f", "--now")
+    two("checkout", "--rev", "v1", code=8)
+    two("gc", "--rev", "nothing", code=2)
+
+
+def test_now_means_gone(two):
+    data = two.json("gc", "-f", "--now").data
+    assert data["deleted"] == data["candidates"] > 0
+    two("gc", "--undo", code=2)
+    two("verify")
+
+
+def test_plans_in_files(two, tmp_path):
+    plan = tmp_path / "plan.json"
+    data = two.json("gc", "--plan", str(plan)).data
+    document = json.loads(plan.read_text())
+    assert document["candidates"] == data["candidates"]
+    assert {one["name"] for one in document["plan"]} == {one["name"] for one in data["plan"]}
+    assert two.json("gc", "--apply", str(plan)).data["collected"] == data["candidates"]
+    assert two.json("gc").data["candidates"] == 0
+
+
+def test_a_plan_takes_only_what_it_names(two, tmp_path):
+    plan = tmp_path / "plan.json"
+    two("gc", "--plan", str(plan))
+    write(two.folder, {"data/a.txt": "fourth\n"})
+    two("add", "data")
+    write(two.folder, {"data/a.txt": "second\n"})
+    two("add", "data")
+    two("gc", "--apply", str(plan))
+    assert two.json("gc", "--plan").data["candidates"] > 0
+
+
+def test_plans_that_are_none(two, tmp_path):
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    two("gc", "--apply", str(plan), code=2)
+    two("gc", "--apply", str(tmp_path / "absent"), code=13)
+    two("gc", "--plan", str(plan))
+    plan.write_text(plan.read_text().replace('"repository": "', '"repository": "0'))
+    two("gc", "--apply", str(plan), code=2)
+    two("gc", "--apply", str(plan), "--undo", code=2)
+
+
+def test_a_metafile_that_cannot_be_read_stops_it(two):
+    write(two.folder, {"other.kist": "format: kist/1\npath: [\n"})
+    before = tree(cache_of(two.folder))
+    assert two.json("gc", "-f", code=7).classes == ["MetafileSyntaxError"]
+    assert tree(cache_of(two.folder)) == before
+
+
+def test_other_repositories_of_one_cache_are_spared(kist, tmp_path, monkeypatch):
+    monkeypatch.setenv("KIST_CACHE_DIR", str(tmp_path / "cache"))
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        kist("init", folder=folder)
+        write(folder, {"data/x": folder.name})
+        kist("add", "data", folder=folder)
+    assert kist.json("gc", "-w", "--plan", folder=folders[0]).data["candidates"] == 0
+    kist("gc", "-w", "-f", "--now", folder=folders[0])
+    kist("verify", "data", folder=folders[1])
+    owners = sorted(path.name for path in (tmp_path / "cache" / "refs").iterdir())
+    mine = [line for line in (folders[0] / ".kist" / "config.yaml").read_text().split() if line in owners]
+    other = next(owner for owner in owners if owner not in mine)
+    kist("gc", "--forget", "nothing", code=2, folder=folders[0])
+    kist("gc", "--forget", mine[0], code=2, folder=folders[0])
+    assert kist.json("gc", "--forget", other, folder=folders[0]).data["refs"] == 1
+    assert kist.json("gc", "-w", "--plan", folder=folders[0]).data["candidates"] > 0
+
+
+def test_plugins_name_roots(two, site):
+    digest = two.json("gc", "--plan").data["plan"]
+    code = (
+        "from kist import Digest, hookimpl\n@hookimpl\ndef kist_gc_roots(repo):\n"
+        f"    return [Digest.parse(text) for text in {[one['name'] for one in digest]!r}]\n"
+    )
+    site.install("kist-keeper", {"hooks": {"gc_roots": "keeper_plugin"}}, {"keeper_plugin": code})
+    assert two.json("gc", "--plan").data["candidates"] == 0
+
+
+def remote_keys(kist):
+    return sorted(path.name for path in (kist.folder.parent / "store").rglob("*") if path.is_file())
+
+
+def test_a_remote_condemns_first(two):
+    two("push")
+    write(two.folder, {"data/a.txt": "pushed, never committed\n"})
+    two("add", "data")
+    two("push")
+    write(two.folder, {"data/a.txt": "second\n"})
+    two("add", "data")
+    before = len(remote_keys(two))
+    two.json("gc", "-r", "store", code=2)
+    assert len(remote_keys(two)) == before
+    data = two.json("gc", "-r", "store", "-f").data
+    assert data["candidates"] > 0
+    assert data["deleted"] == 0
+    assert "condemned" in remote_keys(two)
+    two("verify", "--remote", "store")
+    assert two.json("gc", "--undo", "-r", "store").data["restored"] > 0
+    assert "condemned" not in remote_keys(two)
+    two("gc", "-r", "store", "--now", code=2)
+
+
+def test_after_the_grace_it_is_deleted_and_living_versions_stay(two):
+    two("push")
+    write(two.folder, {"data/a.txt": "pushed, never committed\n"})
+    two("add", "data")
+    two("push")
+    write(two.folder, {"data/a.txt": "second\n"})
+    two("add", "data")
+    two("config", "--local", "gc.grace", "0s")
+    two("gc", "-r", "store", "-f")
+    deleted = two.json("gc", "-r", "store", "-f").data["deleted"]
+    assert deleted >= 0
+    two("verify", "--remote", "store")
+    other = clone(two)
+    two("pull", folder=other)
+    assert tree(other / "data") == tree(two.folder / "data")
+    assert stored_files(two.folder.parent / "store")

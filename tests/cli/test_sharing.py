@@ -1,0 +1,100 @@
+"""push, fetch, pull: what moves, what need not, and what is told when something does not."""
+
+import json
+
+import pytest
+from cli_support import cache_of, clone, commit, damage, stored_files, tree, write
+
+
+def test_push_fetch_pull(shared):
+    other = clone(shared)
+    assert shared.json("push").data["objects"] == 0
+    fetched = shared.json("fetch", folder=other).data
+    assert fetched["objects"] > 0
+    assert fetched["requests"] > 0
+    assert not (other / "data").exists()
+    assert shared.json("pull", folder=other).data["files"] == 3
+    assert tree(other / "data") == tree(shared.folder / "data")
+    again = shared.json("pull", folder=other).data
+    assert (again["objects"], again["requests"], again["files"]) == (0, 0, 0)
+
+
+def test_dry_runs_move_nothing(tracked):
+    tracked("remote", "add", "-d", "store", "../store")
+    data = tracked.json("push", "--dry-run").data
+    assert data["objects"] > 0
+    assert data["bytes"] > 0
+    assert not stored_files(tracked.folder.parent / "store")
+    tracked("push")
+    commit(tracked.folder, "remote")
+    other = clone(tracked)
+    assert tracked.json("fetch", "--dry-run", folder=other).data["objects"] > 0
+    assert tracked.json("pull", "--dry-run", folder=other).data["objects"] > 0
+    assert not (other / "data").exists()
+
+
+def test_only_what_was_named(shared):
+    other = clone(shared)
+    shared("pull", "data/sub", folder=other)
+    assert sorted(tree(other / "data")) == ["sub/b.txt", "sub/c.bin"]
+
+
+def test_other_versions(shared):
+    write(shared.folder, {"data/a.txt": "second\n"})
+    shared("add", "data")
+    commit(shared.folder, "v2")
+    shared("push", "-a", "-T")
+    other = clone(shared)
+    shared("fetch", "--rev", "v1", folder=other)
+    shared("checkout", "--rev", "v1", folder=other)
+    assert (other / "data" / "a.txt").read_text() == "one\n"
+    shared("push", "--rev", "nothing", code=2)
+
+
+def test_what_cannot_be_sent_is_named_and_the_rest_goes(tracked):
+    tracked("remote", "add", "-d", "store", "../store")
+    damage(stored_files(cache_of(tracked.folder))[0])
+    result = tracked.json("push", code=8)
+    assert result.classes == ["TransferError"]
+    assert result.data["failures"]
+    assert "data/sub/c.bin" in json.dumps(result.json) or result.data["failures"][0]["class"] == "ObjectCorrupt"
+
+
+def test_what_was_never_pushed(shared):
+    write(shared.folder, {"data/a.txt": "second\n"})
+    shared("add", "data")
+    commit(shared.folder, "v2")
+    other = clone(shared)
+    result = shared.json("pull", code=8, folder=other)
+    assert "push" in json.dumps(result.json["errors"])
+
+
+def test_damage_on_a_remote_never_arrives(shared):
+    damage(stored_files(shared.folder.parent / "store")[0])
+    other = clone(shared)
+    result = shared.json("pull", code=8, folder=other)
+    assert result.data["failures"] or result.data["missing"]
+    assert not (other / "data" / "sub" / "c.bin").exists()
+    shared("push", "--repair")
+    shared("pull", folder=other)
+    assert tree(other / "data") == tree(shared.folder / "data")
+
+
+def test_remotes_that_are_not_there(tracked):
+    assert tracked.json("push", code=3).classes == ["ConfigError"]
+    tracked("remote", "add", "store", "../store")
+    assert "'store'" in tracked.json("push", "-r", "stor", code=3).json["errors"][0]["hint"]
+    tracked("push", "-j", "0", code=2)
+
+
+def test_a_folder_that_holds_something_else(tracked):
+    write(tracked.folder.parent, {"store/photos/a.jpg": "x"})
+    tracked("remote", "add", "-d", "store", "../store")
+    assert tracked.json("push", code=5).classes == ["RepoFormatError"]
+    assert tree(tracked.folder.parent / "store") == {"photos/a.jpg": b"x"}
+
+
+@pytest.mark.parametrize("words", [("push",), ("fetch",), ("pull",), ("status",), ("commit",)])
+def test_an_empty_repository_has_nothing_to_do(repo, words):
+    repo("remote", "add", "-d", "store", "../store")
+    assert repo.json(*words).json["ok"]
