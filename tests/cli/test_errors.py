@@ -141,11 +141,14 @@ def from_the_future(kist, **_):
 
 
 @scenario("WorkspaceError")
-def special_files(kist, **_):
+def plugin_protects_the_workspace(kist, site, **_):
     kist("init")
-    write(kist.folder, {"data/x": "1"})
-    os.mkfifo(kist.folder / "data" / "fifo")
-    return ["add", "data"]
+    code = (
+        "from kist import hookimpl\nfrom kist.errors import WorkspaceError\n@hookimpl\ndef kist_gc_roots(repo):\n"
+        "    raise WorkspaceError('the experiment that runs here needs everything', hint='wait for it')\n"
+    )
+    site.install("kist-toy", {"hooks": {"gc_roots": "toy_protects"}}, {"toy_protects": code})
+    return ["gc"]
 
 
 @scenario("UnsavedChanges")
@@ -334,7 +337,7 @@ def doctor_finds(kist, **_):
 @scenario("RepoLocked")
 def locked(kist, keep, **_):
     added(kist)
-    for path in (kist.folder / ".kist" / "private" / "locks").glob("*.lock"):
+    for path in (kist.folder / ".kist" / "private").rglob("write.lock"):
         keep.enter_context(Lock(path, what="the repository", verb="add"))
     write(kist.folder, {"data/a.txt": "changed\n"})
     return ["add", "data", "--lock-timeout", "0s"]

@@ -109,7 +109,6 @@ def test_candidates(shared):
     assert complete(shared, "help", "exit") == ["exit-codes"]
     assert complete(shared, "trash", "re") == ["restore"]
     assert complete(shared, "add", "x") == []
-    assert complete(shared, "nonsense", "") == []
 
 
 def test_candidates_outside_of_a_repository(kist):

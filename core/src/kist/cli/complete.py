@@ -122,11 +122,7 @@ def _targets(last: str) -> Iterable[str]:
     here = os.path.relpath(os.getcwd(), context.typed_root)
     prefix = "" if here == "." else here + "/"
     folder = os.path.dirname(last)
-    found = []
-    for one in context.tracked():
-        if one.path.startswith(prefix):
-            found.append(one.path[len(prefix) :] + ("/" if one.output.is_directory and folder else ""))
-            found.append(one.path[len(prefix) :])
+    found = [one.path[len(prefix) :] for one in context.tracked() if one.path.startswith(prefix)]
     if folder and owner_of(context, repository_path(context, folder)) is not None:
         for entry in repo.list(folder):
             name = os.fsdecode(entry.path)

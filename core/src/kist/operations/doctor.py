@@ -291,7 +291,7 @@ def _locks(context: RepoContext) -> Iterator[Finding]:
         yield Finding("locks", "ok", "kernel locks")
     else:
         yield Finding("locks", "note", "this file system has no kernel locks: lease files with a heartbeat are used")
-    for path in [*sorted(folder.glob("*.lock")), context.cache_folder / "gc.lock"]:
+    for path in (context.place.own / "write.lock", context.cache_folder / "gc.lock"):
         holder = find_holder(path) if path.exists() else None
         if holder is not None:
             yield Finding("locks", "note", f"{path.name} is held by {holder.describe()} since {holder.when()}")
