@@ -1,6 +1,5 @@
 """Every error class of kist, raised through the command line: class, exit code, message and hint, text and JSON."""
 
-import os
 import shutil
 import sys
 
