@@ -93,7 +93,7 @@ class Settings:
 
     def _shown(self, setting: Setting) -> Setting:
         """The setting, with anything secret left out."""
-        from kist.operations.remote import SECRET, is_secret, show_url
+        from kist.operations.remote_options import SECRET, is_secret, show_url
 
         parts = split_key(setting.key)
         if parts[0] != "remote":
@@ -142,7 +142,7 @@ class Settings:
 
     def _check(self, key: str, value: str, level: str) -> bool:
         """Check a value before anything is written; returns whether it is a secret."""
-        from kist.operations.remote import check_option
+        from kist.operations.remote_options import check_option
 
         parts = split_key(key)
         about = known(parts)

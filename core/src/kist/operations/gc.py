@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
-from kist.engine.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc, undo_cache_gc
+from kist.engine.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc
 from kist.engine.reach import GcRoot
 from kist.engine.trash import Trash
 from kist.errors import UsageError
@@ -18,11 +15,6 @@ from kist.operations.push import Selection
 from kist.repo import cache_refs, metafiles
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
-from kist.util.atomic import storage_errors, write_file
-from kist.util.paths import nearest
-
-FORMAT = "kist-gc-plan/1"
-_LARGEST_PLAN = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,169 +324,3 @@ class _RemoteCollection(Collection):
 
 def _why(key: str, since: dict[str, float]) -> str:
     return "condemned, kept for the grace" if key in since else "no version in use needs it"
-
-
-# ── the ways back, and owners that are gone ──────────────────────────────────────────────────────────────────────────
-
-
-def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = False) -> int:
-    """Bring back what the last gc took away; on a remote, condemn nothing any more.
-
-    Args:
-        context: the repository.
-        remote: the remote, None for the cache.
-        dry_run: count, change nothing.
-
-    Returns:
-        How many files (on a remote: keys) are back.
-
-    Raises:
-        UsageError: there is nothing to bring back.
-    """
-    if remote is not None:
-        from kist.repo.remotes import open_remote
-
-        opened = open_remote(context, remote)
-        try:
-            count = len(opened.store.read_condemned().keys)
-            if count and not dry_run:
-                opened.store.write_condemned({})
-        finally:
-            opened.close()
-    elif dry_run:
-        entries = cache_trash(context).list()
-        count = len(entries[-1].items) if entries else 0
-    else:
-        with context.writing(), context.cache.exclusive(timeout=context.lock_timeout):
-            count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
-    if not count:
-        raise UsageError("there is no gc to undo", hint="what was deleted with --now, or after the grace, is gone")
-    return count
-
-
-def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_run: bool = False) -> int:
-    """Stop sparing what a repository needs that is gone for good.
-
-    Args:
-        context: the repository.
-        owner: its id.
-        remote: the remote, None for the cache.
-        dry_run: check, change nothing.
-
-    Returns:
-        How many refs it had.
-
-    Raises:
-        UsageError: there is no such repository, or it is this one.
-    """
-    if owner == context.id:
-        raise UsageError("that is this repository itself")
-    if remote is None:
-        known = cache_refs.owners(context)
-        _check_owner(owner, known)
-        count = len(cache_refs.places(context, owner))
-        if not dry_run:
-            cache_refs.forget(context, owner)
-        return count
-    from kist.engine import objects
-    from kist.repo.remotes import open_remote
-
-    opened = open_remote(context, remote)
-    try:
-        refs = [(key.key, objects.parse_ref_key(key.key)) for key in opened.store.remote.list("refs/")]
-        _check_owner(owner, sorted({ref[0] for _, ref in refs if ref}))
-        keys = [key for key, ref in refs if ref and ref[0] == owner]
-        if not dry_run:
-            for error in opened.store.remote.delete_many(keys).values():
-                raise error
-    finally:
-        opened.close()
-    return len(keys)
-
-
-def _check_owner(owner: str, known: Sequence[str]) -> None:
-    if owner not in known:
-        close = nearest(owner, known)
-        hint = f"did you mean '{close}'?" if close else f"known: {', '.join(known) or 'none'}"
-        raise UsageError(f"no repository '{owner}' uses this place", hint=hint)
-
-
-# ── plans in files ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class SavedPlan:
-    """A plan that was written to a file, to be looked at and carried out later.
-
-    Args:
-        options: what must live, where.
-        names: what may go.
-    """
-
-    options: GcOptions
-    names: frozenset[str] = field(default_factory=frozenset)
-
-
-def save_plan(path: Path, context: RepoContext, options: GcOptions, report: GcReport) -> None:
-    """Write a plan to a file.
-
-    Args:
-        path: the file.
-        context: the repository.
-        options: with which it was made.
-        report: the plan.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    select = options.select
-    document = {
-        "format": FORMAT,
-        "repository": context.id,
-        "remote": options.remote,
-        "workspace": options.workspace,
-        "branches": select.branches,
-        "tags": select.tags,
-        "commits": select.commits,
-        "revisions": list(select.revisions),
-        "candidates": report.candidates,
-        "bytes": report.bytes,
-        "plan": [{"name": one.name, "bytes": one.bytes, "reason": one.reason} for one in report.plan],
-    }
-    write_file(path, json.dumps(document, indent=1).encode() + b"\n")
-
-
-def load_plan(path: Path, context: RepoContext) -> SavedPlan:
-    """Read a plan from a file.
-
-    Args:
-        path: the file.
-        context: the repository.
-
-    Returns:
-        The plan.
-
-    Raises:
-        UsageError: it is none, or one of another repository.
-        StorageError: it cannot be read.
-    """
-    with storage_errors(path), open(path, "rb") as stream:
-        data = stream.read(_LARGEST_PLAN)
-    try:
-        document: Any = json.loads(data)
-        if document["format"] != FORMAT:
-            raise ValueError(FORMAT)
-        select = Selection(
-            bool(document["branches"]),
-            bool(document["tags"]),
-            bool(document["commits"]),
-            tuple(map(str, document["revisions"])),
-        )
-        remote = None if document["remote"] is None else str(document["remote"])
-        names = frozenset(str(one["name"]) for one in document["plan"])
-        owner, workspace = document["repository"], bool(document["workspace"])
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{path} is no plan of gc", hint="'kist gc --plan FILE' writes one", path=str(path)) from None
-    if owner != context.id:
-        raise UsageError(f"{path} is a plan for another repository ({owner})", path=str(path))
-    return SavedPlan(GcOptions(select, workspace, remote, only=names), names)

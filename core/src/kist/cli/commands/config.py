@@ -96,7 +96,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _secret(settings: Settings, key: str) -> bool:
-    from kist.operations.remote import is_secret_key
+    from kist.operations.remote_options import is_secret_key
 
     return is_secret_key(settings.config, key)
 

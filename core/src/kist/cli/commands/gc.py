@@ -59,7 +59,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     args.data = _data(args, report)
     _tell(args, report)
     if args.plan:
-        gc.save_plan(Path(args.plan), repo.context, options, report)
+        from kist.operations.gc_plans import save_plan
+
+        save_plan(Path(args.plan), repo.context, options, report)
         args.output.line(f"'kist gc --apply {args.plan}' carries it out")
     wanted = args.plan is None and not args.dry_run
     # On a remote, what was condemned earlier may be due, or be needed again, though nothing new is dead.
@@ -75,7 +77,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _options(args: argparse.Namespace, repo: Repo) -> GcOptions:
     from dataclasses import replace
 
-    from kist.operations.gc import GcOptions, load_plan
+    from kist.operations.gc import GcOptions
+    from kist.operations.gc_plans import load_plan
     from kist.operations.push import Selection
 
     if args.jobs is not None and args.jobs < 1:
@@ -144,7 +147,7 @@ def _data(args: argparse.Namespace, report: GcReport) -> dict[str, Any]:
 
 
 def _undo(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:
-    from kist.operations.gc import undo
+    from kist.operations.gc_undo import undo
 
     count = undo(repo.context, args.remote, dry_run=args.dry_run)
     verb = "would bring back" if args.dry_run else "brought back"
@@ -154,7 +157,7 @@ def _undo(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:
 
 
 def _forget(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:
-    from kist.operations.gc import forget
+    from kist.operations.gc_undo import forget
 
     count = forget(repo.context, args.forget, args.remote, dry_run=args.dry_run)
     args.output.line(f"{'would forget' if args.dry_run else 'forgot'} {count} refs of repository {args.forget}")

@@ -106,7 +106,8 @@ def run_add(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_modify(args: argparse.Namespace) -> dict[str, Any]:
     """Set or unset an option."""
-    from kist.operations.remote import SECRET, is_secret, modify_remote
+    from kist.operations.remote import modify_remote
+    from kist.operations.remote_options import SECRET, is_secret
 
     if (args.value is None) != args.unset:
         raise UsageError("give a value, or --unset", hint="kist remote modify NAME OPTION VALUE")

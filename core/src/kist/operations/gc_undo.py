@@ -1,0 +1,94 @@
+"""gc --undo and --forget: the way back, and owners of versions that are gone for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kist.engine.collect import undo_cache_gc
+from kist.errors import UsageError
+from kist.operations.gc import cache_trash
+from kist.repo import cache_refs
+from kist.repo.context import RepoContext
+from kist.util.paths import nearest
+
+
+def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = False) -> int:
+    """Bring back what the last gc took away; on a remote, condemn nothing any more.
+
+    Args:
+        context: the repository.
+        remote: the remote, None for the cache.
+        dry_run: count, change nothing.
+
+    Returns:
+        How many files (on a remote: keys) are back.
+
+    Raises:
+        UsageError: there is nothing to bring back.
+    """
+    if remote is not None:
+        from kist.repo.remotes import open_remote
+
+        opened = open_remote(context, remote)
+        try:
+            count = len(opened.store.read_condemned().keys)
+            if count and not dry_run:
+                opened.store.write_condemned({})
+        finally:
+            opened.close()
+    elif dry_run:
+        entries = cache_trash(context).list()
+        count = len(entries[-1].items) if entries else 0
+    else:
+        with context.writing(), context.cache.exclusive(timeout=context.lock_timeout):
+            count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
+    if not count:
+        raise UsageError("there is no gc to undo", hint="what was deleted with --now, or after the grace, is gone")
+    return count
+
+
+def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_run: bool = False) -> int:
+    """Stop sparing what a repository needs that is gone for good.
+
+    Args:
+        context: the repository.
+        owner: its id.
+        remote: the remote, None for the cache.
+        dry_run: check, change nothing.
+
+    Returns:
+        How many refs it had.
+
+    Raises:
+        UsageError: there is no such repository, or it is this one.
+    """
+    if owner == context.id:
+        raise UsageError("that is this repository itself")
+    if remote is None:
+        known = cache_refs.owners(context)
+        _check_owner(owner, known)
+        count = len(cache_refs.places(context, owner))
+        if not dry_run:
+            cache_refs.forget(context, owner)
+        return count
+    from kist.engine import objects
+    from kist.repo.remotes import open_remote
+
+    opened = open_remote(context, remote)
+    try:
+        refs = [(key.key, objects.parse_ref_key(key.key)) for key in opened.store.remote.list("refs/")]
+        _check_owner(owner, sorted({ref[0] for _, ref in refs if ref}))
+        keys = [key for key, ref in refs if ref and ref[0] == owner]
+        if not dry_run:
+            for error in opened.store.remote.delete_many(keys).values():
+                raise error
+    finally:
+        opened.close()
+    return len(keys)
+
+
+def _check_owner(owner: str, known: Sequence[str]) -> None:
+    if owner not in known:
+        close = nearest(owner, known)
+        hint = f"did you mean '{close}'?" if close else f"known: {', '.join(known) or 'none'}"
+        raise UsageError(f"no repository '{owner}' uses this place", hint=hint)

@@ -1,0 +1,105 @@
+"""Options of remotes as their plugins declare them: which are secret, which values fit, which may be tracked."""
+
+from __future__ import annotations
+
+from dataclasses import field, fields, make_dataclass
+from typing import Any
+
+from kist.abc.options import Options
+from kist.abc.remote import RemoteURL
+from kist.errors import InvalidOption, KistError, UnknownOption
+from kist.plugins.registry import Plugins
+from kist.repo.config import Config
+from kist.repo.config_edit import is_secret_name
+from kist.repo.context import RepoContext
+from kist.repo.options import REMOTE_OPTIONS
+from kist.repo.remotes import location, settings_of
+from kist.util.paths import nearest
+
+SECRET = "***"  # noqa: S105 - what is shown instead of one
+"""What is shown in place of a secret."""
+
+
+def show_url(text: str) -> str:
+    """A remote's address for people: a plain path as it is, a URL without its query, which may hold a secret."""
+    try:
+        return str(RemoteURL.parse(text)) if "://" in text else text
+    except InvalidOption:
+        return SECRET
+
+
+def is_secret(plugins: Plugins, config: Config, name: str, option: str) -> bool:
+    """Whether a remote's option is one that is never shown: declared so, or named like one where nobody declares it."""
+    if option in REMOTE_OPTIONS:
+        return False
+    kind = _kind_of(plugins, config, name)
+    declared = {one.name: bool(one.metadata.get("secret")) for one in fields(kind)} if kind else {}
+    return declared.get(option, is_secret_name(option))
+
+
+def is_secret_key(config: Config, key: str) -> bool:
+    """Whether a configuration key names a secret of a remote."""
+    from kist.operations.plugins import make_plugins
+
+    first, _, rest = key.partition(".")
+    name, _, option = rest.rpartition(".")
+    return first == "remote" and bool(name) and is_secret(make_plugins(config), config, name, option)
+
+
+def _kind_of(plugins: Plugins, config: Config, name: str) -> type[Options] | None:
+    """The options of a remote's scheme, None where no plugin tells."""
+    try:
+        url = config.get(f"remote.{name}.url")
+        return plugins.remote_options(RemoteURL.parse(str(url)).scheme) if url else None
+    except KistError:
+        return None
+
+
+def check_option(context: RepoContext, name: str, option: str, value: Any, level: str) -> bool:
+    """Check a value of a remote's option against what its plugin declares.
+
+    Args:
+        context: the repository.
+        name: the remote.
+        option: the option.
+        value: the value.
+        level: where it is to stand.
+
+    Returns:
+        Whether it is a secret.
+
+    Raises:
+        UnknownOption: the plugin has no such option, with the nearest one.
+        InvalidOption: the value does not fit, or tracked configuration must not hold it.
+        PluginNotFound: no plugin for the remote's scheme.
+    """
+    if option in REMOTE_OPTIONS:
+        return False
+    url = location(context, str(settings_of(context, name)["url"]))
+    kind = context.plugins.remote_options(url.scheme)
+    known = {one.name: one for one in fields(kind)}
+    if option not in known:
+        close = nearest(option, [*known, *REMOTE_OPTIONS])
+        raise UnknownOption(
+            f"{url.scheme} remotes have no option '{option}'",
+            hint=f"did you mean '{close}'?" if close else f"options: {', '.join(sorted([*known, *REMOTE_OPTIONS]))}",
+            remote=name,
+        )
+    one = known[option]
+    single: Any = make_dataclass(
+        "Single",
+        [(option, one.type, field(default=None, metadata=dict(one.metadata)))],
+        bases=(Options,),
+        frozen=True,
+        kw_only=True,
+    )
+    single.from_mapping({option: value})
+    secret = bool(one.metadata.get("secret"))
+    if level == "tracked" and not one.metadata.get("shared"):
+        what = "is a secret" if secret else "counts only in your own configuration, not in what comes with a clone"
+        raise InvalidOption(
+            f"the option '{option}' {what}",
+            hint=f"kist remote modify --local {name} {option} {'VALUE' if secret else value}",
+            remote=name,
+        )
+    return secret
