@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -216,3 +217,55 @@ def test_records_of_another_kind_are_left_alone(trash, file):
         json.dumps({"format": "kist-trash/1", "items": [{"name": "../../x", "original": "/", "size": 1}]})
     )
     assert list(trash.list()) == []
+
+
+def displaced(trash):
+    folder = trash.displaced_folder()
+    (folder / "data" / "sub").mkdir(parents=True)
+    (folder / "data" / "a").write_text("one")
+    (folder / "data" / "empty").mkdir()
+    os.symlink("a", folder / "data" / "sub" / "link")
+    return folder
+
+
+def test_what_a_forced_command_displaced_is_an_entry(tmp_path):
+    trash = Trash(tmp_path / "trash")
+    folder = displaced(trash)
+    (entry,) = trash.list()
+    assert entry.id == folder.name
+    assert [item.original for item in entry.items] == ["data/a", "data/empty", "data/sub/link"]
+    assert abs(entry.when - time.time()) < 10
+
+
+def test_displaced_files_go_back_below_a_folder(tmp_path):
+    trash, base = Trash(tmp_path / "trash"), tmp_path / "work"
+    folder = displaced(trash)
+    with pytest.raises(PathConflict, match="not absolute"):
+        trash.restore(folder.name)
+    assert trash.restore(folder.name, base=base, only="data/a") == [base / "data" / "a"]
+    assert [item.original for item in trash.list()[0].items] == ["data/empty", "data/sub/link"]
+    trash.restore(folder.name, base=base)
+    assert (base / "data" / "a").read_text() == "one"
+    assert os.readlink(base / "data" / "sub" / "link") == "a"
+    assert not trash.list()
+    with pytest.raises(PathNotTracked):
+        trash.restore(folder.name, base=base)
+
+
+def test_nothing_goes_back_through_a_link(tmp_path):
+    trash, base = Trash(tmp_path / "trash"), tmp_path / "work"
+    folder = displaced(trash)
+    base.mkdir()
+    os.symlink(tmp_path, base / "data")
+    with pytest.raises(PathConflict):
+        trash.restore(folder.name, base=base)
+
+
+def test_displaced_files_are_deleted_by_age(tmp_path):
+    trash = Trash(tmp_path / "trash")
+    folder = displaced(trash)
+    assert trash.empty(3600) == 0
+    old = folder.with_name("20200101T000000-00000000-displaced")
+    folder.rename(old)
+    trash.empty(3600)
+    assert not old.exists()

@@ -161,4 +161,3 @@ def _report(word: str, error: KistError, *, json: bool, debug: bool, data: Any =
     else:
         print_error(error)
     return error.exit_code
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,8 +25,10 @@ EXAMPLES = (
     ("kist demo --keep", "leave the scratch folder to look around in"),
 )
 
-_PACKAGES = ("asyncio", "email", "encodings", "html", "http", "json", "logging", "unittest", "xml", "importlib")
+_LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__"}
 _MOST_LINES = 6
+_DAMAGE = 64
+"""Bytes in a row, each with one bit flipped: more than the header before a pack's member has."""
 _TIMEOUT = 120
 _IDENTITY = ("-c", "user.name=kist demo", "-c", "user.email=demo@example.invalid", "-c", "commit.gpgsign=false")
 
@@ -88,9 +91,11 @@ class Tour:
         files = self._prepare(source)
         self._title(f"{files} files of Python's standard library, as data", f"in {self.work}")
         self._version(git=git)
-        self._title("push both versions to a remote, here a plain folder")
+        self._title("push to a remote, here a plain folder" + (": all versions of all commits" if git else ""))
         self.kist(self.work, "remote", "add", "-d", "store", "../store")
-        sent = self._json(self.kist(self.work, "push", *(("--all-branches",) if git else ())), "push")
+        if git:
+            self._commit("use a remote")
+        pushed = self.kist(self.work, "push", *(("--all-commits",) if git else ()))
         self._share(git=git)
         self._title("compare the clone with the original, by a walk that uses no code of kist")
         compared = compare_folders(source, self.clone / "data")
@@ -108,7 +113,7 @@ class Tour:
             "files": files,
             "compared": compared,
             "repaired": repaired,
-            "objects_pushed": sent,
+            "objects_pushed": int(re.findall(r"([0-9,]+) objects", pushed.stdout)[0].replace(",", "")),
             "remote_files": len(on_remote),
             "git": git,
             "seconds": round(seconds, 3),
@@ -121,17 +126,17 @@ class Tour:
         """Copy packages of the standard library: real files, nothing that has to be downloaded."""
         library = Path(os.__file__).parent
         self.work.mkdir(parents=True)
-        for name in _PACKAGES:
-            if (library / name).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "test", "tests")
-                shutil.copytree(library / name, target / name, ignore=ignored)
-        for path in sorted(library.glob("*.py")):
-            shutil.copyfile(path, target / path.name)
-        (target / "empty").mkdir()
+        target.mkdir()
+        for path in sorted(library.iterdir()):
+            if path.name not in _LEFT_OUT and (path / "__init__.py").is_file():
+                shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+            elif path.suffix == ".py":
+                shutil.copyfile(path, target / path.name)
+        (target / "empty").mkdir(exist_ok=True)
         os.symlink("json", target / "link")
         (target / "tool.py").write_text("#!/usr/bin/env python3\nprint('executable')\n", encoding="utf-8")
         (target / "tool.py").chmod(0o755)
-        return sum(len(names) for _, _, names in os.walk(target))
+        return sum(kind != "folder" for kind, _ in _walk(target).values()) + 1
 
     def _version(self, *, git: bool) -> None:
         if git:
@@ -149,7 +154,8 @@ class Tour:
         (data / "new.txt").write_text("a new file\n", encoding="utf-8")
         (data / "html" / "entities.py").unlink()
         self.output.line("  (edited json/decoder.py, made new.txt, deleted html/entities.py)")
-        changes = self._json(self.kist(self.work, "status"), "status")
+        self.kist(self.work, "status")
+        changes = self._count(self.work, "status", "changes")
         if changes != 3:
             raise KistError(f"status shows {changes} changes instead of 3")
         if git:
@@ -176,19 +182,21 @@ class Tour:
         self.kist(self.clone, "verify")
 
     def _damage(self) -> int:
-        """Flip a bit in the clone's cache; verify must find it and bring a good copy back."""
+        """Flip bits in the clone's cache; verify must find it and bring a good copy back."""
         self._title("damage a stored object; kist finds it and repairs it")
         folder = self.clone / (".git/kist/cache" if (self.clone / ".git").exists() else ".kist/private/cache")
         stored = [path for place in ("packs", "objects") for path in (folder / place).rglob("*") if path.is_file()]
         victim = max(stored, key=lambda path: path.stat().st_size)
         victim.chmod(0o644)
         with victim.open("r+b") as stream:
-            stream.seek(victim.stat().st_size // 3)
-            byte = stream.read(1)[0]
-            stream.seek(-1, os.SEEK_CUR)
-            stream.write(bytes([byte ^ 1]))
-        self.output.line(f"  (flipped one bit of {victim.relative_to(self.clone)})")
-        found = self._json(self.kist(self.clone, "verify", expected=8), "verify")
+            place = victim.stat().st_size // 3
+            stream.seek(place)
+            bytes_there = stream.read(_DAMAGE)
+            stream.seek(place)
+            stream.write(bytes(byte ^ 1 for byte in bytes_there))
+        self.output.line(f"  (flipped {_DAMAGE} bits of {victim.relative_to(self.clone)})")
+        self.kist(self.clone, "verify", expected=8)
+        found = self._count(self.clone, "verify", "damaged")
         if not found:
             raise KistError("verify did not find the damage")
         self.kist(self.clone, "verify", "--repair")
@@ -234,22 +242,14 @@ class Tour:
             raise KistError(f"'{line}' returned {done.returncode} instead of {expected}:\n{rest}")
         return done
 
-    def _json(self, done: subprocess.CompletedProcess[str], verb: str) -> int:
-        """The number that a step's own words tell, asked for again as JSON where that changes nothing."""
-        if verb == "push":
-            return sum(int(word.replace(",", "")) for word in done.stdout.split() if word.replace(",", "").isdigit())
-        where = self.work if verb == "status" else self.clone
+    def _count(self, where: Path, verb: str, what: str) -> int:
+        """How many things a verb that changes nothing tells, asked for again as JSON."""
+        command = [sys.executable, "-m", "kist", verb, "--json"]
         again = subprocess.run(
-            [sys.executable, "-m", "kist", verb, "--json"],
-            cwd=where,
-            env=_environment(self.folder),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT,
+            command, cwd=where, env=_environment(self.folder), capture_output=True, text=True, check=False
         )
         try:
-            return len(json.loads(again.stdout)["data"]["changes" if verb == "status" else "damaged"])
+            return len(json.loads(again.stdout)["data"][what])
         except (ValueError, KeyError, TypeError):
             raise KistError(f"'kist {verb} --json' printed no result:\n{again.stderr}") from None
 
