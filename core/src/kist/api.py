@@ -1,0 +1,237 @@
+"""Repo: the Python face of kist. Every command of the command line is one of its methods."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kist.abc.progress import NullProgress, Progress
+from kist.errors import KistError
+from kist.repo.context import RepoContext
+
+if TYPE_CHECKING:
+    from kist.model.report import AddReport, CheckoutReport, Finding, TransferReport
+    from kist.operations.config import Setting
+    from kist.operations.diff import DiffReport
+    from kist.operations.gc import GcOptions, GcReport
+    from kist.operations.list_ import Listed
+    from kist.operations.log import Version
+    from kist.operations.push import TransferOptions
+    from kist.operations.remote import RemoteInfo
+    from kist.operations.status import StatusReport
+    from kist.operations.trash import Trashed
+    from kist.operations.verify import VerifyOptions, VerifyReport
+
+
+class Repo:
+    """A kist repository.
+
+    Methods print nothing and never change the current folder. Targets are paths as a person types them: relative to
+    the current folder, or absolute.
+
+    Args:
+        path: a folder in the repository.
+        settings: configuration that goes before all other, by dotted key.
+        progress: receives progress.
+        verb: what to tell others who wait for a lock of ours.
+
+    Raises:
+        NotARepo: there is no repository at or above *path*.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = ".",
+        *,
+        settings: Mapping[str, Any] | None = None,
+        progress: Progress = NullProgress(),
+        verb: str = "python",
+    ) -> None:
+        self.context = RepoContext.find(Path(path), settings=settings or {}, progress=progress, verb=verb)
+
+    @classmethod
+    def init(cls, path: str | os.PathLike[str] = ".", *, algorithm: str | None = None) -> Repo:
+        """Make a repository in the folder *path* and open it.
+
+        Args:
+            path: the folder, which must exist.
+            algorithm: the hash algorithm of new outputs, None for the best that is installed.
+
+        Raises:
+            RepoError: there is one already.
+        """
+        from kist.operations.init import init
+
+        init(Path(path), algorithm=algorithm)
+        return cls(path)
+
+    @property
+    def root(self) -> Path:
+        """The repository's folder."""
+        return self.context.root
+
+    @property
+    def problems(self) -> list[KistError]:
+        """Errors that did not end a method, such as one broken metafile among good ones; yours to clear."""
+        return self.context.problems
+
+    def add(self, targets: Sequence[str], *, description: str | None = None, dry_run: bool = False) -> AddReport:
+        """Put files and directories under version control: see ``kist.operations.add``."""
+        from kist.operations.add import AddOptions, add
+
+        return add(self.context, targets, AddOptions(description, dry_run))
+
+    def commit(self, targets: Sequence[str] = (), *, dry_run: bool = False) -> AddReport:
+        """Add every tracked output that changed."""
+        from kist.operations.add import AddOptions
+        from kist.operations.commit import commit
+
+        return commit(self.context, targets, AddOptions(dry_run=dry_run))
+
+    def status(self, targets: Sequence[str] = ()) -> StatusReport:
+        """Compare the workspace with the metafiles."""
+        from kist.operations.status import status
+
+        return status(self.context, targets)
+
+    def diff(self, old: str | None = None, new: str | None = None, targets: Sequence[str] = ()) -> DiffReport:
+        """Compare two Git revisions; None: HEAD for *old*, the workspace for *new*."""
+        from kist.operations.diff import diff
+
+        return diff(self.context, old, new, targets)
+
+    def log(self, targets: Sequence[str] = (), *, most: int | None = None) -> Iterator[Version]:
+        """The versions that Git's history knows, the newest first."""
+        from kist.operations.log import log
+
+        return log(self.context, targets, most=most)
+
+    def checkout(
+        self, targets: Sequence[str] = (), *, revision: str | None = None, force: bool = False, dry_run: bool = False
+    ) -> CheckoutReport:
+        """Bring the workspace to the recorded version, or to that of a Git revision."""
+        from kist.operations.checkout import CheckoutOptions, checkout
+
+        return checkout(self.context, targets, CheckoutOptions(force, dry_run, revision))
+
+    def move(self, source: str, target: str, *, dry_run: bool = False) -> list[tuple[str, str]]:
+        """Move or rename tracked data; returns (old, new) paths of what moved."""
+        from kist.operations.move import move
+
+        return move(self.context, source, target, dry_run=dry_run)
+
+    def remove(
+        self, targets: Sequence[str], *, keep: bool = False, force: bool = False, dry_run: bool = False
+    ) -> list[str]:
+        """Stop tracking targets and, unless *keep*, take them out of the workspace; returns their paths."""
+        from kist.operations.remove import remove
+
+        return remove(self.context, targets, keep=keep, force=force, dry_run=dry_run)
+
+    def list(
+        self, target: str | None = None, *, revision: str | None = None, recursive: bool = False
+    ) -> Iterator[Listed]:
+        """What is tracked at or below a path."""
+        from kist.operations.list_ import list_entries
+
+        return list_entries(self.context, target, revision=revision, recursive=recursive)
+
+    def cat(self, target: str, *, revision: str | None = None) -> Iterator[bytes]:
+        """The content of one tracked file, in blocks."""
+        from kist.operations.cat import cat
+
+        return cat(self.context, target, revision=revision)
+
+    def push(self, targets: Sequence[str] = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
+        """Send versions to their remotes; one report a remote."""
+        from kist.operations.push import TransferOptions, push
+
+        return push(self.context, targets, options or TransferOptions())
+
+    def fetch(self, targets: Sequence[str] = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
+        """Bring versions into the cache; one report a remote."""
+        from kist.operations.fetch import fetch
+        from kist.operations.push import TransferOptions
+
+        return fetch(self.context, targets, options or TransferOptions())
+
+    def pull(
+        self, targets: Sequence[str] = (), options: TransferOptions | None = None, *, force: bool = False
+    ) -> tuple[Iterable[TransferReport], CheckoutReport]:
+        """Fetch, then checkout."""
+        from kist.operations.pull import pull
+        from kist.operations.push import TransferOptions
+
+        return pull(self.context, targets, options or TransferOptions(), force=force)
+
+    def gc(self, options: GcOptions | None = None) -> GcReport:
+        """Collect what nothing needs."""
+        from kist.operations.gc import GcOptions, gc
+
+        return gc(self.context, options or GcOptions())
+
+    def verify(self, targets: Sequence[str] = (), options: VerifyOptions | None = None) -> VerifyReport:
+        """Check that data is there and undamaged."""
+        from kist.operations.verify import VerifyOptions, verify
+
+        return verify(self.context, targets, options or VerifyOptions())
+
+    def trash(self) -> Iterable[Trashed]:
+        """What lies in the trash."""
+        from kist.operations.trash import list_trash
+
+        return list_trash(self.context)
+
+    def restore(self, name: str, to: str | None = None, *, dry_run: bool = False) -> Sequence[str]:
+        """Bring something back from the trash; returns where it is now."""
+        from kist.operations.trash import restore
+
+        return restore(self.context, name, to, dry_run=dry_run)
+
+    def empty_trash(self, *, older_than: float | None = None, dry_run: bool = False) -> tuple[int, int]:
+        """Delete what lies in the trash for longer than *older_than* seconds; returns entries and bytes."""
+        from kist.operations.trash import empty
+
+        return empty(self.context, older_than, dry_run=dry_run)
+
+    def remotes(self) -> Iterable[RemoteInfo]:
+        """The configured remotes."""
+        from kist.operations.remote import list_remotes
+
+        return list_remotes(self.context)
+
+    def settings(self) -> Iterable[Setting]:
+        """Every setting that counts here, with where it comes from."""
+        from kist.operations.config import settings
+
+        return settings(self.context)
+
+    def doctor(self, *, remote: str | None = None, fix: bool = False) -> Iterable[Finding]:
+        """What is wrong with this machine or repository; *fix* mends what can be mended."""
+        from kist.operations.doctor import doctor
+
+        return doctor(self.context, remote=remote, fix=fix)
+
+
+def plugin_commands() -> dict[str, str]:
+    """The verbs that plugins bring: word to the distributions that bring it, found without importing any plugin."""
+    from kist.plugins.catalog import installed_commands
+
+    return installed_commands()
+
+
+def command_module(word: str, known: Sequence[str]) -> str:
+    """The module of a verb that a plugin brings.
+
+    Args:
+        word: the verb.
+        known: the core's verbs, for a suggestion.
+
+    Raises:
+        UsageError: nobody brings it, with the nearest verb.
+    """
+    from kist.operations.plugins import command_module as find
+
+    return find(word, known)

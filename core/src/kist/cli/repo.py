@@ -1,0 +1,125 @@
+"""What the commands share: opening the repository, and the JSON form of what operations return."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kist.api import Repo
+from kist.cli.render import Output, text_of
+from kist.model.change import Change
+from kist.model.entry import Entry
+from kist.model.report import TransferReport
+from kist.util.paths import json_path
+from kist.util.units import show_size
+
+
+def open_repo(args: argparse.Namespace, verb: str) -> Repo:
+    """The repository of the current folder, with the options of the command line."""
+    settings = {}
+    if args.lock_timeout is not None:
+        settings["core.lock_timeout"] = args.lock_timeout
+    return Repo(settings=settings, progress=args.output.progress, verb=verb)
+
+
+def finish(args: argparse.Namespace, repo: Repo) -> None:
+    """Tell the errors that did not end the command."""
+    for error in repo.problems:
+        args.output.fail(error)
+
+
+def change_data(change: Change) -> dict[str, Any]:
+    """A change as ``status`` and ``diff`` print it in JSON, without the entries."""
+    data: dict[str, Any] = {**json_path(change.path), "change": change.change}
+    if change.old_path is not None:
+        data["old_path"] = json_path(change.old_path)["path"]
+    return data
+
+
+def entry_data(entry: Entry | None) -> dict[str, Any] | None:
+    """An entry as ``diff`` prints it in JSON."""
+    if entry is None:
+        return None
+    data: dict[str, Any] = {
+        "digest": str(entry.digest) if entry.digest else None,
+        "size": entry.size,
+        "kind": entry.kind,
+    }
+    if entry.target is not None:
+        data["target"] = json_path(entry.target)["path"]
+    return data
+
+
+def path_text(path: bytes) -> str:
+    """A path for people."""
+    return os.fsdecode(path)
+
+
+def transfer_data(reports: Iterable[TransferReport]) -> dict[str, Any]:
+    """Reports of transfers as one JSON object: totals, then one object a remote."""
+    reports = list(reports)
+    return {
+        "objects": sum(report.objects for report in reports),
+        "bytes": sum(report.bytes for report in reports),
+        "bytes_saved": sum(report.bytes_saved for report in reports),
+        "requests": sum(report.requests for report in reports),
+        "failures": [
+            {"object": text_of(name), "class": type(error).__name__, "message": text_of(str(error))}
+            for report in reports
+            for name, error in report.failures
+        ],
+        "remotes": [
+            {
+                "remote": report.remote,
+                "objects": report.objects,
+                "bytes": report.bytes,
+                "requests": report.requests,
+                "roots": list(report.roots),
+            }
+            for report in reports
+        ],
+    }
+
+
+def tell_transfer(output: Output, verb: str, reports: Iterable[TransferReport], seconds: float) -> None:
+    """The summary of a transfer for people."""
+    for report in reports:
+        if not report.objects and not report.failures:
+            output.line(f"{report.remote}: everything is there already ({report.requests} requests)")
+            continue
+        output.line(
+            f"{report.remote}: {verb} {report.objects:,} objects, {show_size(report.bytes)} in {report.requests} "
+            f"requests and {seconds:.1f} s"
+            + (f", {show_size(report.bytes_saved)} did not need to move" if report.bytes_saved else "")
+        )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """The options that choose versions from Git's history."""
+    parser.add_argument("-a", "--all-branches", action="store_true", help="the versions of all branches")
+    parser.add_argument("-T", "--all-tags", action="store_true", help="the versions of all tags")
+    parser.add_argument("-A", "--all-commits", action="store_true", help="the versions of all commits")
+    parser.add_argument("--rev", action="append", default=[], metavar="REV", help="the version of a Git revision")
+
+
+def add_transfer(parser: argparse.ArgumentParser) -> None:
+    """The options of push, fetch and pull."""
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="metafile, tracked path, path inside, or glob")
+    parser.add_argument("-r", "--remote", metavar="NAME", help="the remote (default: the output's own, or the default)")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="how many requests at once")
+    parser.add_argument("--dry-run", action="store_true", help="tell what would move, and move nothing")
+
+
+def transfer_options(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Keyword arguments for TransferOptions from the parsed options."""
+    from kist.errors import UsageError
+    from kist.operations.push import Selection
+
+    if args.jobs is not None and args.jobs < 1:
+        raise UsageError("--jobs must be at least 1")
+    select = Selection()
+    if hasattr(args, "all_branches"):
+        select = Selection(args.all_branches, args.all_tags, args.all_commits, tuple(args.rev))
+    return {"remote": args.remote, "jobs": args.jobs, "dry_run": args.dry_run, "select": select}

@@ -1,0 +1,359 @@
+"""add: workspace to cache and metafile."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kist.abc.metafile import ManifestView
+from kist.engine.scan import Scan
+from kist.errors import (
+    KistError,
+    PathConflict,
+    PathIgnored,
+    PathNotTracked,
+    StorageError,
+    UsageError,
+    WorkspaceError,
+)
+from kist.model.change import Change
+from kist.model.columns import Columns
+from kist.model.delta import changes, deltas
+from kist.model.entry import Entry
+from kist.model.report import AddedOutput, AddReport
+from kist.model.tracked import Metafile, TrackedOutput
+from kist.operations.publish import Edit, publish
+from kist.repo import metafiles, targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.repo.storing import Storing
+from kist.util.paths import display, parents, parts
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to add: a new or known output, or a part of a known one."""
+
+    path: str
+    tracked: Tracked | None
+    inside: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AddOptions:
+    """How to add.
+
+    Args:
+        description: text to keep in the metafile.
+        dry_run: look, but store and write nothing.
+    """
+
+    description: str | None = None
+    dry_run: bool = False
+
+
+def add(context: RepoContext, texts: Sequence[str], options: AddOptions = AddOptions()) -> AddReport:
+    """Put files and directories under version control, or record their changes.
+
+    Args:
+        context: the repository.
+        texts: paths as typed; new ones, tracked ones, or parts of tracked directories.
+        options: how to add.
+
+    Returns:
+        What was added.
+
+    Raises:
+        UsageError: nothing to add, a path outside.
+        PathNotTracked: a path that does not exist.
+        PathIgnored: a path that an ignore rule hides.
+        PathConflict: overlapping outputs, a path that Git tracks, FIFOs and devices.
+        StorageError: files that cannot be read, all listed; the other outputs are done.
+    """
+    if not texts:
+        raise UsageError("nothing to add", hint="name files or directories: kist add data")
+    wanted: dict[tuple[str, bytes], Wanted] = {}
+    for text in texts:
+        for one in _wanted(context, text):
+            wanted.setdefault((one.path, one.inside), one)
+    check_overlaps(context, [one.path for one in wanted.values() if one.tracked is None])
+    return add_wanted(context, list(wanted.values()), options)
+
+
+def add_tracked(context: RepoContext, tracked: Iterable[Tracked], options: AddOptions = AddOptions()) -> AddReport:
+    """Record the changes of outputs that are tracked already."""
+    return add_wanted(context, [Wanted(one.path, one) for one in tracked], options)
+
+
+def _wanted(context: RepoContext, text: str) -> list[Wanted]:
+    path = targets.repository_path(context, text)
+    if not path:
+        raise UsageError(f"{text} is the repository itself", path=text, hint="name a folder or file inside it")
+    if metafiles.format_of(context.formats, posixpath.basename(path)) and (context.root / path).is_file():
+        return [Wanted(one.path, one) for one in metafiles.load(context, path)]
+    owner = targets.owner_of(context, path)
+    if owner is not None:
+        if owner.inside and not owner.tracked.output.is_directory:
+            raise PathConflict(f"{text} lies inside {owner.tracked.path}, which is tracked as a file", path=text)
+        return [Wanted(owner.tracked.path, owner.tracked, owner.inside)]
+    if not os.path.lexists(context.root / path):
+        if any(mark in path for mark in "*?["):
+            return [one for found in _expand(context, path) for one in _wanted(context, found)]
+        raise PathNotTracked(f"{text} does not exist", path=text, hint=_similar(context, path))
+    _check_new(context, path, text)
+    return [Wanted(path, None)]
+
+
+def _expand(context: RepoContext, pattern: str) -> list[str]:
+    import glob
+
+    found = glob.glob(pattern, root_dir=context.root, recursive=True)
+    named = [name for name in found if metafiles.format_of(context.formats, posixpath.basename(name)) is None]
+    if not named:
+        raise PathNotTracked(f"nothing fits {pattern}", path=pattern)
+    return [os.path.join(context.root, name) for name in sorted(named)]
+
+
+def _similar(context: RepoContext, path: str) -> str | None:
+    from kist.util.paths import nearest
+
+    try:
+        names = os.listdir(context.root / posixpath.dirname(path))
+    except OSError:
+        return None
+    close = nearest(posixpath.basename(path), names)
+    return f"did you mean '{posixpath.join(posixpath.dirname(path), close)}'?" if close else None
+
+
+def _check_new(context: RepoContext, path: str, text: str) -> None:
+    parts(os.fsencode(path))
+    if context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path)):
+        raise PathIgnored(
+            f"{text} is hidden by a rule in {context.dialect.ignore_file}",
+            path=text,
+            hint=f"change {context.dialect.ignore_file}, or name another path",
+        )
+    mode = os.lstat(context.root / path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
+        raise PathConflict(f"{text} is {kind} and cannot be an output of its own", path=text)
+    held = context.git_tracked(path)
+    if held:
+        raise PathConflict(
+            f"{text} is tracked by Git ({display(held[0])})",
+            path=text,
+            hint=f"take it out of Git first: git rm -r --cached {text}",
+        )
+
+
+def check_overlaps(context: RepoContext, new: Sequence[str]) -> None:
+    """Refuse outputs that lie in one another.
+
+    Raises:
+        PathConflict: naming both.
+    """
+    known = [one.path for path in new if (context.root / path).is_dir() for one in context.tracked(path)]
+    everything = sorted({*known, *new})
+    for one, other in zip(everything, everything[1:], strict=False):
+        if other.startswith(one + "/"):
+            raise PathConflict(
+                f"{one} and {other} overlap: an output cannot lie inside another",
+                path=other,
+                hint=f"'kist remove --keep {other}' stops tracking it on its own",
+            )
+
+
+def add_wanted(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) -> AddReport:
+    """Scan, store and publish; outputs that cannot be added do not hold up the others."""
+    if options.dry_run:
+        return _add(context, wanted, options)
+    with context.writing():
+        return _add(context, wanted, options)
+
+
+def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) -> AddReport:
+    ingested: list[Ingested] = []
+    failed: list[KistError] = []
+    context.progress.start("add")
+    with context.storing(dry_run=options.dry_run) as storing:
+        for one in wanted:
+            try:
+                ingested.append(_ingest(context, storing, one, options))
+            except (WorkspaceError, StorageError, UsageError) as error:
+                if len(wanted) == 1:
+                    raise
+                failed.append(error)
+        storing.commit()
+        stored = storing.bytes_stored
+    context.progress.finish()
+    edits = [one.edit for one in ingested]
+    if not options.dry_run:
+        edits = publish(context, edits, settle=lambda: [one.settle() for one in ingested])
+    report = AddReport(
+        tuple(
+            AddedOutput(edit.path, edit.metafile, str(edit.output.digest), edit.output.files, edit.output.size)
+            for edit in edits
+        ),
+        bytes_read=sum(one.bytes_read for one in ingested),
+        bytes_stored=stored,
+        warnings=tuple(warning for edit in edits for warning in edit.warnings),
+    )
+    if edits and not options.dry_run:
+        context.notify("kist_after_add", report=report)
+    context.problems += failed
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """One output (or part) that was read into the cache."""
+
+    edit: Edit
+    scan: Scan
+
+    @property
+    def bytes_read(self) -> int:
+        """Content read from the workspace."""
+        return self.scan.bytes_read
+
+    def settle(self) -> None:
+        """Remember which version the workspace is equal to, now that it is published."""
+        self.scan.commit_fingerprints(self.edit.output.digest)
+
+
+def _ingest(context: RepoContext, storing: Storing, one: Wanted, options: AddOptions) -> Ingested:
+    """Read one output (or part) into the cache; tells how its metafile changes."""
+    if one.tracked is not None and one.inside:
+        return _ingest_part(context, storing, one)
+    place = context.root / one.path
+    if not os.path.lexists(place):
+        raise PathNotTracked(
+            f"{one.path} is not in the workspace",
+            path=one.path,
+            hint=f"'kist checkout {one.path}' brings it back, 'kist remove {one.path}' stops tracking it",
+        )
+    old = one.tracked.output if one.tracked else None
+    algorithm = old.digest.algorithm if old and not context.algorithm_set else context.algorithm
+    scanner = context.scanner(algorithm)
+    name = posixpath.basename(one.path)
+    if not place.is_dir():
+        entry = scanner.scan_file(os.fsencode(one.path), storing.sink(algorithm))
+        if entry.digest is None:
+            raise PathConflict(f"{one.path} is no regular file", path=one.path)
+        output = TrackedOutput(
+            name, entry.digest, is_directory=False, executable=entry.kind == "executable", size=entry.size
+        )
+    else:
+        scan = scanner.scan(os.fsencode(one.path), storing.sink(algorithm))
+        view = context.codec.write(
+            scan, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+        )
+        raise_problems(one.path, scan.problems)
+        output = TrackedOutput(name, view.root, is_directory=True, files=view.files, size=view.size)
+    assert scanner.last is not None
+    return Ingested(_edit(context, one, _keep(output, old), options, scanner.last), scanner.last)
+
+
+def _keep(output: TrackedOutput, old: TrackedOutput | None) -> TrackedOutput:
+    return output if old is None else replace(output, path=old.path, remote=old.remote, links=old.links)
+
+
+def _edit(context: RepoContext, one: Wanted, output: TrackedOutput, options: AddOptions, scan: Scan) -> Edit:
+    extra = {"description": options.description} if options.description is not None else {}
+    metafile = one.tracked.metafile if one.tracked else context.metafile_names(one.path)[0]
+    document = one.tracked.document if one.tracked else Metafile(())
+    document = replace(document, outputs=(output,), extra={**document.extra, **extra})
+    return Edit(one.path, metafile, one.tracked, document, warnings=tuple(_outside(scan)))
+
+
+def _outside(scan: Scan) -> list[str]:
+    found = [os.fsdecode(path) for path in scan.outside]
+    if not found:
+        return []
+    shown = ", ".join(found[:3]) + (" and others" if len(found) > 3 else "")
+    return [f"{len(found)} symbolic links point outside of what is tracked: {shown}"]
+
+
+def _ingest_part(context: RepoContext, storing: Storing, one: Wanted) -> Ingested:
+    """Record only what lies at or below one path inside a tracked directory."""
+    assert one.tracked is not None
+    old = one.tracked.output
+    algorithm = old.digest.algorithm
+    view = storing.view(old.digest)
+    scan = context.scanner(algorithm).scan(os.fsencode(one.path), storing.sink(algorithm), below=one.inside)
+    found = list(changes(deltas(part_of(view, one.inside), scan)))
+    raise_problems(one.path, scan.problems)
+    full = posixpath.join(one.path, os.fsdecode(one.inside))
+    if not found and view.find(one.inside) is None and not os.path.lexists(context.root / full):
+        raise PathNotTracked(f"{full} exists neither in the workspace nor in the recorded version", path=full)
+    found = settle_folders(context, view, one.path, one.inside, found)
+    edited = context.codec.edit(
+        view, found, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+    )
+    output = replace(old, digest=edited.root, files=edited.files, size=edited.size)
+    document = replace(one.tracked.document, outputs=(output,))
+    return Ingested(Edit(one.path, one.tracked.metafile, one.tracked, document, tuple(_outside(scan))), scan)
+
+
+def settle_folders(
+    context: RepoContext, view: ManifestView, output: str, inside: bytes, found: list[Change]
+) -> list[Change]:
+    """Changes that keep the folders above right: an empty one gives way to entries, an emptied one is recorded.
+
+    Args:
+        context: the repository.
+        view: the recorded version.
+        output: the tracked directory.
+        inside: the part that changed.
+        found: its changes.
+    """
+    settled = list(found)
+    added = any(change.new is not None for change in found)
+    for folder in reversed(parents(inside)):
+        entry = view.find(folder)
+        if entry is not None and added:
+            settled.append(Change(folder, "deleted", old=entry))
+        elif not added and found and _is_empty(context.root / output / os.fsdecode(folder)):
+            settled.append(Change(folder, "added", new=Entry(folder, "directory")))
+            added = True
+    return sorted(settled, key=lambda change: change.path)
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
+def part_of(view: ManifestView, inside: bytes) -> Iterable[Columns]:
+    """The recorded entries at or below *inside*, as parts in path order."""
+    entry = view.find(inside)
+    if entry is not None:
+        algorithm, width = view.root.algorithm, len(view.root.raw)
+        return [Columns.from_entries(algorithm, width, [entry])]
+    return view.leaves(inside)
+
+
+def raise_problems(path: str, problems: Sequence[tuple[bytes, KistError]]) -> None:
+    """Raise one error that lists all that could not be read, if anything.
+
+    Raises:
+        WorkspaceError: something that is no file, link or folder is among them.
+        StorageError: files that cannot be read.
+    """
+    if not problems:
+        return
+    errors = [error for _, error in problems]
+    first = next((error for error in errors if isinstance(error, WorkspaceError)), errors[0])
+    if len(errors) == 1:
+        raise first
+    listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
+    message = f"{len(errors)} entries of {path} cannot be added; it stays as it was recorded:\n{listed}"
+    raise type(first)(message, path=path, hint=first.hint)
+

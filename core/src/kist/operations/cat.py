@@ -1,0 +1,62 @@
+"""cat: the bytes of one tracked file, of any version, from the cache or a remote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from kist.errors import ObjectMissing, PathNotTracked, UsageError
+from kist.model.digest import Digest
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+
+_BLOCK = 1 << 20
+
+
+def cat(context: RepoContext, text: str, *, revision: str | None = None) -> Iterator[bytes]:
+    """The content of one tracked file in blocks, hashed on the way.
+
+    Args:
+        context: the repository.
+        text: a path as typed.
+        revision: a Git revision, None for what the workspace's metafiles record.
+
+    Raises:
+        PathNotTracked: no such file in that version.
+        UsageError: the path is a directory or a symlink.
+        ObjectMissing: the content is neither in the cache nor on the output's remote.
+        ObjectCorrupt: the content is damaged; raised after the bytes before the end were given.
+    """
+    path = targets.repository_path(context, text)
+    for tracked in context.tracked(revision=revision):
+        if tracked.path == path or path.startswith(tracked.path + "/") or tracked.metafile == path:
+            inside = b"" if tracked.metafile == path else os.fsencode(path[len(tracked.path) + 1 :])
+            return _blocks(context, tracked, inside, text)
+    raise targets.not_tracked(context, text, path)
+
+
+def _blocks(context: RepoContext, tracked: Tracked, inside: bytes, text: str) -> Iterator[bytes]:
+    digest = _digest(context, tracked, inside, text)
+    if not context.cache.has(digest):
+        raise ObjectMissing(str(digest), paths=(text,), where="the cache", hint=f"run 'kist fetch {text}' first")
+    with context.cache.open(digest) as stream:
+        while block := stream.read(_BLOCK):
+            yield block
+
+
+def _digest(context: RepoContext, tracked: Tracked, inside: bytes, text: str) -> Digest:
+    if not tracked.output.is_directory:
+        if inside:
+            raise PathNotTracked(f"{tracked.path} is a file", path=tracked.path)
+        return tracked.output.digest
+    view = context.view(tracked.output.digest)
+    entry = view.find(inside) if inside else None
+    if entry is None:
+        if not inside or any(len(part) for part in view.leaves(inside)):
+            raise UsageError(f"{text} is a directory", path=text, hint=f"'kist list {text}' shows what is in it")
+        raise PathNotTracked(f"{text} is not tracked", path=text)
+    if entry.digest is None:
+        kind = "a symbolic link" if entry.kind == "symlink" else "an empty directory"
+        raise UsageError(f"{text} is {kind}, it has no content", path=text)
+    return entry.digest

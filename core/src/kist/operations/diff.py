@@ -1,0 +1,163 @@
+"""diff: two versions of the tracked data, file by file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kist.engine.renames import pair_renames
+from kist.model.change import Change
+from kist.model.delta import changes, deltas
+from kist.model.columns import Columns
+from kist.model.entry import Entry
+from kist.operations.status import rebased, workspace_parts
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.repo.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class DiffReport:
+    """What differs between two versions.
+
+    Args:
+        old: name of the old version, for people.
+        new: name of the new version.
+        changes: one change a file, paths relative to the repository.
+    """
+
+    old: str
+    new: str
+    changes: tuple[Change, ...] = ()
+
+    def totals(self) -> dict[str, int]:
+        """Number of changes of each kind, and bytes added and removed."""
+        counts = dict.fromkeys(("added", "modified", "deleted", "renamed"), 0)
+        for change in self.changes:
+            counts[change.change] = counts.get(change.change, 0) + 1
+        new = sum(change.new.size for change in self.changes if change.new and change.change != "renamed")
+        old = sum(change.old.size for change in self.changes if change.old and change.change != "renamed")
+        return {**counts, "bytes_new": new, "bytes_old": old}
+
+
+def diff(
+    context: RepoContext, old: str | None = None, new: str | None = None, texts: Sequence[str] = ()
+) -> DiffReport:
+    """Compare two versions.
+
+    Args:
+        context: the repository.
+        old: a Git revision; None for HEAD, or for what the metafiles record where there is no commit.
+        new: a Git revision; None for the files in the workspace.
+        texts: paths to limit the comparison to.
+
+    Raises:
+        UsageError: an unknown revision.
+        ObjectMissing: a manifest that is not on this machine.
+    """
+    if old is None and context.git is not None and context.git.has_commits():
+        old = "HEAD"
+    before = _versions(context, old)
+    after = {} if new is None else _versions(context, new)
+    current = {one.path: one for one in context.tracked()} if new is None else {}
+    only = [os.fsencode(targets.repository_path(context, text)) for text in texts]
+    found: list[Change] = []
+    for path in sorted({*before, *after, *current}):
+        if only and not any(_touches(os.fsencode(path), one) for one in only):
+            continue
+        was = before.get(path)
+        if new is None:
+            part = _against_workspace(context, was, current.get(path) or was)
+        else:
+            part = _between(context, was, after.get(path))
+        found += part
+    kept = (change for change in found if not only or any(_below(change.path, one) for one in only))
+    context.save_fingerprints()
+    return DiffReport(old or "recorded", new or "workspace", tuple(pair_renames(kept)))
+
+
+def _compare(old: Iterable[Columns], new: Iterable[Columns]) -> Iterator[Change]:
+    return changes(deltas(old, new))
+
+
+def _touches(output: bytes, wanted: bytes) -> bool:
+    return _below(output, wanted) or _below(wanted, output)
+
+
+def _below(path: bytes, folder: bytes) -> bool:
+    return not folder or path == folder or path.startswith(folder + b"/")
+
+
+def _versions(context: RepoContext, revision: str | None) -> dict[str, Tracked]:
+    return {one.path: one for one in context.tracked(revision=revision)}
+
+
+def _file_entry(tracked: Tracked, path: bytes) -> Entry:
+    output = tracked.output
+    return Entry(path, "executable" if output.executable else "file", output.size, output.digest)
+
+
+def _between(context: RepoContext, was: Tracked | None, now: Tracked | None) -> Iterable[Change]:
+    """Changes from one recorded version of an output to another."""
+    if was is not None and now is not None and was.output.digest == now.output.digest:
+        return _mode_change(was, now)
+    place = os.fsencode((was or now).path)  # type: ignore[union-attr]
+    if was is not None and now is not None and was.output.is_directory and now.output.is_directory:
+        if was.output.digest.algorithm == now.output.digest.algorithm:
+            return rebased(context.view(was.output.digest).diff(context.view(now.output.digest)), place)
+    return _by_parts(context, was, now, place)
+
+
+def _mode_change(was: Tracked, now: Tracked) -> Iterable[Change]:
+    if was.output.is_directory or was.output.executable == now.output.executable:
+        return ()
+    place = os.fsencode(was.path)
+    return (Change(place, "modified", old=_file_entry(was, place), new=_file_entry(now, place)),)
+
+
+def _by_parts(
+    context: RepoContext, was: Tracked | None, now: Tracked | None, place: bytes
+) -> Iterator[Change]:
+    """Compare where one side is absent, a file, or of another algorithm."""
+    sides: list[Iterable[Columns]] = []
+    singles: list[Entry | None] = []
+    for one in (was, now):
+        directory = one is not None and one.output.is_directory
+        sides.append(context.view(one.output.digest).leaves() if one is not None and directory else ())
+        singles.append(_file_entry(one, place) if one is not None and not directory else None)
+    if singles[0] is not None and singles[1] is not None:
+        yield Change(place, "modified", old=singles[0], new=singles[1])
+    elif singles[0] is not None:
+        yield Change(place, "deleted", old=singles[0])
+    elif singles[1] is not None:
+        yield Change(place, "added", new=singles[1])
+    yield from rebased(_compare(sides[0], sides[1]), place)
+
+
+def _against_workspace(context: RepoContext, was: Tracked | None, tracked: Tracked | None) -> Iterable[Change]:
+    """Changes from a recorded version to the files that stand in the workspace."""
+    if tracked is None:
+        return ()
+    place = os.fsencode(tracked.path)
+    exists = os.path.lexists(context.root / tracked.path)
+    is_directory = (context.root / tracked.path).is_dir()
+    if exists and not is_directory:
+        entry = context.scanner(tracked.output.digest.algorithm).scan_file(place)
+        new = replace(entry, path=place)
+        if was is None:
+            return (Change(place, "added", new=new),)
+        if not was.output.is_directory:
+            old = _file_entry(was, place)
+            return () if old == new else (Change(place, "modified", old=old, new=new),)
+        return (*_by_parts(context, was, None, place), Change(place, "added", new=new))
+    if was is None or not was.output.is_directory:
+        parts = workspace_parts(context, Target(tracked)) if is_directory else ()
+        gone = () if was is None else (Change(place, "deleted", old=_file_entry(was, place)),)
+        return (*gone, *rebased(_compare((), parts), place))
+    scanner = context.scanner(was.output.digest.algorithm)
+    if is_directory and scanner.is_clean(place, was.output.digest):
+        return ()
+    current = scanner.scan(place, None) if is_directory else ()
+    return rebased(_compare(context.view(was.output.digest).leaves(), current), place)

@@ -1,0 +1,86 @@
+"""fetch: versions from a remote into the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kist.engine.transfer import Want, fetch_versions
+from kist.model.report import TransferReport
+from kist.operations.push import TransferOptions, chosen_versions, raise_failures
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.remotes import default_remote, open_remote
+
+
+def fetch(
+    context: RepoContext, texts: Sequence[str] = (), options: TransferOptions = TransferOptions()
+) -> list[TransferReport]:
+    """Bring what targets need into the cache; what is there is not fetched again.
+
+    Args:
+        context: the repository.
+        texts: targets, all outputs if empty; a path inside a directory brings only that part.
+        options: how to transfer.
+
+    Returns:
+        one report a remote.
+
+    Raises:
+        TransferError: something could not be had; all else is in the cache.
+    """
+    groups: dict[str, list[Want]] = {}
+    for name, want in _wants(context, texts, options):
+        groups.setdefault(name, []).append(want)
+    reports = [_fetch_from(context, name, wants, options) for name, wants in groups.items()]
+    raise_failures(reports, "fetched")
+    return reports
+
+
+def _wants(context: RepoContext, texts: Sequence[str], options: TransferOptions) -> list[tuple[str, Want]]:
+    if options.select:
+        chosen = chosen_versions(context, texts, options.select)
+        return [
+            (
+                options.remote or one.output.remote or default_remote(context),
+                Want(one.output.digest, is_directory=one.output.is_directory, inside=None, path=one.path),
+            )
+            for one in chosen
+        ]
+    parts: dict[tuple[str, str], list[bytes]] = {}
+    found = targets.resolve(context, texts)
+    for target in found:
+        parts.setdefault((target.tracked.path, str(target.tracked.output.digest)), []).append(target.inside)
+    wants = []
+    for target in found:
+        inside = parts.pop((target.tracked.path, str(target.tracked.output.digest)), None)
+        if inside is None:
+            continue
+        output = target.tracked.output
+        name = options.remote or output.remote or default_remote(context)
+        limited = None if b"" in inside else tuple(inside)
+        wants.append(
+            (name, Want(output.digest, is_directory=output.is_directory, inside=limited, path=target.tracked.path))
+        )
+    return wants
+
+
+def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options: TransferOptions) -> TransferReport:
+    opened = open_remote(context, name)
+    try:
+        report = fetch_versions(
+            context.cache,
+            opened.store,
+            wants,
+            codec=context.codec,
+            jobs=options.jobs or context.jobs,
+            progress=context.progress,
+            dry_run=options.dry_run,
+            before=lambda plan: context.fire("kist_before_transfer", plan=plan),
+        )
+    finally:
+        opened.close()
+    report = replace(report, requests=opened.requests)
+    if not options.dry_run:
+        context.notify("kist_after_transfer", report=report)
+    return report

@@ -1,0 +1,119 @@
+"""list: outputs, and what is inside them, at any revision."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kist.errors import PathNotTracked
+from kist.model.entry import Entry
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a listing.
+
+    Args:
+        path: relative to the repository.
+        kind: file, executable, symlink, directory.
+        size: bytes; of a directory, all below it.
+        files: entries at or below it.
+        digest: its name, None for symlinks and folders inside an output.
+        output: whether it is a tracked output itself.
+    """
+
+    path: bytes
+    kind: str
+    size: int
+    files: int = 1
+    digest: str | None = None
+    output: bool = False
+
+
+def list_entries(
+    context: RepoContext, text: str | None = None, *, revision: str | None = None, recursive: bool = False
+) -> Iterator[Listed]:
+    """What is tracked at or below a path.
+
+    Args:
+        context: the repository.
+        text: a path as typed; None for the whole repository.
+        revision: a Git revision, None for the workspace's metafiles.
+        recursive: every entry, not only the first level.
+
+    Raises:
+        PathNotTracked: nothing tracked is there.
+        ObjectMissing: the manifest is not on this machine.
+    """
+    path = "" if text is None else targets.repository_path(context, text)
+    if path.endswith(context.metafile_suffixes()):
+        path = path.rpartition(".")[0]
+    found = False
+    for tracked in context.tracked(revision=revision):
+        if not path or tracked.path == path or tracked.path.startswith(path + "/"):
+            found = True
+            inside_asked = tracked.path == path
+            if recursive or inside_asked:
+                yield from _inside(context, tracked, b"", recursive=recursive)
+            else:
+                yield _output(tracked)
+        elif path.startswith(tracked.path + "/"):
+            found = True
+            yield from _inside(context, tracked, os.fsencode(path[len(tracked.path) + 1 :]), recursive=recursive)
+    if path and not found:
+        raise targets.not_tracked(context, text or "", path)
+
+
+def _output(tracked: Tracked) -> Listed:
+    output = tracked.output
+    kind = "directory" if output.is_directory else "executable" if output.executable else "file"
+    return Listed(os.fsencode(tracked.path), kind, output.size, output.files, str(output.digest), output=True)
+
+
+def _inside(context: RepoContext, tracked: Tracked, inside: bytes, *, recursive: bool) -> Iterator[Listed]:
+    if not tracked.output.is_directory:
+        if inside:
+            raise PathNotTracked(f"{tracked.path} is a file", path=tracked.path)
+        yield _output(tracked)
+        return
+    view = context.view(tracked.output.digest)
+    place = os.fsencode(tracked.path)
+    entry = view.find(inside) if inside else None
+    if entry is not None:
+        yield _entry(place, entry)
+        return
+    start = len(inside) + 1 if inside else 0
+    folder: Listed | None = None
+    found = False
+    for part in view.leaves(inside):
+        for position, path in enumerate(part.paths):
+            found = True
+            head, deeper, _ = path[start:].partition(b"/")
+            if recursive or not deeper:
+                if folder is not None:
+                    yield folder
+                    folder = None
+                yield _entry(place, part.entry(position))
+                continue
+            name = place + b"/" + path[: start + len(head)]
+            if folder is None or folder.path != name:
+                if folder is not None:
+                    yield folder
+                folder = Listed(name, "directory", 0, 0)
+            folder = Listed(name, "directory", folder.size + part.sizes[position], folder.files + 1)
+    if folder is not None:
+        yield folder
+    if inside and not found:
+        shown = posixpath.join(tracked.path, os.fsdecode(inside))
+        raise PathNotTracked(f"{shown} is not tracked", path=shown, hint=f"'kist list {tracked.path}' shows what is")
+
+
+def _entry(place: bytes, entry: Entry) -> Listed:
+    return Listed(
+        place + b"/" + entry.path, entry.kind, entry.size, digest=str(entry.digest) if entry.digest else None
+    )

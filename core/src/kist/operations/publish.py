@@ -1,0 +1,125 @@
+"""Publish new versions: metafile and ignore rules, under the write lock, merging what moved meanwhile."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from kist.errors import PathConflict
+from kist.model.tracked import Metafile, TrackedOutput
+from kist.repo import metafiles
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One metafile that shall change.
+
+    Args:
+        path: the output's path, relative to the repository.
+        metafile: the metafile's path.
+        before: what it said when the work began, None for a new one.
+        document: what it shall say.
+        warnings: what to tell.
+    """
+
+    path: str
+    metafile: str
+    before: Tracked | None
+    document: Metafile
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def output(self) -> TrackedOutput:
+        """The output that it describes."""
+        return self.document.outputs[0]
+
+
+def publish(
+    context: RepoContext, edits: Sequence[Edit], *, settle: Callable[[], object] = lambda: None
+) -> list[Edit]:
+    """Write the metafiles and ignore rules of *edits*; what another process published meanwhile is merged.
+
+    The objects are in the cache and durable before this is called: a reference follows its target.
+
+    Args:
+        context: the repository, inside its ``writing()``.
+        edits: what shall change.
+        settle: called when all is on disk, before the fingerprints are saved.
+
+    Returns:
+        The edits as they were published.
+
+    Raises:
+        PathConflict: both changed the same entry in different ways.
+    """
+    published: list[Edit] = []
+    with context.write_lock():
+        for edit in edits:
+            current = metafiles.load_if_present(context, edit.metafile)
+            if current:
+                edit = _merge(context, edit, current[0])
+            metafiles.save(
+                context,
+                edit.metafile,
+                edit.document,
+                current[0].data if current else None,
+                sync=context.sync,
+                token=context.scratch.token_for(context.root / posixpath.dirname(edit.metafile)),
+            )
+            published.append(edit)
+        context.ignore_in_git([edit.path for edit in published])
+        settle()
+        context.save_fingerprints()
+    return _warned(context, published)
+
+
+def _warned(context: RepoContext, published: list[Edit]) -> list[Edit]:
+    """The edits with a warning on each new metafile that a rule of Git's hides."""
+    new = [edit.metafile for edit in published if edit.before is None]
+    if context.git is None or not new:
+        return published
+    hidden = context.git.ignored([os.fsencode(path) for path in new])
+    return [
+        replace(edit, warnings=(*edit.warnings, f"Git ignores {edit.metafile} by the rule {hidden[edit.metafile]}"))
+        if edit.metafile in hidden
+        else edit
+        for edit in published
+    ]
+
+
+def _merge(context: RepoContext, edit: Edit, current: Tracked) -> Edit:
+    """The edit on top of what the metafile says by now."""
+    before = edit.before.output.digest if edit.before else None
+    if current.output.digest in (before, edit.output.digest):
+        document = replace(edit.document, extra={**current.document.extra, **edit.document.extra})
+        return replace(edit, document=document)
+    conflict = PathConflict(
+        f"{edit.path} was changed by another process meanwhile",
+        path=edit.path,
+        hint=f"'kist checkout {edit.path}' takes the other version, 'kist add {edit.path}' records yours",
+    )
+    if before is None or not (current.output.is_directory and edit.output.is_directory):
+        raise conflict
+    if before.algorithm != current.output.digest.algorithm or before.algorithm != edit.output.digest.algorithm:
+        raise conflict
+    from kist.engine.merge import merge
+
+    with context.storing() as storing:
+        merged = merge(context.view(before), context.view(current.output.digest), context.view(edit.output.digest))
+        if merged.conflicts:
+            raise conflict
+        algorithm = before.algorithm
+        view = context.codec.edit(
+            context.view(current.output.digest),
+            merged.changes,
+            storing.put_node(algorithm),
+            context.hasher(algorithm),
+            storing.read_nodes(algorithm),
+        )
+        storing.commit()
+    output = replace(current.output, digest=view.root, files=view.files, size=view.size)
+    return replace(edit, document=replace(current.document, outputs=(output,)))

@@ -1,0 +1,161 @@
+"""push: versions from the cache to a remote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kist.engine.transfer import Version, push_versions
+from kist.errors import TransferError
+from kist.model.digest import Digest
+from kist.model.report import TransferReport
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.repo.remotes import default_remote, open_remote
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which versions a command is about.
+
+    Args:
+        branches: also those of all branches.
+        tags: also those of all tags.
+        commits: also those of all commits.
+        revisions: also those of these Git revisions.
+    """
+
+    branches: bool = False
+    tags: bool = False
+    commits: bool = False
+    revisions: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.branches or self.tags or self.commits or self.revisions)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOptions:
+    """How to transfer.
+
+    Args:
+        remote: the remote's name, None for each output's own or the default.
+        jobs: how many requests at once, None for the configured number.
+        dry_run: only tell what would move.
+        repair: push: check what the remote has and replace what is missing or damaged there.
+        select: versions of Git revisions, beside (push) or instead of the workspace's.
+    """
+
+    remote: str | None = None
+    jobs: int | None = None
+    dry_run: bool = False
+    repair: bool = False
+    select: Selection = Selection()
+
+
+def chosen_versions(context: RepoContext, texts: Sequence[str], select: Selection) -> list[Tracked]:
+    """The outputs, in all versions asked for, each version of an output once."""
+    paths = [target.tracked for target in targets.resolve(context, texts)] if texts or not select else []
+    found = {(one.path, one.output.digest): one for one in paths}
+    if select:
+        wanted = {one.path for one in paths}
+        for revision in context.revisions(select):
+            for one in context.tracked(revision=revision):
+                if not wanted or one.path in wanted:
+                    found.setdefault((one.path, one.output.digest), one)
+    return [found[key] for key in sorted(found)]
+
+
+def by_remote(context: RepoContext, chosen: Sequence[Tracked], options: TransferOptions) -> dict[str, list[Tracked]]:
+    """The outputs by the remote they go to."""
+    groups: dict[str, list[Tracked]] = {}
+    for one in chosen:
+        name = options.remote or one.output.remote or default_remote(context)
+        groups.setdefault(name, []).append(one)
+    return groups
+
+
+def push(
+    context: RepoContext, texts: Sequence[str] = (), options: TransferOptions = TransferOptions()
+) -> list[TransferReport]:
+    """Send versions to their remotes; what a remote has is not sent again.
+
+    Args:
+        context: the repository.
+        texts: targets, all outputs if empty.
+        options: how to transfer.
+
+    Returns:
+        one report a remote.
+
+    Raises:
+        TransferError: something could not be sent; all else was.
+    """
+    chosen = chosen_versions(context, texts, options.select)
+    if not chosen and options.remote is None:
+        return []
+    reports = []
+    for name, group in (by_remote(context, chosen, options) or {str(options.remote): []}).items():
+        reports.append(_push_to(context, name, group, options))
+    raise_failures(reports, "sent")
+    return reports
+
+
+def _push_to(context: RepoContext, name: str, group: Sequence[Tracked], options: TransferOptions) -> TransferReport:
+    opened = open_remote(context, name)
+    try:
+        report = push_versions(
+            context.cache,
+            opened.store,
+            [_version(one) for one in group],
+            lambda: _bases(context, group),
+            repository_id=context.id,
+            codec=context.codec,
+            jobs=options.jobs or context.jobs,
+            progress=context.progress,
+            dry_run=options.dry_run,
+            repair=options.repair,
+            before=lambda plan: context.fire("kist_before_transfer", plan=plan),
+        )
+    finally:
+        opened.close()
+    report = replace(report, requests=opened.requests)
+    if not options.dry_run:
+        context.notify("kist_after_transfer", report=report)
+    return report
+
+
+def _version(one: Tracked) -> Version:
+    output = one.output
+    return Version(output.digest, is_directory=output.is_directory, size=output.size, files=output.files, path=one.path)
+
+
+def _bases(context: RepoContext, group: Sequence[Tracked]) -> list[Digest]:
+    """Versions that the remote may have, the likeliest first: those that history records for the same outputs."""
+    if context.git is None or not context.git.has_commits():
+        return []
+    paths = {one.path for one in group}
+    found: dict[Digest, None] = {}
+    for revision in context.git.likely_published():
+        for one in context.tracked(revision=revision):
+            if one.path in paths and one.output.is_directory:
+                found.setdefault(one.output.digest)
+    return list(found)
+
+
+def raise_failures(reports: Sequence[TransferReport], verb: str) -> None:
+    """Raise one error for all that failed, if anything did; the reports hang on it.
+
+    Raises:
+        TransferError: naming each failure.
+    """
+    failures = [failure for report in reports for failure in report.failures]
+    if failures:
+        error = TransferError(
+            f"{len(failures)} of {sum(report.objects for report in reports) + len(failures)} objects were not {verb}",
+            failures,
+            remote=", ".join(report.remote for report in reports if report.failures),
+        )
+        error.reports = tuple(reports)
+        raise error

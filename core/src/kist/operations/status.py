@@ -1,0 +1,133 @@
+"""status: what the workspace holds, compared with what the metafiles say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from kist.engine.renames import pair_renames
+from kist.errors import KistError
+from kist.model.change import Change
+from kist.model.delta import changes, deltas
+from kist.model.columns import Columns
+from kist.model.entry import Entry
+from kist.model.report import OutputStatus, StatusSection
+from kist.model.tracked import TrackedOutput
+from kist.operations.add import part_of, raise_problems
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """What `status` found.
+
+    Args:
+        outputs: every output that was looked at, with its changes.
+        sections: what plugins add.
+    """
+
+    outputs: tuple[OutputStatus, ...]
+    sections: tuple[StatusSection, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing differs."""
+        return not any(one.changes for one in self.outputs)
+
+
+def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
+    """Compare the workspace with the metafiles; takes no lock and changes nothing but fingerprints.
+
+    Args:
+        context: the repository.
+        texts: targets, all outputs if empty.
+
+    Raises:
+        PathNotTracked: a target that is not tracked.
+    """
+    found: list[OutputStatus] = []
+    context.progress.start("status", unit="files")
+    for target in targets.resolve(context, texts):
+        try:
+            differing = compare_target(context, target)
+        except KistError as error:
+            context.problems.append(error)
+            continue
+        found.append(OutputStatus(target.path, target.tracked.metafile, differing))
+    context.progress.finish()
+    context.save_fingerprints()
+    sections = context.collect("kist_status_sections")
+    return StatusReport(tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)))
+
+
+def compare_target(context: RepoContext, target: Target) -> tuple[Change, ...]:
+    """The changes of one target from its recorded version to the workspace; paths relative to the repository."""
+    output = target.tracked.output
+    place = os.fsencode(target.tracked.path)
+    if not os.path.lexists(context.root / target.tracked.path):
+        return (Change(os.fsencode(target.path), "missing", old=_whole(output)),)
+    if not output.is_directory or not os.path.isdir(context.root / target.tracked.path):
+        return _compare_file(context, target, place)
+    scanner = context.scanner(output.digest.algorithm)
+    if not target.inside and scanner.is_clean(place, output.digest):
+        return ()
+    view = context.view_if_present(output.digest)
+    if view is None:
+        return _compare_root(context, target, place)
+    scan = scanner.scan(place, None, below=target.inside)
+    old = part_of(view, target.inside) if target.inside else view.leaves()
+    found = list(changes(deltas(old, scan)))
+    raise_problems(target.path, scan.problems)
+    if not found and not target.inside:
+        scan.commit_fingerprints(output.digest)
+    return tuple(rebased(pair_renames(found), place))
+
+
+def rebased(found: Iterable[Change], place: bytes) -> Iterable[Change]:
+    """Changes inside an output as changes of the repository."""
+    return (
+        replace(
+            change,
+            path=place + b"/" + change.path,
+            old_path=place + b"/" + change.old_path if change.old_path is not None else None,
+        )
+        for change in found
+    )
+
+
+def _whole(output: TrackedOutput) -> Entry:
+    return Entry(os.fsencode(output.path), "executable" if output.executable else "file", output.size, output.digest)
+
+
+def _compare_file(context: RepoContext, target: Target, place: bytes) -> tuple[Change, ...]:
+    output = target.tracked.output
+    if output.is_directory or os.path.isdir(context.root / target.tracked.path):
+        return (Change(place, "modified", old=_whole(output)),)
+    entry = context.scanner(output.digest.algorithm).scan_file(place)
+    old = replace(_whole(output), path=entry.path)
+    return () if entry == old else (Change(place, "modified", old=old, new=entry),)
+
+
+def _compare_root(context: RepoContext, target: Target, place: bytes) -> tuple[Change, ...]:
+    """Compare by root digest alone, where the recorded manifest is not on this machine."""
+    output = target.tracked.output
+    hasher = context.hasher(output.digest.algorithm)
+    scan = context.scanner(output.digest.algorithm).scan(place, None)
+    view = context.codec.write(scan, hasher.raw, hasher)
+    raise_problems(target.path, scan.problems)
+    if view.root == output.digest:
+        return ()
+    return (Change(place, "modified", old=_whole(output)),)
+
+
+def workspace_parts(context: RepoContext, target: Target) -> Iterable[Columns]:
+    """What the workspace holds of a tracked directory, as parts in path order; nothing where it is absent."""
+    place = context.root / target.tracked.path
+    if not place.is_dir():
+        return ()
+    algorithm = target.tracked.output.digest.algorithm
+    return context.scanner(algorithm).scan(os.fsencode(target.tracked.path), None)
+

@@ -1,0 +1,464 @@
+"""RepoContext: one repository with all that operations need of it, each part made when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kist.abc.dialect import Dialect
+from kist.abc.hasher import Hasher
+from kist.abc.metafile import ManifestCodec, ManifestView, MetafileFormat
+from kist.abc.progress import NullProgress, Progress
+from kist.errors import KistError, NotARepo, ObjectMissing
+from kist.model.digest import Digest
+from kist.model.tracked import Metafile
+from kist.plugins.registry import Plugins
+from kist.repo import layout, metafiles
+from kist.repo.config import Config
+from kist.repo.layout import MARKER, Place
+from kist.repo.metafiles import Tracked
+
+if TYPE_CHECKING:
+    from kist.abc.kernel import Kernel
+    from kist.engine.cache import Cache
+    from kist.engine.fingerprints import Fingerprints
+    from kist.engine.ignore import RepositoryIgnore
+    from kist.engine.journal import Journal
+    from kist.engine.linking import LinkChoice
+    from kist.engine.scan import Scanner
+    from kist.engine.scratch import Scratch
+    from kist.engine.trash import Trash
+    from kist.repo.revisions import Git
+    from kist.repo.storing import Storing
+
+
+class RepoContext:
+    """One repository as operations see it.
+
+    Args:
+        place: where it keeps what.
+        config: its configuration.
+        typed_root: its folder as the user came to it, perhaps through symlinks.
+        progress: receives progress.
+        verb: what to tell others who wait for a lock of ours.
+
+    Attributes:
+        problems: errors that did not end an operation.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        config: Config,
+        *,
+        typed_root: Path | None = None,
+        progress: Progress = NullProgress(),
+        verb: str = "python",
+    ) -> None:
+        self.place = place
+        self.config = config
+        self.typed_root = typed_root or place.root
+        self.progress = progress
+        self.verb = verb
+        self.problems: list[KistError] = []
+        self._scratch: Scratch | None = None
+        self._depth = 0
+        self._recovered = False
+
+    @classmethod
+    def find(
+        cls, start: Path, *, settings: Mapping[str, Any], progress: Progress = NullProgress(), verb: str = "python"
+    ) -> RepoContext:
+        """The repository that a folder lies in.
+
+        Raises:
+            NotARepo: there is none at or above it.
+            RepoNotOwned: it belongs to another user.
+        """
+        typed = Path(os.path.abspath(start))
+        root, _ = layout.find_root(Path(os.path.realpath(typed)))
+        outside = Config.load(overrides=settings)
+        layout.check_owner([root, root / MARKER], root, outside.get("safe.directory"))
+        identity = _identity(root)
+        place = layout.find_place(root, identity)
+        config = Config.load(place, overrides=settings)
+        return cls(place, config, typed_root=_typed_root(typed, root), progress=progress, verb=verb)
+
+    # ── identity and settings ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def root(self) -> Path:
+        """The repository's folder."""
+        return self.place.root
+
+    @property
+    def id(self) -> str:
+        """The repository's id, made at ``init``."""
+        return self.place.id
+
+    def config_value(self, key: str) -> object:
+        """A configuration value by its dotted key, None where it is not set."""
+        value: object = self.config.get(key)
+        return value
+
+    @property
+    def jobs(self) -> int:
+        """How many requests at once."""
+        return int(self.config.get("core.jobs")) or 16
+
+    @property
+    def sync(self) -> bool:
+        """Whether to wait for the disk."""
+        return bool(self.config.get("core.fsync") != "off")
+
+    @property
+    def lock_timeout(self) -> float:
+        """Seconds to wait for another process."""
+        return float(self.config.get("core.lock_timeout"))
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The plugins, as the configuration blocks and prefers them."""
+        return Plugins(block=self.config.get("plugins.block"), prefer=self.config.get("plugins.prefer"))
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How this kind of repository is read."""
+        return self.plugins.dialect(MARKER)
+
+    @cached_property
+    def formats(self) -> Sequence[MetafileFormat]:
+        """The metafile formats, the one for new outputs first."""
+        return [self.plugins.metafile_format(name) for name in self.dialect.metafile_formats]
+
+    @property
+    def codec(self) -> ManifestCodec:
+        """How manifests are stored."""
+        return self.formats[0].codec
+
+    @property
+    def algorithm_set(self) -> bool:
+        """Whether the configuration names the hash algorithm."""
+        return bool(self.config.get("core.hash"))
+
+    @cached_property
+    def algorithm(self) -> str:
+        """The hash algorithm of new outputs."""
+        from kist.repo.algorithms import choose_algorithm
+
+        return self.config.get("core.hash") or choose_algorithm(self.plugins, self.dialect)
+
+    def hasher(self, algorithm: str) -> Hasher:
+        """The hasher of an algorithm."""
+        return self.plugins.hasher(algorithm)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The object store on this machine."""
+        from kist.engine.cache import PACK_THRESHOLD, Cache
+
+        threshold = self.config.get("cache.pack_threshold")
+        if threshold is None:
+            linked = {"hardlink", "symlink"} & set(self.config.get("cache.type"))
+            threshold = 0 if linked else PACK_THRESHOLD
+        return Cache(
+            self.cache_folder,
+            self.hasher,
+            pack_threshold=threshold,
+            sync=self.config.get("core.fsync"),
+            shared=self.config.get("cache.shared") == "group",
+        )
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the cache is."""
+        chosen = self.config.get("cache.dir")
+        return self.place.cache if not chosen else Path(self.root, os.path.expanduser(chosen))
+
+    @cached_property
+    def trash(self) -> Trash:
+        """Displaced and collected files."""
+        from kist.engine.trash import Trash
+
+        return Trash(self.place.trash, sync=self.sync)
+
+    @cached_property
+    def fingerprints(self) -> Fingerprints:
+        """What lets unchanged files be skipped."""
+        from kist.engine.fingerprints import Fingerprints
+
+        return Fingerprints(self.place.fingerprints)
+
+    def save_fingerprints(self) -> None:
+        """Keep what was learnt, if that can be done without waiting."""
+        if os.access(self.place.own.parent if not self.place.own.exists() else self.place.own, os.W_OK):
+            self.fingerprints.save()
+        for notice in self.fingerprints.notices:
+            self.progress.message(notice)
+        self.fingerprints.notices.clear()
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The inner loops over files."""
+        return self.plugins.kernel(self.config.get("core.kernel") or "pure")
+
+    @cached_property
+    def ignore(self) -> RepositoryIgnore:
+        """What is no part of any output."""
+        from kist.engine.ignore import IgnoreRules, RepositoryIgnore
+
+        rules = IgnoreRules(always=self.dialect.always_ignored(), file_name=os.fsencode(self.dialect.ignore_file))
+        return RepositoryIgnore(self.root, rules)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The intents of commands that change the workspace."""
+        from kist.engine.journal import Journal
+
+        return Journal(self.place.journal, sync=self.sync)
+
+    def scanner(self, algorithm: str) -> Scanner:
+        """What reads the workspace."""
+        from kist.engine.scan import Scanner
+        from kist.repo.linked import LinkedFiles
+
+        linked = LinkedFiles(self, algorithm)
+        return Scanner(
+            self.root,
+            kernel=self.kernel,
+            hasher=self.hasher(algorithm),
+            fingerprints=self.fingerprints,
+            ignore=self.ignore.rules,
+            symlinks=self.config.get("core.symlinks"),
+            linked=linked.is_hard_link,
+            resolve=linked.resolve,
+            progress=self.progress,
+        )
+
+    def links(self, override: Sequence[str] = ()) -> LinkChoice:
+        """The link types to use; what was found is told once."""
+        from kist.engine.linking import choose_links
+
+        self.cache.ensure()
+        order = tuple(override) or self.config.get("cache.type")
+        choice = choose_links(
+            order, self.plugins.link_type, (self.cache.root, self.root), self.place.own / "links.json"
+        )
+        for note in choice.notes:
+            self.progress.message(note)
+        return choice
+
+    def storing(self, *, dry_run: bool = False) -> Storing:
+        """Begin to store objects; for a ``with`` statement."""
+        from kist.repo.storing import Storing
+
+        return Storing(self.cache, self.hasher, self.codec, dry_run=dry_run, timeout=self.lock_timeout)
+
+    def view(self, root: Digest) -> ManifestView:
+        """A manifest of the cache.
+
+        Raises:
+            ObjectMissing: it is not on this machine.
+        """
+        return self.codec.open(root, lambda raws: self.cache.read_many(root.algorithm, raws))
+
+    def view_if_present(self, root: Digest) -> ManifestView | None:
+        """A manifest of the cache, None where it is not (or not whole) on this machine."""
+        try:
+            return self.view(root)
+        except ObjectMissing:
+            return None
+
+    @property
+    def prompt(self) -> Callable[[str], str] | None:
+        """Asks the user for a secret; None off a terminal."""
+        if not (sys.stdin and sys.stdin.isatty()):
+            return None
+        import getpass
+
+        return getpass.getpass
+
+    # ── metafiles ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def metafile_suffixes(self) -> tuple[str, ...]:
+        """Endings of metafile names."""
+        return tuple(pattern[1:] for one in self.formats for pattern in one.patterns if pattern.startswith("*"))
+
+    def metafile_patterns(self) -> list[str]:
+        """Shell patterns of metafile names."""
+        return [pattern for one in self.formats for pattern in one.patterns]
+
+    def metafile_names(self, path: str) -> list[str]:
+        """The metafiles that may describe an output at *path*, the one to write first."""
+        return [path + suffix for suffix in self.metafile_suffixes()]
+
+    def tracked(self, folder: str = "", *, revision: str | None = None) -> list[Tracked]:
+        """All tracked outputs at or below a folder, in order of path; broken metafiles go to ``problems``.
+
+        Args:
+            folder: relative to the repository.
+            revision: a Git revision, None for the workspace.
+
+        Raises:
+            UsageError: an unknown revision.
+        """
+        if revision is None:
+            found = metafiles.load_all(self, metafiles.find(self, folder, skip=_NEVER_ENTERED), self.problems)
+        else:
+            found = [one for one in self._at(revision) if not folder or one.path.startswith(folder + "/")]
+        return sorted(found, key=lambda one: one.path)
+
+    def metafiles(self, revision: str | None = None) -> Iterator[tuple[str, Metafile]]:
+        """(path, metafile) pairs of the workspace or of a Git revision: what plugins see."""
+        return ((one.metafile, one.document) for one in self.tracked(revision=revision))
+
+    def _at(self, revision: str) -> Iterator[Tracked]:
+        from kist.errors import UsageError
+
+        if self.git is None:
+            raise UsageError("there is no Git repository here, so there are no revisions")
+        files = self.git.files(revision, self.metafile_patterns())
+        contents = self.git.read(files.values())
+        for path, name in sorted(files.items()):
+            try:
+                yield from metafiles.parse(self.formats, os.fsdecode(path), contents[name])
+            except KistError as error:
+                self.problems.append(error)
+
+    @cached_property
+    def git(self) -> Git | None:
+        """Git's side of the repository, None without Git."""
+        if self.place.git is None:
+            return None
+        from kist.repo.revisions import Git
+
+        return Git(self.root)
+
+    def git_tracked(self, path: str) -> list[bytes]:
+        """Files at or below a path that Git tracks."""
+        if self.place.git is None or not (self.place.git.folder / "index").exists():
+            return []
+        assert self.git is not None
+        return self.git.tracked([os.fsencode(path)])
+
+    def ignore_in_git(self, added: Sequence[str], removed: Sequence[str] = ()) -> None:
+        """Keep ``.gitignore`` in step with the tracked outputs: one edit a folder."""
+        if self.place.git is None:
+            return
+        from kist.repo import gitignore
+
+        folders = sorted({posixpath.dirname(path) for path in (*added, *removed)})
+        for folder in folders:
+            place = self.root / folder
+            if not place.is_dir():
+                continue
+            gitignore.update(
+                place,
+                add=[os.fsencode(posixpath.basename(path)) for path in added if posixpath.dirname(path) == folder],
+                remove=[os.fsencode(posixpath.basename(path)) for path in removed if posixpath.dirname(path) == folder],
+                sync=self.sync,
+                token=self.scratch.token_for(place),
+            )
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def scratch(self) -> Scratch:
+        """The scratch folder of this process; exists inside :meth:`writing`."""
+        assert self._scratch is not None, "scratch is used outside of writing()"
+        return self._scratch
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The block of a command that changes something: sweeps and finishes what killed commands left, first."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            return
+        from kist.engine.scratch import Scratch, sweep
+
+        layout.make(self.place)
+        with ExitStack() as stack:
+            if self.place.waiting is not None:
+                with self.write_lock():
+                    self.place = layout.adopt(self.place)
+                layout.make(self.place)
+            sweep(self.place.scratch)
+            self._scratch = stack.enter_context(Scratch(self.place.scratch, verb=self.verb))
+            self._depth = 1
+            try:
+                yield
+            finally:
+                self._depth = 0
+                self._scratch = None
+
+    @contextmanager
+    def write_lock(self) -> Iterator[None]:
+        """Held while metafiles and the workspace change; waits for others and tells for whom."""
+        from kist.engine.locks import Lock
+
+        with Lock(
+            self.place.own / "write.lock",
+            what="the repository",
+            verb=self.verb,
+            timeout=self.lock_timeout,
+            notify=self.progress.message,
+        ):
+            yield
+
+    # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def collect(self, hook: str, **arguments: Any) -> list[Any]:
+        """Results of a life-cycle hook; a plugin that fails goes to ``problems``."""
+        results, errors = self.plugins.collect(hook, repo=self, **arguments)
+        self.problems += errors
+        return results
+
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Tell plugins what was done; one that fails is a warning, since what was done stays done."""
+        _, errors = self.plugins.collect(hook, repo=self, **arguments)
+        for error in errors:
+            self.progress.message(f"warning: {error}")
+
+    def veto(self, hook: str, **arguments: Any) -> None:
+        """Ask plugins whether they object.
+
+        Raises:
+            KistError: the first objection.
+        """
+        _, errors = self.plugins.collect(hook, repo=self, **arguments)
+        if errors:
+            raise errors[0]
+
+
+_NEVER_ENTERED = frozenset({b".git", b".kist", b".hg", b".svn", b"__pycache__", b"node_modules"})
+
+
+def _identity(root: Path) -> str:
+    """The repository's id out of its tracked configuration."""
+    from kist.repo.config_files import read_file
+
+    path = root / MARKER / layout.CONFIG
+    if not path.exists():
+        raise NotARepo(f"{root / MARKER} has no {layout.CONFIG}", hint="run 'kist init' to make a repository here")
+    section = read_file(path).get("repository") or {}
+    return layout.check_id(section.get("id"))
+
+
+def _typed_root(typed: Path, root: Path) -> Path:
+    """The repository's folder as the user came to it: the parent of *typed* that is the same folder as *root*."""
+    for folder in (typed, *typed.parents):
+        if os.path.realpath(folder) == os.fspath(root):
+            return folder
+    return root

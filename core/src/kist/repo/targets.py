@@ -1,0 +1,180 @@
+"""What a person names on the command line: metafiles, tracked paths, paths inside tracked directories, globs."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kist.errors import KistError, PathNotTracked, UsageError
+from kist.repo import metafiles
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.util.paths import nearest
+
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One tracked output, or a part of it.
+
+    Args:
+        tracked: the output.
+        inside: path inside the output, b"" for the whole.
+    """
+
+    tracked: Tracked
+    inside: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The target's path, relative to the repository."""
+        return posixpath.join(self.tracked.path, os.fsdecode(self.inside)) if self.inside else self.tracked.path
+
+
+def repository_path(context: RepoContext, text: str) -> str:
+    """A path as typed (relative to the current folder) as one relative to the repository, "" for its root.
+
+    Raises:
+        UsageError: it is empty, or lies outside the repository.
+    """
+    if not text or "\0" in text:
+        raise UsageError("an empty path is no target")
+    absolute = os.path.abspath(text)
+    for root in (context.root, context.typed_root):
+        relative = os.path.relpath(absolute, root)
+        if relative == ".":
+            return ""
+        if relative != ".." and not relative.startswith("../"):
+            return relative
+    parent = os.path.realpath(os.path.dirname(absolute))
+    relative = os.path.relpath(os.path.join(parent, os.path.basename(absolute)), os.path.realpath(context.root))
+    if relative == ".." or relative.startswith("../"):
+        raise UsageError(f"{text} lies outside the repository {context.root}", path=text)
+    return relative
+
+
+def owner_of(context: RepoContext, path: str) -> Target | None:
+    """The tracked output that is *path*, or that *path* lies in; opens only metafiles on the way up."""
+    here = path
+    while here:
+        for metafile in context.metafile_names(here):
+            for tracked in metafiles.load_if_present(context, metafile):
+                if tracked.path == here:
+                    inside = "" if here == path else path[len(here) + 1 :]
+                    return Target(tracked, os.fsencode(inside))
+        here = posixpath.dirname(here)
+    return None
+
+
+def resolve(context: RepoContext, texts: Sequence[str], *, recursive: bool = True) -> list[Target]:
+    """The targets that people typed, all outputs if nothing; each output or part once, in order of path.
+
+    Args:
+        context: the repository.
+        texts: metafiles, tracked paths, paths inside tracked directories, folders that hold outputs, globs.
+        recursive: whether a folder stands for the outputs below it.
+
+    Raises:
+        PathNotTracked: a text that fits nothing tracked.
+    """
+    if not texts:
+        return [Target(tracked) for tracked in context.tracked()]
+    found: dict[tuple[str, bytes], Target] = {}
+    for text in texts:
+        for target in _resolve_one(context, text, recursive=recursive):
+            found.setdefault((target.tracked.path, target.inside), target)
+    whole = {path for path, inside in found if not inside}
+    return sorted(
+        (target for (path, inside), target in found.items() if not inside or path not in whole),
+        key=lambda target: (target.tracked.path, target.inside),
+    )
+
+
+def _resolve_one(context: RepoContext, text: str, *, recursive: bool) -> list[Target]:
+    path = repository_path(context, text)
+    if path and metafiles.format_of(context.formats, posixpath.basename(path)):
+        loaded = metafiles.load_if_present(context, path)
+        if loaded:
+            return [Target(tracked) for tracked in loaded]
+    owner = owner_of(context, path) if path else None
+    if owner is not None and (not owner.inside or not _GLOB & set(os.fsdecode(owner.inside)) or _known(context, owner)):
+        return [owner]
+    matched = list(_match(context, path)) if _GLOB & set(path) else []
+    if not matched and recursive and os.path.isdir(context.root / path):
+        matched = [Target(tracked) for tracked in context.tracked(path)]
+        if not matched and not path:
+            return []
+    if not matched:
+        raise not_tracked(context, text, path)
+    return matched
+
+
+def not_tracked(context: RepoContext, text: str, path: str) -> PathNotTracked:
+    """The error for a target that is not tracked, naming the nearest one that is."""
+    close = nearest(path, [tracked.path for tracked in context.tracked(posixpath.dirname(path))])
+    hint = f"did you mean '{close}'?" if close else f"'kist add {text}' tracks it, 'kist list' shows what is tracked"
+    return PathNotTracked(f"{text} is not tracked", hint=hint, path=path)
+
+
+def _known(context: RepoContext, owner: Target) -> bool:
+    """Whether a name with glob characters is literally an entry of its output."""
+    try:
+        return context.view(owner.tracked.output.digest).find(owner.inside) is not None
+    except KistError:
+        return False
+
+
+def _match(context: RepoContext, pattern: str) -> Iterator[Target]:
+    matches = glob_matcher(pattern)
+    fixed = pattern[: min(pattern.index(mark) for mark in _GLOB if mark in pattern)].rpartition("/")[0]
+    for tracked in context.tracked():
+        inside_output = fixed == tracked.path or fixed.startswith(tracked.path + "/")
+        if matches(tracked.path) or matches(tracked.metafile):
+            yield Target(tracked)
+        elif tracked.output.is_directory and (inside_output or pattern.startswith("**") or "/" in pattern):
+            yield from _match_inside(context, tracked, matches)
+
+
+def _match_inside(context: RepoContext, tracked: Tracked, matches: Callable[[str], bool]) -> Iterator[Target]:
+    taken: set[bytes] = set()
+    for part in context.view(tracked.output.digest).leaves():
+        for path in part.paths:
+            pieces = path.split(b"/")
+            for depth in range(1, len(pieces) + 1):
+                above = b"/".join(pieces[:depth])
+                if above in taken:
+                    break
+                if matches(posixpath.join(tracked.path, os.fsdecode(above))):
+                    taken.add(above)
+                    yield Target(tracked, above)
+                    break
+
+
+def glob_matcher(pattern: str) -> Callable[[str], bool]:
+    """A function that tells whether a path fits a glob: ``*`` and ``?`` stop at ``/``, ``**`` does not."""
+    import re
+
+    regex, rest = "", pattern
+    while rest:
+        if rest.startswith("**/"):
+            regex, rest = regex + "(?:.*/)?", rest[3:]
+        elif rest.startswith("**"):
+            regex, rest = regex + ".*", rest[2:]
+        elif rest[0] == "*":
+            regex, rest = regex + "[^/]*", rest[1:]
+        elif rest[0] == "?":
+            regex, rest = regex + "[^/]", rest[1:]
+        elif rest[0] == "[" and "]" in rest[2:]:
+            end = rest.index("]", 2)
+            body = rest[1:end].replace("\\", "\\\\").replace("[", "\\[")
+            regex, rest = regex + f"[{'^' + body[1:] if body[0] == '!' else body}]", rest[end + 1 :]
+        else:
+            regex, rest = regex + re.escape(rest[0]), rest[1:]
+    try:
+        compiled = re.compile(regex, re.DOTALL)
+    except re.error as exc:
+        raise UsageError(f"not a valid glob: {pattern}") from exc
+    return lambda path: compiled.fullmatch(path) is not None
