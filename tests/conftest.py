@@ -1,0 +1,12 @@
+"""What all tests share: how hypothesis works."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No database of examples: a run depends on the code and on its seed, which a failure prints, and on nothing before it.
+_COMMON = {"database": None, "deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", max_examples=50, **_COMMON)
+settings.register_profile("ci", max_examples=100, **_COMMON)
+settings.register_profile("deep", max_examples=2000, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
