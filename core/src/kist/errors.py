@@ -333,7 +333,7 @@ class TransferError(KistError):
         self.placed: Any = None
         if failures and all(isinstance(error, ObjectError) for _, error in failures):
             self.exit_code = ObjectError.exit_code
-            self.hint = failures[0][1].hint
+            self.hint = failures[0][1].hint or self.hint
 
 
 class RepoLocked(KistError):

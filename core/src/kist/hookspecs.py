@@ -322,7 +322,7 @@ def kist_after_transfer(repo: RepoView, report: TransferReport) -> None:
 
 
 @hookspec
-def kist_gc_roots(repo: RepoView) -> Iterable[Digest]:
+def kist_gc_roots(repo: RepoView) -> Iterable[Digest]:  # type: ignore[empty-body]
     """Name objects that must survive garbage collection.
 
     Called: when gc looks for what is reachable. Selection: all.
@@ -342,7 +342,7 @@ def kist_gc_roots(repo: RepoView) -> Iterable[Digest]:
 
 
 @hookspec
-def kist_status_sections(repo: RepoView) -> StatusSection:
+def kist_status_sections(repo: RepoView) -> StatusSection:  # type: ignore[empty-body]
     """Add a section to ``kist status``.
 
     Called: at the end of status. Selection: all.
@@ -362,7 +362,7 @@ def kist_status_sections(repo: RepoView) -> StatusSection:
 
 
 @hookspec
-def kist_doctor(repo: RepoView | None) -> Iterable[Finding]:
+def kist_doctor(repo: RepoView | None) -> Iterable[Finding]:  # type: ignore[empty-body]
     """Report what a plugin finds about this machine or repository.
 
     Called: by ``kist doctor``. Selection: all.

@@ -7,9 +7,7 @@ import posixpath
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from kist.abc.metafile import ManifestView
 from kist.engine.scan import Scan
 from kist.errors import (
     KistError,
@@ -20,18 +18,17 @@ from kist.errors import (
     UsageError,
     WorkspaceError,
 )
-from kist.model.change import Change
-from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
-from kist.model.entry import Entry
 from kist.model.report import AddedOutput, AddReport
 from kist.model.tracked import Metafile, TrackedOutput
+from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
+from kist.operations.recovery import changing
 from kist.repo import metafiles, targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.storing import Storing
-from kist.util.paths import display, parents, parts
+from kist.util.paths import display, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +168,7 @@ def add_wanted(context: RepoContext, wanted: Sequence[Wanted], options: AddOptio
     """Scan, store and publish; outputs that cannot be added do not hold up the others."""
     if options.dry_run:
         return _add(context, wanted, options)
-    with context.writing():
+    with changing(context):
         return _add(context, wanted, options)
 
 
@@ -189,10 +186,10 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
                 failed.append(error)
         storing.commit()
         stored = storing.bytes_stored
-    context.progress.finish()
-    edits = [one.edit for one in ingested]
-    if not options.dry_run:
-        edits = publish(context, edits, settle=lambda: [one.settle() for one in ingested])
+        context.progress.finish()
+        edits = [one.edit for one in ingested]
+        if not options.dry_run:  # inside the session, so that no gc can come between an object and its metafile
+            edits = publish(context, edits, settle=lambda: _settle(ingested))
     report = AddReport(
         tuple(
             AddedOutput(edit.path, edit.metafile, str(edit.output.digest), edit.output.files, edit.output.size)
@@ -206,6 +203,11 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
         context.notify("kist_after_add", report=report)
     context.problems += failed
     return report
+
+
+def _settle(ingested: Sequence[Ingested]) -> None:
+    for one in ingested:
+        one.settle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,63 +299,3 @@ def _ingest_part(context: RepoContext, storing: Storing, one: Wanted) -> Ingeste
     output = replace(old, digest=edited.root, files=edited.files, size=edited.size)
     document = replace(one.tracked.document, outputs=(output,))
     return Ingested(Edit(one.path, one.tracked.metafile, one.tracked, document, tuple(_outside(scan))), scan)
-
-
-def settle_folders(
-    context: RepoContext, view: ManifestView, output: str, inside: bytes, found: list[Change]
-) -> list[Change]:
-    """Changes that keep the folders above right: an empty one gives way to entries, an emptied one is recorded.
-
-    Args:
-        context: the repository.
-        view: the recorded version.
-        output: the tracked directory.
-        inside: the part that changed.
-        found: its changes.
-    """
-    settled = list(found)
-    added = any(change.new is not None for change in found)
-    for folder in reversed(parents(inside)):
-        entry = view.find(folder)
-        if entry is not None and added:
-            settled.append(Change(folder, "deleted", old=entry))
-        elif not added and found and _is_empty(context.root / output / os.fsdecode(folder)):
-            settled.append(Change(folder, "added", new=Entry(folder, "directory")))
-            added = True
-    return sorted(settled, key=lambda change: change.path)
-
-
-def _is_empty(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return False
-
-
-def part_of(view: ManifestView, inside: bytes) -> Iterable[Columns]:
-    """The recorded entries at or below *inside*, as parts in path order."""
-    entry = view.find(inside)
-    if entry is not None:
-        algorithm, width = view.root.algorithm, len(view.root.raw)
-        return [Columns.from_entries(algorithm, width, [entry])]
-    return view.leaves(inside)
-
-
-def raise_problems(path: str, problems: Sequence[tuple[bytes, KistError]]) -> None:
-    """Raise one error that lists all that could not be read, if anything.
-
-    Raises:
-        WorkspaceError: something that is no file, link or folder is among them.
-        StorageError: files that cannot be read.
-    """
-    if not problems:
-        return
-    errors = [error for _, error in problems]
-    first = next((error for error in errors if isinstance(error, WorkspaceError)), errors[0])
-    if len(errors) == 1:
-        raise first
-    listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
-    message = f"{len(errors)} entries of {path} cannot be added; it stays as it was recorded:\n{listed}"
-    raise type(first)(message, path=path, hint=first.hint)
-

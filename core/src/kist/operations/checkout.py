@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from kist.engine.checkout_apply import CheckoutJob, apply_checkout
-from kist.engine.checkout_plan import plan_checkout
-from kist.errors import KistError, ObjectError, ObjectMissing, PathNotTracked
+from kist.abc.metafile import ManifestView
+from kist.engine.checkout_apply import apply_checkout
+from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
+from kist.engine.checkout_tools import CheckoutTools
+from kist.errors import KistError, ObjectMissing, PathNotTracked
 from kist.model.columns import Columns
+from kist.model.delta import changes, deltas
 from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.model.report import CheckoutReport
-from kist.operations.add import part_of, raise_problems
+from kist.model.tracked import TrackedOutput
+from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
+from kist.operations.recovery import changing
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -29,10 +36,325 @@ class CheckoutOptions:
         force: move unsaved changes that stand in the way to the trash.
         dry_run: only tell what would change.
         revision: a Git revision whose version to bring; its metafiles are written too.
-        incomplete: whether missing objects are the caller's to report.
+        incomplete: whether missing objects are reported by the caller already.
     """
 
     force: bool = False
     dry_run: bool = False
     revision: str | None = None
     incomplete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Intended:
+    """One output (or part) with the plan that makes it right.
+
+    Args:
+        target: what was asked for.
+        folder: the workspace folder that the plan's paths are relative to.
+        plan: what must change.
+        size: files wanted in all.
+    """
+
+    target: Target
+    folder: str
+    plan: CheckoutPlan
+
+
+def checkout(
+    context: RepoContext, texts: Sequence[str] = (), options: CheckoutOptions = CheckoutOptions()
+) -> CheckoutReport:
+    """Make the workspace what the metafiles record, or what a Git revision recorded.
+
+    Args:
+        context: the repository.
+        texts: targets, all outputs if empty.
+        options: how.
+
+    Returns:
+        What was done; objects that are nowhere on this machine are listed, all others are in place.
+
+    Raises:
+        UnsavedChanges: work would be lost; nothing was changed.
+        PathNotTracked: a target that is not tracked (in that revision).
+        StorageError: no room; nothing was changed.
+    """
+    if options.dry_run:
+        found = _targets(context, texts, options.revision)
+        planned, missing = _plan_all(context, found)
+        return _merged([_foreseen(one) for one in planned], missing)
+    with changing(context):
+        found = _targets(context, texts, options.revision)
+        with context.write_lock():
+            planned, missing = _plan_all(context, found)
+            if not options.force:
+                _refuse_unsaved(planned)
+            reports = [_apply(context, one, force=options.force) for one in planned]
+            context.save_fingerprints()
+        if options.revision is not None:
+            publish(context, [_edit(context, target) for target in found])
+    report = _merged(reports, missing)
+    context.notify("kist_after_checkout", report=report)
+    return report
+
+
+def _targets(context: RepoContext, texts: Sequence[str], revision: str | None) -> list[Target]:
+    if revision is None:
+        return targets.resolve(context, texts)
+    recorded = context.tracked(revision=revision)
+    if not texts:
+        return [Target(one) for one in recorded]
+    found: dict[tuple[str, bytes], Target] = {}
+    for text in texts:
+        path = targets.repository_path(context, text)
+        here = [target for one in recorded if (target := _within(one, path)) is not None]
+        if not here:
+            raise PathNotTracked(f"{text} is not tracked in {revision}", path=text)
+        found |= {(target.tracked.path, target.inside): target for target in here}
+    return [found[key] for key in sorted(found)]
+
+
+def _within(tracked: Tracked, path: str) -> Target | None:
+    if path in (tracked.path, tracked.metafile, "") or tracked.path.startswith(path + "/"):
+        return Target(tracked)
+    if path.startswith(tracked.path + "/"):
+        return Target(tracked, os.fsencode(path[len(tracked.path) + 1 :]))
+    return None
+
+
+# ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Missing = list[tuple[str, tuple[str, ...]]]
+
+
+def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Intended], Missing]:
+    planned: list[_Intended] = []
+    missing: Missing = []
+    for target in found:
+        try:
+            planned.append(_plan(context, target))
+        except ObjectMissing as error:
+            missing.append((error.digest, (target.path,)))
+        except KistError as error:
+            if len(found) == 1:
+                raise
+            context.problems.append(error)
+    return planned, missing
+
+
+def _plan(context: RepoContext, target: Target) -> _Intended:
+    tracked = target.tracked
+    output = tracked.output
+    folder, name = posixpath.split(tracked.path)
+    place = context.root / tracked.path
+    stands = os.path.lexists(place)
+    if not output.is_directory:
+        wanted: Iterable[Columns] = [single(output, os.fsencode(name))]
+        current = [below(os.fsencode(name), part) for part in _current(context, target)] if stands else []
+        return _Intended(target, folder, _plan_columns(context, output.digest, current, wanted, None))
+    view = context.view(output.digest)
+    wanted = part_of(view, target.inside) if target.inside else view.leaves()
+    if stands and (place.is_symlink() or not place.is_dir()):
+        inner = os.fsencode(name)
+        current = [below(inner, part) for part in _current(context, target)]
+        shifted = (below(inner, part) for part in wanted)
+        return _Intended(target, folder, _plan_columns(context, output.digest, current, shifted, None))
+    if stands and not target.inside:
+        scanner = context.scanner(output.digest.algorithm)
+        if scanner.is_clean(os.fsencode(tracked.path), output.digest):
+            return _Intended(target, tracked.path, _plan_columns(context, output.digest, (), (), None))
+    return _Intended(
+        target,
+        tracked.path,
+        _plan_columns(context, output.digest, _current(context, target), wanted, _base(context, target)),
+    )
+
+
+def _plan_columns(
+    context: RepoContext,
+    digest: Digest,
+    current: Iterable[Columns],
+    wanted: Iterable[Columns],
+    base: Iterable[Columns] | None,
+) -> CheckoutPlan:
+    def saved(raws: list[bytes]) -> list[bool]:
+        lost = set(context.cache.missing(digest.algorithm, raws))
+        return [raw not in lost for raw in raws]
+
+    return plan_checkout(current, wanted, base, saved)
+
+
+def _current(context: RepoContext, target: Target) -> Iterable[Columns]:
+    """What the workspace holds of a target now."""
+    place = context.root / target.tracked.path
+    if not os.path.lexists(place):
+        return
+    scanner = context.scanner(target.tracked.output.digest.algorithm)
+    path = os.fsencode(target.tracked.path)
+    if place.is_symlink() or not place.is_dir():
+        entry = scanner.scan_file(path)
+        hasher = context.hasher(target.tracked.output.digest.algorithm)
+        yield Columns.from_entries(hasher.name, hasher.digest_size, [replace(entry, path=b"")])
+        return
+    scan = scanner.scan(path, None, below=target.inside)
+    yield from scan
+    raise_problems(target.path, scan.problems)
+
+
+def _base(context: RepoContext, target: Target) -> Iterable[Columns] | None:
+    """What the directory was last equal to, None where that is not known."""
+    digest = context.fingerprints.base(os.fsencode(target.tracked.path))
+    if digest is None or digest.algorithm != target.tracked.output.digest.algorithm:
+        return None
+    view = context.view_if_present(digest)
+    if view is None:
+        return None
+    return part_of(view, target.inside) if target.inside else view.leaves()
+
+
+def single(output: TrackedOutput, name: bytes) -> Columns:
+    """A single-file output as Columns."""
+    kind = "executable" if output.executable else "file"
+    entry = Entry(name, "executable" if kind == "executable" else "file", output.size, output.digest)
+    return Columns.from_entries(output.digest.algorithm, len(output.digest.raw), [entry])
+
+
+def below(name: bytes, part: Columns) -> Columns:
+    """The same entries, seen from one folder higher; a path b"" becomes *name* itself."""
+    paths = [name + b"/" + path if path else name for path in part.paths]
+    return Columns(part.algorithm, part.width, paths, part.kinds, part.sizes, part.digests, part.targets)
+
+
+def _refuse_unsaved(planned: Sequence[_Intended]) -> None:
+    """Refuse the whole command before the first change, whichever output is concerned."""
+    from kist.engine.checkout_checks import unsaved_changes
+
+    lost = [os.path.join(os.fsencode(one.folder), path) for one in planned for path in one.plan.unsaved]
+    if lost:
+        raise unsaved_changes(lost)
+
+
+# ── doing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tools_for(context: RepoContext, output: TrackedOutput) -> CheckoutTools:
+    """What a checkout of one output works with."""
+    return CheckoutTools(
+        objects=context.cache,
+        kernel=context.kernel,
+        hasher=context.hasher(output.digest.algorithm),
+        links=context.links(output.links),
+        journal=context.journal,
+        trash=context.trash.displaced_folder(),
+        fingerprints=context.fingerprints,
+        progress=context.progress,
+    )
+
+
+def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:
+    output = one.target.tracked.output
+    if not one.plan and (context.root / one.target.tracked.path).exists():
+        return CheckoutReport(kept=_texts(one.folder, one.plan.kept))
+    whole = len(one.plan.kept) == 0 and not one.target.inside
+    report = apply_checkout(
+        context.root,
+        os.fsencode(one.folder),
+        one.plan,
+        tools_for(context, output),
+        intent={
+            "verb": "checkout",
+            "output": one.target.tracked.path,
+            "target": str(output.digest),
+            "inside": os.fsdecode(one.target.inside),
+            "is_directory": output.is_directory,
+            "executable": output.executable,
+            "size": output.size,
+        },
+        force=force,
+    )
+    complete = whole and not report.missing and not report.warnings and output.is_directory
+    context.fingerprints.set_base(os.fsencode(one.target.tracked.path), output.digest if complete else None)
+    return report
+
+
+def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
+    """Finish a killed checkout: plan it anew, so that edits made since then are protected."""
+    output = TrackedOutput(
+        posixpath.basename(str(header["output"])),
+        Digest.parse(header["target"]),
+        is_directory=bool(header["is_directory"]),
+        executable=bool(header.get("executable")),
+        size=int(header.get("size") or 0),
+    )
+    from kist.model.tracked import Metafile
+
+    tracked = Tracked("", str(header["output"]), output, Metafile((output,)), b"")
+    try:
+        planned = _plan(context, Target(tracked, os.fsencode(str(header.get("inside") or ""))))
+    except ObjectMissing:
+        return
+    _refuse_unsaved([planned])
+    _apply(context, planned, force=False)
+    context.save_fingerprints()
+
+
+def _foreseen(one: _Intended) -> CheckoutReport:
+    plan = one.plan
+    return CheckoutReport(
+        files=len(plan.create) + len(plan.replace) + len(plan.modes),
+        deleted=len(plan.delete),
+        bytes=sum(plan.create.sizes) + sum(plan.replace.sizes),
+        kept=_texts(one.folder, plan.kept),
+        warnings=tuple(f"unsaved: {path}" for path in _texts(one.folder, plan.unsaved)),
+    )
+
+
+def _texts(folder: str, paths: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(posixpath.join(folder, os.fsdecode(path)) for path in paths)
+
+
+def _merged(reports: Sequence[CheckoutReport], missing: Missing) -> CheckoutReport:
+    links: dict[str, int] = {}
+    for report in reports:
+        for name, count in report.links.items():
+            links[name] = links.get(name, 0) + count
+    return CheckoutReport(
+        files=sum(report.files for report in reports),
+        deleted=sum(report.deleted for report in reports),
+        bytes=sum(report.bytes for report in reports),
+        links=links,
+        missing=(*missing, *(one for report in reports for one in report.missing)),
+        trashed=tuple(one for report in reports for one in report.trashed),
+        kept=tuple(one for report in reports for one in report.kept),
+        warnings=tuple(one for report in reports for one in report.warnings),
+    )
+
+
+# ── versions of a revision ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _edit(context: RepoContext, target: Target) -> Edit:
+    """How the metafile changes for the version of a revision: whole, or just the part."""
+    from kist.repo import metafiles
+
+    now = metafiles.load_if_present(context, target.tracked.metafile)
+    if not target.inside or not now or not now[0].output.is_directory:
+        return Edit(target.tracked.path, target.tracked.metafile, now[0] if now else None, target.tracked.document)
+    current = now[0]
+    old, new = context.view(current.output.digest), context.view(target.tracked.output.digest)
+    found = list(changes(deltas(part_of(old, target.inside), part_of(new, target.inside))))
+    found = settle_folders(context, old, current.path, target.inside, found)
+    edited = edited_view(context, old, found)
+    output = replace(current.output, digest=edited.root, files=edited.files, size=edited.size)
+    return Edit(current.path, current.metafile, current, replace(current.document, outputs=(output,)))
+
+
+def edited_view(context: RepoContext, view: ManifestView, found: Iterable[Any]) -> ManifestView:
+    """A manifest with changes, stored in the cache."""
+    algorithm = view.root.algorithm
+    with context.storing() as storing:
+        edited = context.codec.edit(
+            view, found, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+        )
+        storing.commit()
+    return edited

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from kist.engine.renames import pair_renames
 from kist.model.change import Change
-from kist.model.delta import changes, deltas
 from kist.model.columns import Columns
+from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
 from kist.operations.status import rebased, workspace_parts
 from kist.repo import targets
@@ -42,9 +42,7 @@ class DiffReport:
         return {**counts, "bytes_new": new, "bytes_old": old}
 
 
-def diff(
-    context: RepoContext, old: str | None = None, new: str | None = None, texts: Sequence[str] = ()
-) -> DiffReport:
+def diff(context: RepoContext, old: str | None = None, new: str | None = None, texts: Sequence[str] = ()) -> DiffReport:
     """Compare two versions.
 
     Args:
@@ -117,9 +115,7 @@ def _mode_change(was: Tracked, now: Tracked) -> Iterable[Change]:
     return (Change(place, "modified", old=_file_entry(was, place), new=_file_entry(now, place)),)
 
 
-def _by_parts(
-    context: RepoContext, was: Tracked | None, now: Tracked | None, place: bytes
-) -> Iterator[Change]:
+def _by_parts(context: RepoContext, was: Tracked | None, now: Tracked | None, place: bytes) -> Iterator[Change]:
     """Compare where one side is absent, a file, or of another algorithm."""
     sides: list[Iterable[Columns]] = []
     singles: list[Entry | None] = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kist.engine.reach import GcRoot
 from kist.engine.transfer import Want, fetch_versions
 from kist.model.report import TransferReport
 from kist.operations.push import TransferOptions, chosen_versions, raise_failures
-from kist.repo import targets
+from kist.repo import cache_refs, targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote
 
@@ -76,11 +77,12 @@ def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options:
             jobs=options.jobs or context.jobs,
             progress=context.progress,
             dry_run=options.dry_run,
-            before=lambda plan: context.fire("kist_before_transfer", plan=plan),
+            before=lambda plan: context.veto("kist_before_transfer", plan=plan),
         )
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)
     if not options.dry_run:
+        cache_refs.record(context, [GcRoot(want.root, want.is_directory) for want in wants])
         context.notify("kist_after_transfer", report=report)
     return report

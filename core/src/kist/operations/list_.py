@@ -114,6 +114,4 @@ def _inside(context: RepoContext, tracked: Tracked, inside: bytes, *, recursive:
 
 
 def _entry(place: bytes, entry: Entry) -> Listed:
-    return Listed(
-        place + b"/" + entry.path, entry.kind, entry.size, digest=str(entry.digest) if entry.digest else None
-    )
+    return Listed(place + b"/" + entry.path, entry.kind, entry.size, digest=str(entry.digest) if entry.digest else None)

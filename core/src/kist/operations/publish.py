@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
+from kist.engine.reach import GcRoot
 from kist.errors import PathConflict
 from kist.model.tracked import Metafile, TrackedOutput
-from kist.repo import metafiles
+from kist.repo import cache_refs, metafiles
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 
@@ -39,7 +41,7 @@ class Edit:
 
 
 def publish(
-    context: RepoContext, edits: Sequence[Edit], *, settle: Callable[[], object] = lambda: None
+    context: RepoContext, edits: Sequence[Edit], *, settle: Callable[[], object] = lambda: None, locked: bool = False
 ) -> list[Edit]:
     """Write the metafiles and ignore rules of *edits*; what another process published meanwhile is merged.
 
@@ -49,6 +51,7 @@ def publish(
         context: the repository, inside its ``writing()``.
         edits: what shall change.
         settle: called when all is on disk, before the fingerprints are saved.
+        locked: whether the caller holds the write lock.
 
     Returns:
         The edits as they were published.
@@ -57,16 +60,15 @@ def publish(
         PathConflict: both changed the same entry in different ways.
     """
     published: list[Edit] = []
-    with context.write_lock():
+    with nullcontext() if locked else context.write_lock():
+        edits = [_current(context, edit) for edit in edits]
+        cache_refs.record(context, [GcRoot(edit.output.digest, edit.output.is_directory) for edit in edits])
         for edit in edits:
-            current = metafiles.load_if_present(context, edit.metafile)
-            if current:
-                edit = _merge(context, edit, current[0])
             metafiles.save(
                 context,
                 edit.metafile,
                 edit.document,
-                current[0].data if current else None,
+                edit.before.data if edit.before else None,
                 sync=context.sync,
                 token=context.scratch.token_for(context.root / posixpath.dirname(edit.metafile)),
             )
@@ -78,8 +80,8 @@ def publish(
 
 
 def _warned(context: RepoContext, published: list[Edit]) -> list[Edit]:
-    """The edits with a warning on each new metafile that a rule of Git's hides."""
-    new = [edit.metafile for edit in published if edit.before is None]
+    """The edits with a warning on each metafile that a rule of Git's hides."""
+    new = [edit.metafile for edit in published]
     if context.git is None or not new:
         return published
     hidden = context.git.ignored([os.fsencode(path) for path in new])
@@ -89,6 +91,12 @@ def _warned(context: RepoContext, published: list[Edit]) -> list[Edit]:
         else edit
         for edit in published
     ]
+
+
+def _current(context: RepoContext, edit: Edit) -> Edit:
+    """The edit on top of what the metafile says by now."""
+    current = metafiles.load_if_present(context, edit.metafile)
+    return replace(_merge(context, edit, current[0]), before=current[0]) if current else replace(edit, before=None)
 
 
 def _merge(context: RepoContext, edit: Edit, current: Tracked) -> Edit:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kist.engine.transfer import Version, push_versions
-from kist.errors import TransferError
+from kist.errors import TransferError, UsageError
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
 from kist.repo import targets
@@ -60,11 +60,30 @@ def chosen_versions(context: RepoContext, texts: Sequence[str], select: Selectio
     found = {(one.path, one.output.digest): one for one in paths}
     if select:
         wanted = {one.path for one in paths}
-        for revision in context.revisions(select):
+        for revision in revisions_of(context, select):
             for one in context.tracked(revision=revision):
                 if not wanted or one.path in wanted:
                     found.setdefault((one.path, one.output.digest), one)
     return [found[key] for key in sorted(found)]
+
+
+def revisions_of(context: RepoContext, select: Selection) -> list[str]:
+    """The Git commits whose versions are asked for, each once.
+
+    Raises:
+        UsageError: there is no Git repository here, or an unknown revision.
+    """
+    git = context.git
+    if git is None:
+        raise UsageError("there is no Git repository here, so there are no revisions")
+    found = [git.resolve(revision) for revision in select.revisions]
+    if select.branches:
+        found += git.branches()
+    if select.tags:
+        found += git.tags()
+    if select.commits:
+        found += git.changing(context.metafile_patterns())
+    return list(dict.fromkeys(found))
 
 
 def by_remote(context: RepoContext, chosen: Sequence[Tracked], options: TransferOptions) -> dict[str, list[Tracked]]:
@@ -116,7 +135,7 @@ def _push_to(context: RepoContext, name: str, group: Sequence[Tracked], options:
             progress=context.progress,
             dry_run=options.dry_run,
             repair=options.repair,
-            before=lambda plan: context.fire("kist_before_transfer", plan=plan),
+            before=lambda plan: context.veto("kist_before_transfer", plan=plan),
         )
     finally:
         opened.close()

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from kist.engine.renames import pair_renames
 from kist.errors import KistError
 from kist.model.change import Change
-from kist.model.delta import changes, deltas
 from kist.model.columns import Columns
+from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
 from kist.model.report import OutputStatus, StatusSection
 from kist.model.tracked import TrackedOutput
-from kist.operations.add import part_of, raise_problems
+from kist.operations.parts import part_of, raise_problems
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
@@ -130,4 +130,3 @@ def workspace_parts(context: RepoContext, target: Target) -> Iterable[Columns]:
         return ()
     algorithm = target.tracked.output.digest.algorithm
     return context.scanner(algorithm).scan(os.fsencode(target.tracked.path), None)
-

@@ -38,7 +38,9 @@ class Tracked:
 class _Formats(Protocol):
     """What this module needs of a repository."""
 
-    root: Path
+    @property
+    def root(self) -> Path:
+        """The repository's folder."""
 
     @property
     def formats(self) -> Sequence[MetafileFormat]:
@@ -135,9 +137,7 @@ def find(repo: _Formats, folder: str = "", *, skip: frozenset[bytes] = frozenset
         )
 
 
-def load_all(
-    repo: _Formats, metafiles: Iterable[str], problems: list[KistError] | None = None
-) -> list[Tracked]:
+def load_all(repo: _Formats, metafiles: Iterable[str], problems: list[KistError] | None = None) -> list[Tracked]:
     """Read many metafiles.
 
     Args:
@@ -156,9 +156,7 @@ def load_all(
     return loaded
 
 
-def save(
-    repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: bool, token: str
-) -> bytes:
+def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: bool, token: str) -> bytes:
     """Write one metafile, unless its bytes would stay the same.
 
     Args:

@@ -74,7 +74,9 @@ def default_remote(context: RepoContext) -> str:
         return names[0]
     raise ConfigError(
         "no default remote is set" if names else "there is no remote",
-        hint=f"'kist remote default NAME' chooses one of {', '.join(names)}" if names else "kist remote add -d NAME URL",
+        hint=f"'kist remote default NAME' chooses one of {', '.join(names)}"
+        if names
+        else "kist remote add -d NAME URL",
     )
 
 
@@ -103,7 +105,7 @@ def location(context: RepoContext, text: str) -> RemoteURL:
     return RemoteURL("file", path=posixpath.normpath(posixpath.join(str(context.root), os.path.expanduser(path))))
 
 
-def options_for(context: RepoContext, name: str, url: RemoteURL, values: Mapping[str, Any]) -> Options:
+def options_for(context: RepoContext, name: str, url: RemoteURL) -> Options:
     """The plugin's options, filled in from configuration and environment.
 
     Raises:
@@ -112,7 +114,7 @@ def options_for(context: RepoContext, name: str, url: RemoteURL, values: Mapping
     """
     kind = context.plugins.remote_options(url.scheme)
     trusted = context.config.trusted_options(name, kind)
-    own = {key: value for key, value in values.items() if key not in CORE_OPTIONS and key in trusted}
+    own = {key: value for key, value in trusted.items() if key not in CORE_OPTIONS}
     try:
         return kind.from_mapping(own, env=os.environ)
     except UnknownOption as error:
@@ -134,7 +136,7 @@ def open_remote(context: RepoContext, name: str | None = None) -> OpenRemote:
     name = name if name is not None else default_remote(context)
     values = settings_of(context, name)
     url = location(context, str(values["url"]))
-    options = options_for(context, name, url, values)
+    options = options_for(context, name, url)
     trusted = not needs_trust(context.config, name) or is_trusted(context.id, endpoints_of(url, values))
     scope = RemoteScope(name, context.place.own / "remotes", context.prompt, trusted=trusted)
     try:

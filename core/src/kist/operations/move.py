@@ -1,0 +1,188 @@
+"""move: move or rename tracked data, whole outputs or parts of tracked directories."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import replace
+
+from kist.engine.journal import JournalRecord
+from kist.engine.relocate import move_path, undo_move
+from kist.errors import PathConflict, PathNotTracked, UsageError
+from kist.model.change import Change
+from kist.operations.add import check_overlaps
+from kist.operations.checkout import edited_view
+from kist.operations.parts import part_of, settle_folders
+from kist.operations.publish import Edit, publish
+from kist.operations.recovery import changing
+from kist.repo import metafiles, targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.repo.targets import Target
+from kist.util.atomic import storage_errors, sync_directory
+from kist.util.paths import parts
+
+
+def move(context: RepoContext, source: str, target: str, *, dry_run: bool = False) -> list[tuple[str, str]]:
+    """Move tracked data in the workspace and in what is recorded.
+
+    Args:
+        context: the repository.
+        source: a tracked output, or a part of a tracked directory.
+        target: its new path, or an existing folder to move it into.
+        dry_run: only tell what would move.
+
+    Returns:
+        (old, new) paths, relative to the repository.
+
+    Raises:
+        PathNotTracked: the source is not tracked.
+        PathConflict: something stands at the target.
+        UsageError: a part of a directory cannot go there.
+    """
+    found = targets.resolve(context, [source], recursive=False)
+    if len(found) != 1:
+        raise UsageError(f"{source} stands for {len(found)} things; move one at a time", path=source)
+    one = found[0]
+    new = targets.repository_path(context, target)
+    if metafiles.format_of(context.formats, posixpath.basename(new)):
+        new = new.rpartition(".")[0]
+    if not new or (context.root / new).is_dir():
+        new = posixpath.join(new, posixpath.basename(one.path))
+    parts(os.fsencode(new))
+    if new == one.path:
+        raise UsageError(f"{source} is there already", path=source)
+    if dry_run:
+        return [(one.path, new)]
+    with changing(context):
+        if one.inside:
+            _move_part(context, one, new)
+        else:
+            _move_output(context, one.tracked, new)
+    return [(one.path, new)]
+
+
+# ── whole outputs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _move_output(context: RepoContext, tracked: Tracked, new: str) -> None:
+    owner = targets.owner_of(context, new)
+    if owner is not None:
+        raise PathConflict(
+            f"{new} lies in what is tracked as {owner.tracked.path}" if owner.inside else f"{new} is tracked already",
+            path=new,
+        )
+    check_overlaps(context, [new])
+    metafile = context.metafile_names(new)[0]
+    if os.path.lexists(context.root / metafile):
+        raise PathConflict(f"{metafile} exists", path=metafile)
+    with context.write_lock():
+        record: JournalRecord | None = None
+        if os.path.lexists(context.root / tracked.path):
+            record = move_path(
+                context.root,
+                os.fsencode(tracked.path),
+                os.fsencode(new),
+                context.journal,
+                intent={"old_metafile": tracked.metafile, "new_metafile": metafile},
+            )
+        else:
+            (context.root / posixpath.dirname(new)).mkdir(parents=True, exist_ok=True)
+        output = replace(tracked.output, path=posixpath.basename(new))
+        metafiles.save(
+            context,
+            metafile,
+            replace(tracked.document, outputs=(output,)),
+            tracked.data,  # comments and order survive
+            sync=context.sync,
+            token=context.scratch.token_for(context.root / posixpath.dirname(metafile)),
+        )
+        _drop(context, tracked.metafile)
+        context.ignore_in_git([new], [tracked.path])
+        context.fingerprints.forget(os.fsencode(tracked.path))
+        context.fingerprints.set_base(os.fsencode(tracked.path), None)
+        context.save_fingerprints()
+        if record is not None:
+            record.done()
+
+
+def _drop(context: RepoContext, metafile: str) -> None:
+    path = context.root / metafile
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+        if context.sync:
+            sync_directory(path.parent)
+
+
+def redo_move(context: RepoContext, record: JournalRecord) -> None:
+    """Finish a killed move whose new metafile is written, undo one whose is not."""
+    header = record.header
+    new, old = header.get("new_metafile"), header.get("old_metafile")
+    if not isinstance(new, str) or not isinstance(old, str) or not (context.root / new).exists():
+        undo_move(context.root, record)
+        return
+    for metafile in (new, old):
+        parts(os.fsencode(metafile))
+        if metafiles.format_of(context.formats, posixpath.basename(metafile)) is None:
+            raise PathConflict(f"{metafile} is not the name of a metafile", path=metafile)
+    _drop(context, old)
+    context.ignore_in_git([str(header["target"])], [str(header["source"])])
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _move_part(context: RepoContext, one: Target, new: str) -> None:
+    goal = targets.owner_of(context, new)
+    if goal is None or not goal.inside or not goal.tracked.output.is_directory:
+        raise UsageError(
+            f"{new} does not lie in a tracked directory",
+            path=new,
+            hint=f"a part of {one.tracked.path} can be moved within it, or into another tracked directory",
+        )
+    entries = [
+        entry for part in part_of(context.view(one.tracked.output.digest), one.inside) for entry in part.entries()
+    ]
+    if not entries:
+        raise PathNotTracked(f"{one.path} is not tracked", path=one.path)
+    if any(len(part) for part in part_of(context.view(goal.tracked.output.digest), goal.inside)):
+        raise PathConflict(f"{new} is tracked already", path=new)
+    if one.tracked.output.digest.algorithm != goal.tracked.output.digest.algorithm:
+        raise UsageError(f"{one.tracked.path} and {goal.tracked.path} use different hash algorithms", path=new)
+    gone = [Change(entry.path, "deleted", old=entry) for entry in entries]
+    come = [
+        Change(path, "added", new=replace(entry, path=path))
+        for entry in entries
+        for path in [goal.inside + entry.path[len(one.inside) :]]
+    ]
+    with context.write_lock():
+        record: JournalRecord | None = None
+        if os.path.lexists(context.root / one.path):
+            record = move_path(context.root, os.fsencode(one.path), os.fsencode(new), context.journal, intent={})
+        edits = _part_edits(context, (one, gone), (goal, come))
+        publish(context, edits, locked=True)
+        if record is not None:
+            record.done()
+
+
+def _part_edits(
+    context: RepoContext, source: tuple[Target, list[Change]], goal: tuple[Target, list[Change]]
+) -> list[Edit]:
+    (one, gone), (other, come) = source, goal
+    settled_gone = _settled(context, one, gone)
+    settled_come = _settled(context, other, come)
+    if one.tracked.metafile == other.tracked.metafile:
+        return [_edit(context, one.tracked, [*settled_gone, *settled_come])]
+    return [_edit(context, other.tracked, settled_come), _edit(context, one.tracked, settled_gone)]
+
+
+def _settled(context: RepoContext, target: Target, found: list[Change]) -> list[Change]:
+    view = context.view(target.tracked.output.digest)
+    return settle_folders(context, view, target.tracked.path, target.inside, found)
+
+
+def _edit(context: RepoContext, tracked: Tracked, found: list[Change]) -> Edit:
+    by_path = {change.path: change for change in found}
+    edited = edited_view(context, context.view(tracked.output.digest), [by_path[path] for path in sorted(by_path)])
+    output = replace(tracked.output, digest=edited.root, files=edited.files, size=edited.size)
+    return Edit(tracked.path, tracked.metafile, tracked, replace(tracked.document, outputs=(output,)))

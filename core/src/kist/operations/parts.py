@@ -1,0 +1,74 @@
+"""Parts of tracked directories: recorded entries at or below a path, and what a change of them means above."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kist.abc.metafile import ManifestView
+from kist.errors import KistError, WorkspaceError
+from kist.model.change import Change
+from kist.model.columns import Columns
+from kist.model.entry import Entry
+from kist.repo.context import RepoContext
+from kist.util.paths import parents
+
+
+def settle_folders(
+    context: RepoContext, view: ManifestView, output: str, inside: bytes, found: list[Change]
+) -> list[Change]:
+    """Changes that keep the folders above right: an empty one gives way to entries, an emptied one is recorded.
+
+    Args:
+        context: the repository.
+        view: the recorded version.
+        output: the tracked directory.
+        inside: the part that changed.
+        found: its changes.
+    """
+    settled = list(found)
+    added = any(change.new is not None for change in found)
+    for folder in reversed(parents(inside)):
+        entry = view.find(folder)
+        if entry is not None and added:
+            settled.append(Change(folder, "deleted", old=entry))
+        elif not added and found and _is_empty(context.root / output / os.fsdecode(folder)):
+            settled.append(Change(folder, "added", new=Entry(folder, "directory")))
+            added = True
+    return sorted(settled, key=lambda change: change.path)
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
+def part_of(view: ManifestView, inside: bytes) -> Iterable[Columns]:
+    """The recorded entries at or below *inside*, as parts in path order."""
+    entry = view.find(inside)
+    if entry is not None:
+        algorithm, width = view.root.algorithm, len(view.root.raw)
+        return [Columns.from_entries(algorithm, width, [entry])]
+    return view.leaves(inside)
+
+
+def raise_problems(path: str, problems: Sequence[tuple[bytes, KistError]]) -> None:
+    """Raise one error that lists all that could not be read, if anything.
+
+    Raises:
+        WorkspaceError: something that is no file, link or folder is among them.
+        StorageError: files that cannot be read.
+    """
+    if not problems:
+        return
+    errors = [error for _, error in problems]
+    first = next((error for error in errors if isinstance(error, WorkspaceError)), errors[0])
+    if len(errors) == 1:
+        raise first
+    listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
+    message = f"{len(errors)} entries of {path} cannot be added; it stays as it was recorded:\n{listed}"
+    raise type(first)(message, path=path, hint=first.hint)

@@ -1,0 +1,44 @@
+"""recovery: before a command changes something, finish what a killed one left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kist.engine.relocate import finish_pending
+from kist.repo.context import RepoContext
+
+
+@contextmanager
+def changing(context: RepoContext) -> Iterator[None]:
+    """The block of a command that changes the workspace or its metafiles: left-overs of dead processes go first.
+
+    Args:
+        context: the repository.
+
+    Raises:
+        KistError: what a killed command left cannot be finished now, such as on a full disk.
+    """
+    with context.writing():
+        if any(context.place.journal.glob("*")):
+            _finish(context)
+        yield
+
+
+def _finish(context: RepoContext) -> None:
+    from kist.operations.checkout import redo_checkout
+    from kist.operations.move import redo_move
+    from kist.operations.remove import redo_remove
+
+    finishers = {
+        "checkout": lambda record: redo_checkout(context, record.header),
+        "remove": lambda record: redo_remove(context, record.header),
+        "move": lambda record: redo_move(context, record),
+    }
+    with context.write_lock():
+        for one in finish_pending(context.root, context.journal, finishers):
+            what = f"{one.header.get('verb')} of {one.header.get('output') or one.header.get('source') or '.'}"
+            if one.error is None:
+                context.progress.message(f"finished a killed {what}")
+            else:
+                context.progress.message(f"a killed {what} was given up: {one.error}")

@@ -1,0 +1,200 @@
+"""remove: stop tracking data and take it out of the workspace; recorded versions stay in the cache."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kist.abc.metafile import ManifestView
+from kist.engine.checkout_apply import apply_checkout
+from kist.engine.checkout_checks import unsaved_changes
+from kist.engine.checkout_plan import CheckoutPlan, plan_removal
+from kist.errors import PathNotTracked, UsageError
+from kist.model.change import Change
+from kist.model.columns import Columns
+from kist.model.digest import Digest
+from kist.model.tracked import Metafile, TrackedOutput
+from kist.operations.checkout import below, edited_view, single, tools_for
+from kist.operations.parts import part_of, raise_problems, settle_folders
+from kist.operations.publish import Edit, publish
+from kist.operations.recovery import changing
+from kist.repo import targets
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.repo.targets import Target
+from kist.util.atomic import storage_errors, sync_directory
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    target: Target
+    folder: str
+    plan: CheckoutPlan | None
+
+
+def remove(
+    context: RepoContext, texts: Sequence[str], *, keep: bool = False, force: bool = False, dry_run: bool = False
+) -> list[str]:
+    """Stop tracking outputs, or parts of tracked directories.
+
+    Args:
+        context: the repository.
+        texts: targets.
+        keep: leave the files in the workspace.
+        force: move unsaved changes to the trash.
+        dry_run: only tell what would go.
+
+    Returns:
+        The paths that are not tracked any more, relative to the repository.
+
+    Raises:
+        PathNotTracked: a target that is not tracked.
+        UnsavedChanges: files that were edited since they were recorded; nothing was changed.
+    """
+    if not texts:
+        raise UsageError("nothing to remove", hint="name tracked files or directories: kist remove data")
+    if dry_run:
+        return [target.path for target in targets.resolve(context, texts)]
+    with changing(context):
+        found = targets.resolve(context, texts)
+        for target in found:
+            _check_recorded(context, target)
+        with context.write_lock():
+            planned = [_plan(context, target, keep=keep) for target in found]
+            if not force:
+                _refuse(planned)
+            for one in planned:
+                if one.plan is not None:
+                    _take_away(context, one, force=force)
+            for one in planned:
+                if not one.target.inside:
+                    _forget(context, one.target.tracked)
+        _publish_parts(context, [target for target in found if target.inside])
+    return [target.path for target in found]
+
+
+def _check_recorded(context: RepoContext, target: Target) -> None:
+    if target.inside and not any(
+        len(part) for part in part_of(context.view(target.tracked.output.digest), target.inside)
+    ):
+        raise PathNotTracked(f"{target.path} is not tracked", path=target.path)
+
+
+def _refuse(planned: Sequence[_Planned]) -> None:
+    lost = [
+        os.path.join(os.fsencode(one.folder), path)
+        for one in planned
+        if one.plan is not None
+        for path in one.plan.unsaved
+    ]
+    if lost:
+        raise unsaved_changes(lost)
+
+
+def _plan(context: RepoContext, target: Target, *, keep: bool) -> _Planned:
+    tracked = target.tracked
+    place = context.root / tracked.path
+    folder, name = posixpath.split(tracked.path)
+    if keep or not os.path.lexists(place):
+        return _Planned(target, folder, None)
+    output = tracked.output
+    scanner = context.scanner(output.digest.algorithm)
+    recorded: Iterable[Columns]
+    if place.is_dir() and not place.is_symlink():
+        folder = tracked.path
+        scan = scanner.scan(os.fsencode(tracked.path), None, below=target.inside)
+        current = list(scan)
+        raise_problems(target.path, scan.problems)
+        recorded = () if not output.is_directory else _recorded(context.view(output.digest), target.inside)
+    else:
+        entry = replace(scanner.scan_file(os.fsencode(tracked.path)), path=b"")
+        hasher = context.hasher(output.digest.algorithm)
+        current = [below(os.fsencode(name), Columns.from_entries(hasher.name, hasher.digest_size, [entry]))]
+        recorded = () if output.is_directory else [single(output, os.fsencode(name))]
+
+    def saved(raws: list[bytes]) -> list[bool]:
+        lost = set(context.cache.missing(output.digest.algorithm, raws))
+        return [raw not in lost for raw in raws]
+
+    return _Planned(target, folder, plan_removal(current, recorded, saved))
+
+
+def _recorded(view: ManifestView, inside: bytes) -> Iterable[Columns]:
+    return part_of(view, inside) if inside else view.leaves()
+
+
+def _take_away(context: RepoContext, one: _Planned, *, force: bool) -> None:
+    assert one.plan is not None
+    output = one.target.tracked.output
+    apply_checkout(
+        context.root,
+        os.fsencode(one.folder),
+        one.plan,
+        tools_for(context, output),
+        intent={
+            "verb": "remove",
+            "output": one.target.tracked.path,
+            "metafile": one.target.tracked.metafile,
+            "target": str(output.digest),
+            "inside": os.fsdecode(one.target.inside),
+            "is_directory": output.is_directory,
+            "executable": output.executable,
+            "size": output.size,
+            "remove_root": not one.target.inside,
+        },
+        force=force,
+    )
+    context.fingerprints.set_base(os.fsencode(one.target.tracked.path), None)
+
+
+def _forget(context: RepoContext, tracked: Tracked) -> None:
+    """Take the metafile and the ignore rule away."""
+    metafile = context.root / tracked.metafile
+    with storage_errors(metafile):
+        metafile.unlink(missing_ok=True)
+        if context.sync:
+            sync_directory(metafile.parent)
+    context.ignore_in_git((), [tracked.path])
+    context.fingerprints.forget(os.fsencode(tracked.path))
+    context.save_fingerprints()
+
+
+def _publish_parts(context: RepoContext, found: Sequence[Target]) -> None:
+    groups: dict[str, list[Target]] = {}
+    for target in found:
+        groups.setdefault(target.tracked.metafile, []).append(target)
+    edits = [edit_without(context, group[0].tracked, [target.inside for target in group]) for group in groups.values()]
+    if edits:
+        publish(context, edits)
+
+
+def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes]) -> Edit:
+    """The edit that takes parts out of a tracked directory's recorded version."""
+    view = context.view(tracked.output.digest)
+    found: dict[bytes, Change] = {}
+    for inside in insides:
+        gone = [Change(entry.path, "deleted", old=entry) for part in part_of(view, inside) for entry in part.entries()]
+        for change in settle_folders(context, view, tracked.path, inside, gone):
+            found[change.path] = change
+    edited = edited_view(context, view, [found[path] for path in sorted(found)])
+    output = replace(tracked.output, digest=edited.root, files=edited.files, size=edited.size)
+    return Edit(tracked.path, tracked.metafile, tracked, replace(tracked.document, outputs=(output,)))
+
+
+def redo_remove(context: RepoContext, header: Mapping[str, Any]) -> None:
+    """Finish a killed removal from the workspace; the metafile stays, so that the command can be repeated."""
+    output = TrackedOutput(
+        posixpath.basename(str(header["output"])),
+        Digest.parse(header["target"]),
+        is_directory=bool(header["is_directory"]),
+        executable=bool(header.get("executable")),
+        size=int(header.get("size") or 0),
+    )
+    tracked = Tracked(str(header["metafile"]), str(header["output"]), output, Metafile((output,)), b"")
+    planned = _plan(context, Target(tracked, os.fsencode(str(header.get("inside") or ""))), keep=False)
+    if planned.plan is not None:
+        _refuse([planned])
+        _take_away(context, planned, force=False)
