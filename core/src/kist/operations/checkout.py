@@ -36,13 +36,11 @@ class CheckoutOptions:
         force: move unsaved changes that stand in the way to the trash.
         dry_run: only tell what would change.
         revision: a Git revision whose version to bring; its metafiles are written too.
-        incomplete: whether missing objects are reported by the caller already.
     """
 
     force: bool = False
     dry_run: bool = False
     revision: str | None = None
-    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,6 @@ class _Intended:
         target: what was asked for.
         folder: the workspace folder that the plan's paths are relative to.
         plan: what must change.
-        size: files wanted in all.
     """
 
     target: Target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kist.errors import TransferError
 from kist.model.report import CheckoutReport, TransferReport
@@ -35,9 +36,9 @@ def pull(
         reports = fetch(context, texts, options)
     except TransferError as error:
         reports, failed = list(error.reports), error
-    if options.dry_run:
-        return reports, checkout(context, texts, CheckoutOptions(force=force, dry_run=True, incomplete=True))
-    placed = checkout(context, texts, CheckoutOptions(force=force, incomplete=failed is not None))
+    placed = checkout(context, texts, CheckoutOptions(force=force, dry_run=options.dry_run))
+    if options.dry_run or failed is not None:  # what is missing would have been fetched, or is among the failures
+        placed = replace(placed, missing=())
     if failed is not None:
         failed.placed = placed
         raise failed

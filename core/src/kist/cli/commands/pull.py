@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     except TransferError as error:
         args.data = transfer_data(error.reports)
         if error.placed is not None:
-            args.data = {**args.data, **checkout.data_of(error.placed)}
+            args.data = {**checkout.data_of(error.placed), **args.data}
         raise
     seconds = time.monotonic() - began
     tell_transfer(args.output, "would fetch" if args.dry_run else "fetched", reports, seconds)
     checkout.tell(args.output, placed, seconds, dry_run=args.dry_run)
     finish(args, repo)
-    return {**transfer_data(reports), **checkout.data_of(placed), "dry_run": args.dry_run}
+    return {**checkout.data_of(placed), **transfer_data(reports), "dry_run": args.dry_run}
