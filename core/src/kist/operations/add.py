@@ -24,6 +24,7 @@ from kist.model.tracked import Metafile, TrackedOutput
 from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
+from kist.operations.relink import relink
 from kist.repo import metafiles, targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -190,6 +191,8 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
         edits = [one.edit for one in ingested]
         if not options.dry_run:  # inside the session, so that no gc can come between an object and its metafile
             edits = publish(context, edits, settle=lambda: _settle(ingested))
+    if not options.dry_run:
+        relink(context, edits)
     report = AddReport(
         tuple(
             AddedOutput(edit.path, edit.metafile, str(edit.output.digest), edit.output.files, edit.output.size)

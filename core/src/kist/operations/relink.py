@@ -1,0 +1,86 @@
+"""relink: after a version is recorded, make its workspace files links to the cache, where links are configured."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Sequence
+
+from kist.abc.link import LinkType
+from kist.engine.checkout_apply import apply_checkout
+from kist.engine.checkout_plan import CheckoutPlan, pick
+from kist.engine.checkout_write import group_by_folder
+from kist.engine.folders import Folders, name_of
+from kist.model.columns import Columns
+from kist.model.entry import FILE
+from kist.operations.checkout import single, tools_for
+from kist.operations.publish import Edit
+from kist.repo.context import RepoContext
+from kist.util.atomic import storage_errors
+
+
+def relink(context: RepoContext, edits: Sequence[Edit]) -> int:
+    """Replace workspace files by links to their objects; nothing happens where links are copies.
+
+    What a file holds is durable in the cache by now, and a file that was edited since is left as it is.
+
+    Args:
+        context: the repository, inside its ``writing()``.
+        edits: the versions that were just recorded.
+
+    Returns:
+        number of files that are links now and were not before.
+    """
+    if not {"hardlink", "symlink"} & {name for edit in edits for name in _order(context, edit)}:
+        return 0
+    return sum(_relink(context, edit) for edit in edits)
+
+
+def _order(context: RepoContext, edit: Edit) -> Sequence[str]:
+    return edit.output.links or tuple(context.config.get("cache.type"))
+
+
+def _relink(context: RepoContext, edit: Edit) -> int:
+    output = edit.output
+    tools = tools_for(context, output)
+    link = tools.links.plain
+    if link.isolated:
+        return 0
+    folder = edit.path if output.is_directory else posixpath.dirname(edit.path)
+    if output.is_directory:
+        hasher = context.hasher(output.digest.algorithm)
+        recorded = Columns.concat(hasher.name, hasher.digest_size, context.view(output.digest).leaves())
+    else:
+        recorded = single(output, os.fsencode(posixpath.basename(edit.path)))
+    chosen = _unlinked(context, folder, recorded, link)
+    if not len(chosen):
+        return 0
+    nothing = Columns(recorded.algorithm, recorded.width)
+    plan = CheckoutPlan(create=nothing, replace=chosen, replaced=chosen, modes=nothing, delete=nothing)
+    with context.write_lock():
+        report = apply_checkout(
+            context.root, os.fsencode(folder), plan, tools, intent={"verb": "relink", "output": edit.path}
+        )
+        context.save_fingerprints()
+    return report.files
+
+
+def _unlinked(context: RepoContext, folder: str, recorded: Columns, link: LinkType) -> Columns:
+    """Plain files with content that are not links to their objects yet."""
+    flags = [kind == FILE and size > 0 for kind, size in zip(recorded.kinds, recorded.sizes, strict=True)]
+    cache = context.cache
+    place = context.root / folder
+    with storage_errors(place):
+        objects = os.open(cache.objects_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with Folders(root) as folders:
+            for parent, ranges in group_by_folder(recorded.paths).items():
+                here = folders.open(parent)
+                for at in (position for span in ranges for position in span if flags[position]):
+                    name = cache.loose_name(recorded.algorithm, recorded.raw(at))
+                    flags[at] = not link.is_linked(objects, name, here, name_of(recorded.paths[at]))
+    finally:
+        os.close(root)
+        os.close(objects)
+    return pick(recorded, flags)
