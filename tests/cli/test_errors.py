@@ -224,7 +224,7 @@ from kist.errors import LinkError, LinkUnsupported
 
 class Toy(LinkType):
     name = {name!r}
-    isolated = True
+    isolated = False  # Small files are written from memory where a link would protect the cache no better.
     keeps_mode = False
     def probe(self, cache, workspace):
         return {reason!r}
