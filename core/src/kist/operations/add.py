@@ -7,6 +7,7 @@ import posixpath
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from kist.engine.scan import Scan
 from kist.errors import (
@@ -155,8 +156,8 @@ def check_overlaps(context: RepoContext, new: Sequence[str]) -> None:
         PathConflict: naming both.
     """
     known = [one.path for path in new if (context.root / path).is_dir() for one in context.tracked(path)]
-    everything = sorted({*known, *new})
-    for one, other in zip(everything, everything[1:], strict=False):
+    everything = sorted({*known, *new}, key=lambda path: path + "/")  # what lies in a folder follows it directly
+    for one, other in pairwise(everything):
         if other.startswith(one + "/"):
             raise PathConflict(
                 f"{one} and {other} overlap: an output cannot lie inside another",

@@ -34,7 +34,7 @@ def _finish(context: RepoContext) -> None:
         "checkout": lambda record: redo_checkout(context, record.header),
         "remove": lambda record: redo_remove(context, record.header),
         "move": lambda record: redo_move(context, record),
-        "relink": lambda record: None,  # each file is whole, a link or not; the next add of it goes on
+        "relink": lambda _record: None,  # each file is whole, a link or not; the next add of it goes on
     }
     with context.write_lock():
         for one in finish_pending(context.root, context.journal, finishers):
