@@ -1,3 +1,4 @@
+import contextlib
 import math
 
 import pytest
@@ -125,10 +126,8 @@ def test_any_text_gives_data_or_a_typed_error(text):
 
 @given(st.binary(max_size=80))
 def test_any_bytes_give_data_or_a_typed_error(data):
-    try:
+    with contextlib.suppress(YAMLError):
         load(data)
-    except YAMLError:
-        pass
 
 
 lines = st.sampled_from(["a: 1", "b: x/y", "  c: 2", "  d:", "    e: blake3:00", "b:", "# note", "", "  # x", "a: null", "true: 1", "x: 08", "y: a:", "x: 99999999999999999999"])  # fmt: skip
@@ -193,7 +192,7 @@ def test_keys_are_removed_with_the_mappings_that_get_empty():
         ("a: |\n  long\n  text\n\nb: 1\n", ("a",), "short", "a: short\n\nb: 1\n"),
         ("a:\n  b: 1\n", ("a",), "flat", "a: flat\n"),
         ("a: 1\n", ("a",), {"b": [1]}, "a:\n  b:\n    - 1\n"),
-        ("x:\n    y: 1 # c\n# end", ("x", "z"), "é", "x:\n    y: 1 # c\n    z: \"é\"\n# end"),
+        ("x:\n    y: 1 # c\n# end", ("x", "z"), "é", 'x:\n    y: 1 # c\n    z: "é"\n# end'),
         ("a: 'it''s'\n", ("a",), "it's", "a: 'it''s'\n"),
         ("- x: 1\n" and "l:\n  - x: 1\n    y: 2\n", ("l", 0, "y"), 3, "l:\n  - x: 1\n    y: 3\n"),
     ],

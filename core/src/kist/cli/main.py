@@ -135,9 +135,8 @@ def run_command(word: str, module: Any, args: argparse.Namespace) -> int:
     output.progress.finish()
     if output.json:
         sys.stdout.write(envelope(word, data, output.errors) + "\n")
-    if output.errors:
-        return max(error.exit_code for error in output.errors)
-    return int(output.exit_code)
+    codes: list[int] = [error.exit_code for error in output.errors] or [output.exit_code]
+    return max(codes)
 
 
 def _change_directory(directory: str) -> None:

@@ -166,8 +166,8 @@ class Members:
             return None
         at = 8 + count * width
         view = memoryview(footer)
-        columns = [to_column("Q", view[at + i * 8 * count : at + (i + 1) * 8 * count]) for i in range(3)]
-        return cls(width, footer[8:at], *columns, footer[at + 24 * count :])
+        offsets, stored, plains = (to_column("Q", view[at + i * 8 * count : at + (i + 1) * 8 * count]) for i in range(3))
+        return cls(width, footer[8:at], offsets, stored, plains, footer[at + 24 * count :])
 
     @classmethod
     def from_rows(cls, width: int, raws: Sequence[bytes], *columns: Sequence[int]) -> Members:

@@ -137,7 +137,7 @@ class VerifiedRecord:
         looks: dict[bytes, Look] = {}
         for _, record in records:
             raws = split_raws(record.digests, record.width)
-            looks.update(zip(raws, zip(*record.columns, strict=True), strict=True))  # type: ignore[arg-type]
+            looks.update(zip(raws, zip(*record.columns, strict=True), strict=True))
         return looks
 
     def _write(self, algorithm: str, looks: dict[bytes, Look]) -> None:

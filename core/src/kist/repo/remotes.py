@@ -93,7 +93,8 @@ def settings_of(context: RepoContext, name: str) -> Mapping[str, Any]:
         raise ConfigError(f"there is no remote '{name}'", hint=hint)
     if "url" not in section[name]:
         raise ConfigError(f"the remote '{name}' has no url", hint=f"kist remote modify {name} url URL")
-    return section[name]
+    found: Mapping[str, Any] = section[name]
+    return found
 
 
 def location(context: RepoContext, text: str) -> RemoteURL:
