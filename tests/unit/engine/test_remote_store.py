@@ -121,14 +121,14 @@ def test_condemned():
 
 def test_memory_is_only_a_hint(tmp_path):
     store = store_on(MemoryRemote(), memory=tmp_path / "memory")
-    assert store.recall("x") is None
-    store.remember("index/x", b"1")
-    assert store.recall("index/x") == b"1"
-    store.forget("index/x")
-    assert store.recall("index/x") is None
+    assert store.hints.recall("x") is None
+    store.hints.remember("index/x", b"1")
+    assert store.hints.recall("index/x") == b"1"
+    store.hints.forget("index/x")
+    assert store.hints.recall("index/x") is None
     (tmp_path / "file").write_bytes(b"")
-    store_on(MemoryRemote(), memory=tmp_path / "file").remember("index/x", b"1")
-    store_on(MemoryRemote()).remember("x", b"")
+    store_on(MemoryRemote(), memory=tmp_path / "file").hints.remember("index/x", b"1")
+    store_on(MemoryRemote()).hints.remember("x", b"")
 
 
 def test_keys():

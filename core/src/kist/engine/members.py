@@ -164,10 +164,10 @@ class Members:
         count = int.from_bytes(footer[:8], "little")
         if len(footer) != 8 + count * (width + _ROW):
             return None
-        at = 8 + count * width
-        view = memoryview(footer)
-        offsets, stored, plains = (to_column("Q", view[at + i * 8 * count : at + (i + 1) * 8 * count]) for i in range(3))
-        return cls(width, footer[8:at], offsets, stored, plains, footer[at + 24 * count :])
+        at, size = 8 + count * width, 8 * count
+        view = memoryview(footer)[at:]
+        offsets, stored, plains = (to_column("Q", view[number * size : (number + 1) * size]) for number in range(3))
+        return cls(width, footer[8:at], offsets, stored, plains, footer[at + 3 * size :])
 
     @classmethod
     def from_rows(cls, width: int, raws: Sequence[bytes], *columns: Sequence[int]) -> Members:

@@ -195,7 +195,7 @@ class PushPlanner:
                 evidence[root] = one
 
     def _last_set(self) -> list[Digest]:
-        text = self._store.recall(_LAST_SET) or b""
+        text = self._store.hints.recall(_LAST_SET) or b""
         try:
             return [Digest.parse(line) for line in text.decode("ascii").split()]
         except (MetafileError, UnicodeDecodeError):
@@ -223,7 +223,7 @@ class PushPlanner:
         """Index files that no marker names: of pushes that were not finished, or of versions that we do not know."""
         if self._store.created or not self._store.open():
             return None
-        names = set((self._store.recall(_UNFINISHED) or b"").decode("ascii", "replace").split())
+        names = set((self._store.hints.recall(_UNFINISHED) or b"").decode("ascii", "replace").split())
         if not side.proven.names and self._store.remote.capabilities.cheap_list:
             names |= set(self._listed())
         names = {name for name in names - set(side.proven.names) if _INDEX_NAME.fullmatch(name)}
@@ -271,16 +271,16 @@ class PushPlanner:
 
 def remember_set(store: RemoteStore, roots: Iterable[Digest]) -> None:
     """Note which versions stood on the remote together, as a hint for the next push."""
-    store.remember(_LAST_SET, "".join(f"{root}\n" for root in roots).encode())
+    store.hints.remember(_LAST_SET, "".join(f"{root}\n" for root in roots).encode())
 
 
 def remember_unfinished(store: RemoteStore, names: Iterable[str]) -> None:
     """Note indexes that no marker names yet, so that the next push finds what this one sent."""
     text = "".join(f"{name}\n" for name in names)
     if text:
-        store.remember(_UNFINISHED, text.encode())
+        store.hints.remember(_UNFINISHED, text.encode())
     else:
-        store.forget(_UNFINISHED)
+        store.hints.forget(_UNFINISHED)
 
 
 __all__ = ["PushPlan", "PushPlanner", "RemoteError", "Side", "remember_set", "remember_unfinished"]

@@ -268,7 +268,7 @@ class SidePush:
         data = self._builder.build()
         name = index_id(data)
         store.put_bytes(f"index/{name}", data)
-        store.remember(f"index/{name}", data)
+        store.hints.remember(f"index/{name}", data)
         if name not in side.proven.names:
             self._push.unmarked.append(name)
         return [*side.merge.kept, name]

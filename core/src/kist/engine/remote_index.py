@@ -71,18 +71,18 @@ class RemoteIndexes:
         self.names = [name for name in self.names if name not in self.damaged]
 
     def _open(self, name: str) -> Index:
-        kept = self._store.recall(f"index/{name}")
+        kept = self._store.hints.recall(f"index/{name}")
         if kept is not None:
             try:
                 return self._checked(Index.load(self._store.check_hash(f"index/{name}", kept), name))
             except (ObjectError, RepoFormatError):
-                self._store.forget(f"index/{name}")
+                self._store.hints.forget(f"index/{name}")
         key = f"index/{name}"
         with self._store.remote.open(key, start=0, length=WHOLE_LIMIT + 1) as reader:
             head = objects.read_exactly(reader, WHOLE_LIMIT + 1)
         if len(head) <= WHOLE_LIMIT:
             index = self._checked(Index.load(self._store.check_hash(key, head), name))
-            self._store.remember(key, head)
+            self._store.hints.remember(key, head)
             return index
         large = _LargeIndex(self._store, name, head)
         self._large[name] = large
@@ -107,7 +107,7 @@ class RemoteIndexes:
         large = self._large.pop(name, None)
         if large is not None:
             data = self._store.check_hash(f"index/{name}", large.all())
-            self._store.remember(f"index/{name}", data)
+            self._store.hints.remember(f"index/{name}", data)
             self._opened[name] = self._checked(Index.load(data, name))
         return self._opened[name]
 

@@ -12,6 +12,7 @@ from kist.abc.hasher import Hasher
 from kist.abc.remote import Remote
 from kist.engine import objects
 from kist.engine.counted import CountedRemote
+from kist.engine.hints import Hints
 from kist.errors import (
     KistError,
     MetafileVersionError,
@@ -20,10 +21,8 @@ from kist.errors import (
     RemoteObjectNotFound,
     RemotePermissionError,
     RepoFormatError,
-    StorageError,
 )
 from kist.model.digest import Digest
-from kist.util.atomic import write_file
 
 FORMAT_KEY = "kist-remote"
 CONDEMNED_KEY = "condemned"
@@ -96,6 +95,7 @@ class RemoteStore:
         memory: a private folder for hints and copies of index files, None for none.
 
     Attributes:
+        hints: what this machine remembers of it.
         pack_threshold: as ``kist-remote`` says, known after :meth:`open`.
         scratch: where temporary files stand, None: where the system keeps them.
         created: whether this object wrote ``kist-remote``, so that nothing else can be there yet.
@@ -105,7 +105,7 @@ class RemoteStore:
         self.remote = CountedRemote(remote)
         self.hashers = hashers
         self.name = name
-        self.memory = memory
+        self.hints = Hints(memory)
         self.pack_threshold = PACK_THRESHOLD
         self.scratch: Path | None = None
         self.created = False
@@ -278,35 +278,6 @@ class RemoteStore:
         self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
         now = self.remote.stat(CONDEMNED_KEY).mtime
         return time.time() if now is None else now
-
-    # ── local memory: hints, never proof ─────────────────────────────────────────────────────────────────────────────
-
-    def recall(self, name: str) -> bytes | None:
-        """A file of the local memory, None if it is not there."""
-        if self.memory is None:
-            return None
-        try:
-            return (self.memory / name).read_bytes()
-        except OSError:
-            return None
-
-    def remember(self, name: str, data: bytes) -> None:
-        """Keep a file in the local memory; a disk that refuses is no failure of the transfer."""
-        if self.memory is None:
-            return
-        try:
-            (self.memory / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_file(self.memory / name, data, sync=False)
-        except (OSError, StorageError):
-            return
-
-    def forget(self, name: str) -> None:
-        """Drop a file of the local memory."""
-        if self.memory is not None:
-            try:
-                (self.memory / name).unlink(missing_ok=True)
-            except OSError:
-                return
 
     def check_hash(self, key: str, data: bytes) -> bytes:
         """*data* of a key whose last part is the SHA-256 of its bytes, checked.
