@@ -99,12 +99,14 @@ def _file_entry(tracked: Tracked, path: bytes) -> Entry:
 
 def _between(context: RepoContext, was: Tracked | None, now: Tracked | None) -> Iterable[Change]:
     """Changes from one recorded version of an output to another."""
-    if was is not None and now is not None and was.output.digest == now.output.digest:
-        return _mode_change(was, now)
     place = os.fsencode((was or now).path)  # type: ignore[union-attr]
-    if was is not None and now is not None and was.output.is_directory and now.output.is_directory:
-        if was.output.digest.algorithm == now.output.digest.algorithm:
-            return rebased(context.view(was.output.digest).diff(context.view(now.output.digest)), place)
+    if was is None or now is None:
+        return _by_parts(context, was, now, place)
+    if was.output.digest == now.output.digest:
+        return _mode_change(was, now)
+    directories = was.output.is_directory and now.output.is_directory
+    if directories and was.output.digest.algorithm == now.output.digest.algorithm:
+        return rebased(context.view(was.output.digest).diff(context.view(now.output.digest)), place)
     return _by_parts(context, was, now, place)
 
 
@@ -136,18 +138,10 @@ def _against_workspace(context: RepoContext, was: Tracked | None, tracked: Track
     """Changes from a recorded version to the files that stand in the workspace."""
     if tracked is None:
         return ()
-    place = os.fsencode(tracked.path)
-    exists = os.path.lexists(context.root / tracked.path)
     is_directory = (context.root / tracked.path).is_dir()
-    if exists and not is_directory:
-        entry = context.scanner(tracked.output.digest.algorithm).scan_file(place)
-        new = replace(entry, path=place)
-        if was is None:
-            return (Change(place, "added", new=new),)
-        if not was.output.is_directory:
-            old = _file_entry(was, place)
-            return () if old == new else (Change(place, "modified", old=old, new=new),)
-        return (*_by_parts(context, was, None, place), Change(place, "added", new=new))
+    if os.path.lexists(context.root / tracked.path) and not is_directory:
+        return _against_file(context, was, tracked)
+    place = os.fsencode(tracked.path)
     if was is None or not was.output.is_directory:
         parts = workspace_parts(context, Target(tracked)) if is_directory else ()
         gone = () if was is None else (Change(place, "deleted", old=_file_entry(was, place)),)
@@ -157,3 +151,14 @@ def _against_workspace(context: RepoContext, was: Tracked | None, tracked: Track
         return ()
     current = scanner.scan(place, None) if is_directory else ()
     return rebased(_compare(context.view(was.output.digest).leaves(), current), place)
+
+
+def _against_file(context: RepoContext, was: Tracked | None, tracked: Tracked) -> Iterable[Change]:
+    """Changes from a recorded version to the one file that stands in the workspace."""
+    place = os.fsencode(tracked.path)
+    entry = context.scanner(tracked.output.digest.algorithm).scan_file(place)
+    new = replace(entry, path=place)
+    if was is None or was.output.is_directory:
+        return (*_by_parts(context, was, None, place), Change(place, "added", new=new))
+    old = _file_entry(was, place)
+    return () if old == new else (Change(place, "modified", old=old, new=new),)

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kist.abc.metafile import ManifestView
 from kist.errors import PathNotTracked
 from kist.model.entry import Entry
 from kist.repo import targets
@@ -87,30 +88,40 @@ def _inside(context: RepoContext, tracked: Tracked, inside: bytes, *, recursive:
     if entry is not None:
         yield _entry(place, entry)
         return
-    start = len(inside) + 1 if inside else 0
-    folder: Listed | None = None
     found = False
-    for part in view.leaves(inside):
-        for position, path in enumerate(part.paths):
-            found = True
-            head, deeper, _ = path[start:].partition(b"/")
-            if recursive or not deeper:
-                if folder is not None:
-                    yield folder
-                    folder = None
-                yield _entry(place, part.entry(position))
-                continue
-            name = place + b"/" + path[: start + len(head)]
-            if folder is None or folder.path != name:
-                if folder is not None:
-                    yield folder
-                folder = Listed(name, "directory", 0, 0)
-            folder = Listed(name, "directory", folder.size + part.sizes[position], folder.files + 1)
-    if folder is not None:
-        yield folder
+    for listed in _entries(view, place, inside) if recursive else _first_level(view, place, inside):
+        found = True
+        yield listed
     if inside and not found:
         shown = posixpath.join(tracked.path, os.fsdecode(inside))
         raise PathNotTracked(f"{shown} is not tracked", path=shown, hint=f"'kist list {tracked.path}' shows what is")
+
+
+def _entries(view: ManifestView, place: bytes, inside: bytes) -> Iterator[Listed]:
+    """Every entry below a folder of an output."""
+    for part in view.leaves(inside):
+        for position in range(len(part)):
+            yield _entry(place, part.entry(position))
+
+
+def _first_level(view: ManifestView, place: bytes, inside: bytes) -> Iterator[Listed]:
+    """What stands directly in a folder of an output; the folders in it with the totals of what is below them."""
+    start = len(inside) + 1 if inside else 0
+    folder: Listed | None = None
+    for part in view.leaves(inside):
+        for position, path in enumerate(part.paths):
+            end = path.find(b"/", start)
+            name = place + b"/" + path[:end]
+            if folder is not None and (end < 0 or folder.path != name):
+                yield folder
+                folder = None
+            if end < 0:
+                yield _entry(place, part.entry(position))
+                continue
+            files, size = (folder.files, folder.size) if folder is not None else (0, 0)
+            folder = Listed(name, "directory", size + part.sizes[position], files + 1)
+    if folder is not None:
+        yield folder
 
 
 def _entry(place: bytes, entry: Entry) -> Listed:
