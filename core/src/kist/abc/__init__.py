@@ -1,19 +1,25 @@
 """Layer 3: what plugin authors implement; may import kist.errors, kist.util and kist.model.
 
 Each module is one kind of plug; its docstring is the contract, and ``kist.testing`` has the class that checks it.
+Names load their module on first use, so that a command pays for no kind of plug that it does not need.
 """
 
-from kist.abc.command import CommandTable
-from kist.abc.dialect import Dialect, StoreLayout
-from kist.abc.executor import Executor
-from kist.abc.hasher import Hasher, RunningHash
-from kist.abc.kernel import Ingested, Kernel, Listing
-from kist.abc.link import LinkType
-from kist.abc.metafile import ManifestCodec, ManifestView, MetafileFormat
-from kist.abc.options import Options, option
-from kist.abc.progress import NullProgress, Progress
-from kist.abc.remote import Capabilities, ObjectInfo, Remote, RemoteScope, RemoteURL
-from kist.abc.repo_view import RepoView
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kist.abc.command import CommandTable
+    from kist.abc.dialect import Dialect, StoreLayout
+    from kist.abc.executor import Executor
+    from kist.abc.hasher import Hasher, RunningHash
+    from kist.abc.kernel import Ingested, Kernel, Listing
+    from kist.abc.link import LinkType
+    from kist.abc.metafile import ManifestCodec, ManifestView, MetafileFormat
+    from kist.abc.options import Options, option
+    from kist.abc.progress import NullProgress, Progress
+    from kist.abc.remote import Capabilities, ObjectInfo, Remote, RemoteScope, RemoteURL
+    from kist.abc.repo_view import RepoView
 
 __all__ = [
     "Capabilities",
@@ -40,3 +46,42 @@ __all__ = [
     "StoreLayout",
     "option",
 ]
+
+_HOMES = {
+    "Capabilities": "remote",
+    "CommandTable": "command",
+    "Dialect": "dialect",
+    "Executor": "executor",
+    "Hasher": "hasher",
+    "Ingested": "kernel",
+    "Kernel": "kernel",
+    "LinkType": "link",
+    "Listing": "kernel",
+    "ManifestCodec": "metafile",
+    "ManifestView": "metafile",
+    "MetafileFormat": "metafile",
+    "NullProgress": "progress",
+    "ObjectInfo": "remote",
+    "Options": "options",
+    "Progress": "progress",
+    "Remote": "remote",
+    "RemoteScope": "remote",
+    "RemoteURL": "remote",
+    "RepoView": "repo_view",
+    "RunningHash": "hasher",
+    "StoreLayout": "dialect",
+    "option": "options",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kist.abc' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"kist.abc.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

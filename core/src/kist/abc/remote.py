@@ -7,17 +7,19 @@ has the Remote already. Check it with ``kist.testing.RemoteContract``.
 
 from __future__ import annotations
 
-import logging
 import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from kist.abc.progress import NullProgress, Progress
 from kist.errors import InvalidOption, RemoteError, RemoteObjectNotFound
+
+if TYPE_CHECKING:
+    import logging
 
 T = TypeVar("T")
 
@@ -118,6 +120,12 @@ class Capabilities:
     cheap_get: bool = False
 
 
+def _default_logger() -> logging.Logger:
+    import logging
+
+    return logging.getLogger("kist.remote")
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteScope:
     """What the core lends to a remote.
@@ -135,7 +143,7 @@ class RemoteScope:
     name: str = "remote"
     state: Path | None = None
     prompt: Callable[[str], str] | None = None
-    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("kist.remote"))
+    logger: logging.Logger = field(default_factory=_default_logger)
     trusted: bool = True
 
 

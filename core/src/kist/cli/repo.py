@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kist.api import Repo
 from kist.cli.render import Output, text_of
-from kist.model.change import Change
-from kist.model.entry import Entry
-from kist.model.report import TransferReport
 from kist.util.paths import json_path
 from kist.util.units import show_size
+
+if TYPE_CHECKING:
+    from kist.model.change import Change
+    from kist.model.entry import Entry
+    from kist.model.report import TransferReport
 
 
 def open_repo(args: argparse.Namespace, verb: str) -> Repo:
@@ -66,7 +68,12 @@ def transfer_data(reports: Iterable[TransferReport]) -> dict[str, Any]:
         "bytes_saved": sum(report.bytes_saved for report in reports),
         "requests": sum(report.requests for report in reports),
         "failures": [
-            {"object": text_of(name), "class": type(error).__name__, "message": text_of(str(error))}
+            {
+                "object": text_of(name),
+                "class": type(error).__name__,
+                "message": text_of(str(error)),
+                "paths": [text_of(path) for path in getattr(error, "paths", ())],
+            }
             for report in reports
             for name, error in report.failures
         ],
