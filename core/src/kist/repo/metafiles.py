@@ -157,7 +157,7 @@ def load_all(repo: _Formats, metafiles: Iterable[str], problems: list[KistError]
 
 
 def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: bool, token: str) -> bytes:
-    """Write one metafile, unless its bytes would stay the same.
+    """Write one metafile, unless it has these bytes already.
 
     Args:
         repo: the repository.
@@ -172,6 +172,6 @@ def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | No
     """
     form = format_of(repo.formats, posixpath.basename(metafile)) or repo.formats[0]
     data = form.dumps(document, previous)
-    if data != previous:
+    if data != previous or not os.path.lexists(repo.root / metafile):  # a moved one may keep its bytes
         write_file(repo.root / metafile, data, sync=sync, token=token)
     return data
