@@ -53,9 +53,10 @@ class FileClock:
 
 
 def _written_in(directory: int) -> int | None:
-    name = temp_name("clock")
+    nameless = _nameless(directory)
+    name = None if nameless is not None else temp_name("clock")
     try:
-        descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
+        descriptor = nameless if nameless is not None else os.open(name or "", _CREATE, 0o600, dir_fd=directory)
     except OSError:
         return None
     try:
@@ -65,5 +66,17 @@ def _written_in(directory: int) -> int | None:
         return None
     finally:
         os.close(descriptor)
-        with suppress(OSError):
-            os.unlink(name, dir_fd=directory)
+        if name is not None:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=directory)
+
+
+def _nameless(directory: int) -> int | None:
+    """A file without a name, of which a kill leaves nothing; None where the system has none."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None:
+        return None
+    try:
+        return os.open(".", flag | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except OSError:
+        return None

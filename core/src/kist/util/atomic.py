@@ -47,9 +47,24 @@ def storage_errors(path: str | bytes | os.PathLike[str] | None = None) -> Iterat
         raise storage_error(exc, path) from exc
 
 
+class _Owner:
+    """Who this process is, for the names of its temporary files, as long as it holds a scratch folder."""
+
+    token = ""
+
+
+def use_token(token: str) -> None:
+    """Say what names of temporary files carry from now on where no token is given; "" ends that.
+
+    Args:
+        token: of a ``kist.engine.scratch.Scratch``, whose left-overs a later process finds and sweeps.
+    """
+    _Owner.token = token
+
+
 def temp_name(name: str, token: str = "") -> str:
     """A name for a temporary file beside *name*: hidden, short, unique in this process."""
-    return f".{name[:40]}{TEMP_MARK}{token or os.getpid()}-{next(_numbers)}"
+    return f".{name[:40]}{TEMP_MARK}{token or _Owner.token or os.getpid()}-{next(_numbers)}"
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
