@@ -214,7 +214,7 @@ class ObjectMissing(ObjectError):
         needed = f" ({', '.join(paths[:3])}{', …' if len(paths) > 3 else ''})" if paths else ""
         super().__init__(f"object {digest}{needed} is missing{' in ' + where if where else ''}", hint=hint)
         self.digest = digest
-        self.paths = tuple(paths)
+        self.paths: tuple[str, ...] = tuple(paths)
         self.where = where
 
 
@@ -225,6 +225,9 @@ class ObjectCorrupt(ObjectError):
         digest: the expected name, ``algorithm:hex``.
         actual: the name of what was found, or a short description.
         where: where the bad bytes lie, as text.
+
+    Attributes:
+        paths: the workspace paths that need it, where the operation knows them.
     """
 
     hint = "run 'kist verify --repair' to replace it from any place that has it"
@@ -235,6 +238,7 @@ class ObjectCorrupt(ObjectError):
         self.digest = digest
         self.actual = actual
         self.where = where
+        self.paths: tuple[str, ...] = ()
 
 
 class LinkError(KistError):

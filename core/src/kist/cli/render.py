@@ -84,7 +84,9 @@ def print_error(error: KistError, stream: TextIO | None = None) -> None:
         stream.write(f"       {display(line)}\n")
     if isinstance(error, TransferError):
         for name, cause in error.failures[:20]:
-            stream.write(f"  {display(name)}: {display(str(cause))}\n")
+            paths = getattr(cause, "paths", ())
+            needed = f" ({', '.join(paths[:3])}{', …' if len(paths) > 3 else ''})" if paths else ""
+            stream.write(f"  {display(name)}{display(needed)}: {display(str(cause))}\n")
         if len(error.failures) > 20:
             stream.write(f"  … and {len(error.failures) - 20} more (--json lists all)\n")
     if error.hint:

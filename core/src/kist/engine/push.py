@@ -70,7 +70,13 @@ def push_versions(
         left = repair_remote(cache, store, list(versions), push.settings, repository_id=repository_id)
         known = dict(report.failures)
         failures = tuple((name, error) for name, error in left.errors(store.name) if name not in known)
-        report = replace(report, failures=report.failures + failures, requests=store.requests - before)
+        report = replace(
+            report,
+            objects=report.objects + left.sent_objects,
+            bytes=report.bytes + left.sent_bytes,
+            failures=report.failures + failures,
+            requests=store.requests - before,
+        )
     return report
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kist.engine import objects
 from kist.engine.cache import Cache
@@ -39,12 +39,16 @@ class RemoteFindings:
         damaged: digest -> the workspace paths that need it.
         missing: likewise.
         keys: the keys that hold what is damaged or missing.
+        sent_objects: objects that a repair sent again.
+        sent_bytes: bytes that it moved for that.
     """
 
     checked: int = 0
     damaged: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
     missing: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    sent_objects: int = 0
+    sent_bytes: int = 0
 
     @property
     def bad(self) -> set[Digest]:
@@ -114,8 +118,9 @@ def repair_remote(
 
     before: set[Digest] = set()
     bad_keys: set[str] = set()
+    objects = moved = 0
     while True:
-        findings = verify_remote(store, versions, settings)
+        findings = replace(verify_remote(store, versions, settings), sent_objects=objects, sent_bytes=moved)
         # A damaged node hides what lies below it, so a round may bring new findings; one that brings none is the last.
         if not findings.bad or findings.bad == before:
             return findings
@@ -123,7 +128,8 @@ def repair_remote(
         workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
         push = Push(cache, store, settings, repository_id=repository_id)
         push.plan_repair(versions, _published(store, versions, workers), bad_keys)
-        push.run()
+        report = push.run()
+        objects, moved = objects + report.objects, moved + report.bytes
 
 
 def _published(store: RemoteStore, versions: Sequence[Version], workers: Workers) -> dict[Digest, Published]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from kist.engine.reach import GcRoot
 from kist.engine.transfer import Want, fetch_versions
+from kist.engine.transfer_parts import named_paths
+from kist.errors import KistError, ObjectCorrupt, ObjectMissing
+from kist.model.digest import Digest
 from kist.model.report import TransferReport
 from kist.operations.push import TransferOptions, chosen_versions, raise_failures
 from kist.repo import cache_refs, targets
@@ -77,12 +83,33 @@ def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options:
             jobs=options.jobs or context.jobs,
             progress=context.progress,
             dry_run=options.dry_run,
-            before=lambda plan: context.veto("kist_before_transfer", plan=plan),
+            before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
         )
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)
+    _name_paths(context, wants, report.failures)
     if not options.dry_run:
         cache_refs.record(context, [GcRoot(want.root, want.is_directory) for want in wants])
-        context.notify("kist_after_transfer", report=report)
+        context.hooks.notify("kist_after_transfer", report=report)
     return report
+
+
+def _name_paths(context: RepoContext, wants: Sequence[Want], failures: Sequence[tuple[str, KistError]]) -> None:
+    """Tell each failure which workspace paths need the object, as far as the manifests came."""
+    failed = {error.digest: error for _, error in failures if isinstance(error, ObjectMissing | ObjectCorrupt)}
+    if not failed:
+        return
+    needed: dict[str, list[str]] = {digest: [] for digest in failed}
+    for want in wants:
+        if str(want.root) in needed:
+            needed[str(want.root)].append(want.path)
+        if not want.is_directory:
+            continue
+        wanted = {Digest.parse(digest).raw: digest for digest in needed}
+        with suppress(ObjectMissing, ObjectCorrupt):  # a manifest that did not come names no paths
+            for part in context.view(want.root).leaves():
+                for raw, path in named_paths(part, set(wanted)):
+                    needed[wanted[raw]].append(posixpath.join(want.path, os.fsdecode(path)))
+    for digest, error in failed.items():
+        error.paths = tuple(needed[digest])
