@@ -27,9 +27,11 @@ from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.relink import relink
 from kist.repo import metafiles, targets
+from kist.repo.beside_git import tracked_by_git
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.storing import Storing
+from kist.repo.targets import Target
 from kist.util.paths import display, parts
 
 
@@ -95,26 +97,37 @@ def _wanted(context: RepoContext, text: str) -> list[Wanted]:
     if metafiles.format_of(context.formats, posixpath.basename(path)) and (context.root / path).is_file():
         return [Wanted(one.path, one) for one in metafiles.load(context, path)]
     owner = targets.owner_of(context, path)
+    if targets.is_glob(path) and _is_no_name(context, path, owner):
+        return _fitting(context, path)
     if owner is not None:
         if owner.inside and not owner.tracked.output.is_directory:
             raise PathConflict(f"{text} lies inside {owner.tracked.path}, which is tracked as a file", path=text)
         return [Wanted(owner.tracked.path, owner.tracked, owner.inside)]
     if not os.path.lexists(context.root / path):
-        if any(mark in path for mark in "*?["):
-            return [one for found in _expand(context, path) for one in _wanted(context, found)]
         raise PathNotTracked(f"{text} does not exist", path=text, hint=_similar(context, path))
     _check_new(context, path, text)
     return [Wanted(path, None)]
 
 
-def _expand(context: RepoContext, pattern: str) -> list[str]:
-    import glob
+def _is_no_name(context: RepoContext, path: str, owner: Target | None) -> bool:
+    """Whether a text with glob characters is not just the name of something."""
+    if os.path.lexists(context.root / path) or (owner is not None and not owner.inside):
+        return False
+    return owner is None or not targets.recorded(context, owner)
 
-    found = glob.glob(pattern, root_dir=context.root, recursive=True)
-    named = [name for name in found if metafiles.format_of(context.formats, posixpath.basename(name)) is None]
-    if not named:
+
+def _fitting(context: RepoContext, pattern: str) -> list[Wanted]:
+    """What a glob stands for: names in the workspace, and recorded ones that are gone from tracked directories."""
+    found = [
+        one
+        for name in targets.workspace_names(context, pattern)
+        for one in _wanted(context, os.path.join(context.root, name))
+    ]
+    gone = [target for target in targets.fitting(context, pattern) if target.inside]
+    found += [Wanted(target.tracked.path, target.tracked, target.inside) for target in gone]
+    if not found:
         raise PathNotTracked(f"nothing fits {pattern}", path=pattern)
-    return [os.path.join(context.root, name) for name in sorted(named)]
+    return found
 
 
 def _similar(context: RepoContext, path: str) -> str | None:
@@ -140,7 +153,7 @@ def _check_new(context: RepoContext, path: str, text: str) -> None:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
         raise PathConflict(f"{text} is {kind} and cannot be an output of its own", path=text)
-    held = context.git_tracked(path)
+    held = tracked_by_git(context, path)
     if held:
         raise PathConflict(
             f"{text} is tracked by Git ({display(held[0])})",
@@ -204,7 +217,7 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
         warnings=tuple(warning for edit in edits for warning in edit.warnings),
     )
     if edits and not options.dry_run:
-        context.notify("kist_after_add", report=report)
+        context.hooks.notify("kist_after_add", report=report)
     context.problems += failed
     return report
 
@@ -270,7 +283,7 @@ def _keep(output: TrackedOutput, old: TrackedOutput | None) -> TrackedOutput:
 
 def _edit(context: RepoContext, one: Wanted, output: TrackedOutput, options: AddOptions, scan: Scan) -> Edit:
     extra = {"description": options.description} if options.description is not None else {}
-    metafile = one.tracked.metafile if one.tracked else context.metafile_names(one.path)[0]
+    metafile = one.tracked.metafile if one.tracked else context.metafile_names.of(one.path)[0]
     document = one.tracked.document if one.tracked else Metafile(())
     document = replace(document, outputs=(output,), extra={**document.extra, **extra})
     return Edit(one.path, metafile, one.tracked, document, warnings=tuple(_outside(scan)))

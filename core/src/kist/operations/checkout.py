@@ -91,7 +91,7 @@ def checkout(
         if options.revision is not None:
             publish(context, [_edit(context, target) for target in found])
     report = _merged(reports, missing)
-    context.notify("kist_after_checkout", report=report)
+    context.hooks.notify("kist_after_checkout", report=report)
     return report
 
 

@@ -181,7 +181,7 @@ def _commits(context: RepoContext, select: Selection) -> Iterator[str]:
     if select.tags:
         yield from git.tags()
     if select.commits:
-        yield from git.changing(context.metafile_patterns())
+        yield from git.changing(context.metafile_names.patterns)
     for revision in select.revisions:
         yield git.resolve(revision)
 
@@ -192,7 +192,7 @@ def _of_revisions(context: RepoContext, commits: Iterable[str]) -> Iterator[Trac
     assert git is not None
     places: dict[str, set[str]] = {}
     for commit in dict.fromkeys(commits):
-        for path, name in git.files(commit, context.metafile_patterns()).items():
+        for path, name in git.files(commit, context.metafile_names.patterns).items():
             places.setdefault(name, set()).add(path.decode("utf-8", "surrogateescape"))
     for name, data in git.read(places).items():
         for metafile in sorted(places[name]):

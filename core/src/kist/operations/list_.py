@@ -52,7 +52,7 @@ def list_entries(
         ObjectMissing: the manifest is not on this machine.
     """
     path = "" if text is None else targets.repository_path(context, text)
-    if path.endswith(context.metafile_suffixes()):
+    if path.endswith(context.metafile_names.suffixes):
         path = path.rpartition(".")[0]
     found = False
     for tracked in context.tracked(revision=revision):

@@ -50,7 +50,7 @@ def log(context: RepoContext, texts: Sequence[str] = (), *, most: int | None = N
         raise UsageError("there is no Git repository here, so there is no history to show", hint="git init")
     chosen = {target.tracked.metafile for target in targets.resolve(context, texts)} if texts else None
     given = 0
-    for commit, changed in context.git.history(context.metafile_patterns(), sorted(chosen) if chosen else None):
+    for commit, changed in context.git.history(context.metafile_names.patterns, sorted(chosen) if chosen else None):
         for metafile, data in changed:
             for version in _versions(context, commit, metafile, data):
                 if most is not None and given >= most:

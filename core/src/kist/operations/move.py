@@ -16,6 +16,7 @@ from kist.operations.parts import part_of, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.repo import metafiles, targets
+from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
@@ -73,7 +74,7 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str) -> None:
             path=new,
         )
     check_overlaps(context, [new])
-    metafile = context.metafile_names(new)[0]
+    metafile = context.metafile_names.of(new)[0]
     if os.path.lexists(context.root / metafile):
         raise PathConflict(f"{metafile} exists", path=metafile)
     with context.write_lock():
@@ -98,7 +99,7 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str) -> None:
             token=context.scratch.token_for(context.root / posixpath.dirname(metafile)),
         )
         _drop(context, tracked.metafile)
-        context.ignore_in_git([new], [tracked.path])
+        ignore_in_git(context, [new], [tracked.path])
         context.fingerprints.forget(os.fsencode(tracked.path))
         context.fingerprints.set_base(os.fsencode(tracked.path), None)
         context.save_fingerprints()
@@ -126,7 +127,7 @@ def redo_move(context: RepoContext, record: JournalRecord) -> None:
         if metafiles.format_of(context.formats, posixpath.basename(metafile)) is None:
             raise PathConflict(f"{metafile} is not the name of a metafile", path=metafile)
     _drop(context, old)
-    context.ignore_in_git([str(header["target"])], [str(header["source"])])
+    ignore_in_git(context, [str(header["target"])], [str(header["source"])])
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────

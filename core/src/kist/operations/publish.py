@@ -12,6 +12,7 @@ from kist.engine.reach import GcRoot
 from kist.errors import PathConflict
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.repo import cache_refs, metafiles
+from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 
@@ -73,7 +74,7 @@ def publish(
                 token=context.scratch.token_for(context.root / posixpath.dirname(edit.metafile)),
             )
             published.append(edit)
-        context.ignore_in_git([edit.path for edit in published])
+        ignore_in_git(context, [edit.path for edit in published])
         settle()
         context.save_fingerprints()
     return _warned(context, published)

@@ -82,7 +82,7 @@ def revisions_of(context: RepoContext, select: Selection) -> list[str]:
     if select.tags:
         found += git.tags()
     if select.commits:
-        found += git.changing(context.metafile_patterns())
+        found += git.changing(context.metafile_names.patterns)
     return list(dict.fromkeys(found))
 
 
@@ -135,13 +135,13 @@ def _push_to(context: RepoContext, name: str, group: Sequence[Tracked], options:
             progress=context.progress,
             dry_run=options.dry_run,
             repair=options.repair,
-            before=lambda plan: context.veto("kist_before_transfer", plan=plan),
+            before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
         )
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)
     if not options.dry_run:
-        context.notify("kist_after_transfer", report=report)
+        context.hooks.notify("kist_after_transfer", report=report)
     return report
 
 

@@ -22,6 +22,7 @@ from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.repo import targets
+from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
@@ -157,7 +158,7 @@ def _forget(context: RepoContext, tracked: Tracked) -> None:
         metafile.unlink(missing_ok=True)
         if context.sync:
             sync_directory(metafile.parent)
-    context.ignore_in_git((), [tracked.path])
+    ignore_in_git(context, (), [tracked.path])
     context.fingerprints.forget(os.fsencode(tracked.path))
     context.save_fingerprints()
 

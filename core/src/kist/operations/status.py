@@ -50,7 +50,7 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
     """
     found: list[OutputStatus] = []
     context.progress.start("status", unit="files")
-    for target in targets.resolve(context, texts):
+    for target in targets.resolve(context, texts, unrecorded=True):
         try:
             differing = compare_target(context, target)
         except KistError as error:
@@ -59,7 +59,7 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
         found.append(OutputStatus(target.path, target.tracked.metafile, differing))
     context.progress.finish()
     context.save_fingerprints()
-    sections = context.collect("kist_status_sections")
+    sections = context.hooks.collect("kist_status_sections")
     return StatusReport(tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)))
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,11 @@ from kist.model.tracked import Metafile
 from kist.plugins.registry import Plugins
 from kist.repo import layout, metafiles
 from kist.repo.config import Config
+from kist.repo.hooks import Hooks
 from kist.repo.layout import MARKER, Place
+from kist.repo.metafile_names import MetafileNames
 from kist.repo.metafiles import Tracked
+from kist.repo.writing import Writing
 
 if TYPE_CHECKING:
     from kist.abc.kernel import Kernel
@@ -50,6 +52,7 @@ class RepoContext:
 
     Attributes:
         problems: errors that did not end an operation.
+        hooks: the plugins that follow what is done to it.
     """
 
     def __init__(
@@ -67,9 +70,8 @@ class RepoContext:
         self.progress = progress
         self.verb = verb
         self.problems: list[KistError] = []
-        self._scratch: Scratch | None = None
-        self._depth = 0
-        self._recovered = False
+        self.hooks = Hooks(self)
+        self._writing = Writing(self)
 
     @classmethod
     def find(
@@ -87,6 +89,8 @@ class RepoContext:
         layout.check_owner([root, root / MARKER], root, outside.get("safe.directory"))
         identity = _identity(root)
         place = layout.find_place(root, identity)
+        if place.git is not None:  # the local configuration lies there, and tells where credentials go
+            layout.check_owner([place.git.folder, place.git.common], root, outside.get("safe.directory"))
         config = Config.load(place, overrides=settings)
         return cls(place, config, typed_root=_typed_root(typed, root), progress=progress, verb=verb)
 
@@ -288,17 +292,10 @@ class RepoContext:
 
     # ── metafiles ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def metafile_suffixes(self) -> tuple[str, ...]:
-        """Endings of metafile names."""
-        return tuple(pattern[1:] for one in self.formats for pattern in one.patterns if pattern.startswith("*"))
-
-    def metafile_patterns(self) -> list[str]:
-        """Shell patterns of metafile names."""
-        return [pattern for one in self.formats for pattern in one.patterns]
-
-    def metafile_names(self, path: str) -> list[str]:
-        """The metafiles that may describe an output at *path*, the one to write first."""
-        return [path + suffix for suffix in self.metafile_suffixes()]
+    @cached_property
+    def metafile_names(self) -> MetafileNames:
+        """How metafiles are named here."""
+        return MetafileNames(self.formats)
 
     def tracked(self, folder: str = "", *, revision: str | None = None) -> list[Tracked]:
         """All tracked outputs at or below a folder, in order of path; broken metafiles go to ``problems``.
@@ -325,7 +322,7 @@ class RepoContext:
 
         if self.git is None:
             raise UsageError("there is no Git repository here, so there are no revisions")
-        files = self.git.files(revision, self.metafile_patterns())
+        files = self.git.files(revision, self.metafile_names.patterns)
         contents = self.git.read(files.values())
         for path, name in sorted(files.items()):
             try:
@@ -342,104 +339,20 @@ class RepoContext:
 
         return Git(self.root)
 
-    def git_tracked(self, path: str) -> list[bytes]:
-        """Files at or below a path that Git tracks."""
-        if self.place.git is None or not (self.place.git.folder / "index").exists():
-            return []
-        assert self.git is not None
-        return self.git.tracked([os.fsencode(path)])
-
-    def ignore_in_git(self, added: Sequence[str], removed: Sequence[str] = ()) -> None:
-        """Keep ``.gitignore`` in step with the tracked outputs: one edit a folder."""
-        if self.place.git is None:
-            return
-        from kist.repo import gitignore
-
-        folders = sorted({posixpath.dirname(path) for path in (*added, *removed)})
-        for folder in folders:
-            place = self.root / folder
-            if not place.is_dir():
-                continue
-            gitignore.update(
-                place,
-                add=[os.fsencode(posixpath.basename(path)) for path in added if posixpath.dirname(path) == folder],
-                remove=[os.fsencode(posixpath.basename(path)) for path in removed if posixpath.dirname(path) == folder],
-                sync=self.sync,
-                token=self.scratch.token_for(place),
-            )
-
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def scratch(self) -> Scratch:
         """The scratch folder of this process; exists inside :meth:`writing`."""
-        assert self._scratch is not None, "scratch is used outside of writing()"
-        return self._scratch
+        return self._writing.scratch
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """The block of a command that changes something: sweeps and finishes what killed commands left, first."""
-        if self._depth:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-            return
-        from kist.engine.scratch import Scratch, sweep
+    def writing(self) -> AbstractContextManager[None]:
+        """The block of a command that changes something: sweeps what killed commands left, first."""
+        return self._writing.block()
 
-        layout.make(self.place)
-        with ExitStack() as stack:
-            if self.place.waiting is not None:
-                with self.write_lock():
-                    self.place = layout.adopt(self.place)
-                layout.make(self.place)
-            sweep(self.place.scratch)
-            self._scratch = stack.enter_context(Scratch(self.place.scratch, verb=self.verb))
-            self._depth = 1
-            try:
-                yield
-            finally:
-                self._depth = 0
-                self._scratch = None
-
-    @contextmanager
-    def write_lock(self) -> Iterator[None]:
+    def write_lock(self) -> AbstractContextManager[None]:
         """Held while metafiles and the workspace change; waits for others and tells for whom."""
-        from kist.engine.locks import Lock
-
-        with Lock(
-            self.place.own / "write.lock",
-            what="the repository",
-            verb=self.verb,
-            timeout=self.lock_timeout,
-            notify=self.progress.message,
-        ):
-            yield
-
-    # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def collect(self, hook: str, **arguments: Any) -> list[Any]:
-        """Results of a life-cycle hook; a plugin that fails goes to ``problems``."""
-        results, errors = self.plugins.collect(hook, repo=self, **arguments)
-        self.problems += errors
-        return results
-
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Tell plugins what was done; one that fails is a warning, since what was done stays done."""
-        _, errors = self.plugins.collect(hook, repo=self, **arguments)
-        for error in errors:
-            self.progress.message(f"warning: {error}")
-
-    def veto(self, hook: str, **arguments: Any) -> None:
-        """Ask plugins whether they object.
-
-        Raises:
-            KistError: the first objection.
-        """
-        _, errors = self.plugins.collect(hook, repo=self, **arguments)
-        if errors:
-            raise errors[0]
+        return self._writing.lock()
 
 
 _NEVER_ENTERED = frozenset({b".git", b".kist", b".hg", b".svn", b"__pycache__", b"node_modules"})
@@ -452,8 +365,8 @@ def _identity(root: Path) -> str:
     path = root / MARKER / layout.CONFIG
     if not path.exists():
         raise NotARepo(f"{root / MARKER} has no {layout.CONFIG}", hint="run 'kist init' to make a repository here")
-    section = read_file(path).get("repository") or {}
-    return layout.check_id(section.get("id"))
+    section = read_file(path).get("repository")
+    return layout.check_id(section.get("id") if isinstance(section, dict) else section)
 
 
 def _typed_root(typed: Path, root: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kist.errors import KistError, PathNotTracked, UsageError
@@ -14,6 +15,7 @@ from kist.repo.metafiles import Tracked
 from kist.util.paths import nearest
 
 _GLOB = frozenset("*?[")
+_PRIVATE = frozenset({".git", ".kist"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def owner_of(context: RepoContext, path: str) -> Target | None:
     """The tracked output that is *path*, or that *path* lies in; opens only metafiles on the way up."""
     here = path
     while here:
-        for metafile in context.metafile_names(here):
+        for metafile in context.metafile_names.of(here):
             for tracked in metafiles.load_if_present(context, metafile):
                 if tracked.path == here:
                     inside = "" if here == path else path[len(here) + 1 :]
@@ -69,13 +71,16 @@ def owner_of(context: RepoContext, path: str) -> Target | None:
     return None
 
 
-def resolve(context: RepoContext, texts: Sequence[str], *, recursive: bool = True) -> list[Target]:
+def resolve(
+    context: RepoContext, texts: Sequence[str], *, recursive: bool = True, unrecorded: bool = False
+) -> list[Target]:
     """The targets that people typed, all outputs if nothing; each output or part once, in order of path.
 
     Args:
         context: the repository.
         texts: metafiles, tracked paths, paths inside tracked directories, folders that hold outputs, globs.
         recursive: whether a folder stands for the outputs below it.
+        unrecorded: whether globs also stand for what only the workspace has.
 
     Raises:
         PathNotTracked: a text that fits nothing tracked.
@@ -84,7 +89,7 @@ def resolve(context: RepoContext, texts: Sequence[str], *, recursive: bool = Tru
         return [Target(tracked) for tracked in context.tracked()]
     found: dict[tuple[str, bytes], Target] = {}
     for text in texts:
-        for target in _resolve_one(context, text, recursive=recursive):
+        for target in _resolve_one(context, text, recursive=recursive, unrecorded=unrecorded):
             found.setdefault((target.tracked.path, target.inside), target)
     whole = {path for path, inside in found if not inside}
     return sorted(
@@ -93,16 +98,19 @@ def resolve(context: RepoContext, texts: Sequence[str], *, recursive: bool = Tru
     )
 
 
-def _resolve_one(context: RepoContext, text: str, *, recursive: bool) -> list[Target]:
+def _resolve_one(context: RepoContext, text: str, *, recursive: bool, unrecorded: bool) -> list[Target]:
     path = repository_path(context, text)
     if path and metafiles.format_of(context.formats, posixpath.basename(path)):
         loaded = metafiles.load_if_present(context, path)
         if loaded:
             return [Target(tracked) for tracked in loaded]
     owner = owner_of(context, path) if path else None
-    if owner is not None and (not owner.inside or not _GLOB & set(os.fsdecode(owner.inside)) or _known(context, owner)):
+    if owner is not None and (not owner.inside or _exists(context, owner)):
         return [owner]
-    matched = list(_match(context, path)) if _GLOB & set(path) else []
+    matched = list(fitting(context, path)) if is_glob(path) else []
+    if unrecorded and is_glob(path):
+        names = workspace_names(context, path)
+        matched += [one for name in names if (one := owner_of(context, name)) is not None and one.inside]
     if not matched and recursive and os.path.isdir(context.root / path):
         matched = [Target(tracked) for tracked in context.tracked(path)]
         if not matched and not path:
@@ -112,30 +120,93 @@ def _resolve_one(context: RepoContext, text: str, *, recursive: bool) -> list[Ta
     return matched
 
 
+def is_glob(path: str) -> bool:
+    """Whether a path has characters that make it a glob."""
+    return not _GLOB.isdisjoint(path)
+
+
+def workspace_names(context: RepoContext, pattern: str) -> list[str]:
+    """Paths of the workspace that fit a glob, sorted; metafiles and what lies in private folders are left out."""
+    import glob
+
+    found = glob.glob(pattern, root_dir=context.root, recursive=True, include_hidden=True)
+    return sorted(
+        name.rstrip("/")
+        for name in found
+        if metafiles.format_of(context.formats, posixpath.basename(name)) is None
+        and _PRIVATE.isdisjoint(name.split("/"))
+    )
+
+
 def not_tracked(context: RepoContext, text: str, path: str) -> PathNotTracked:
     """The error for a target that is not tracked, naming the nearest one that is."""
+    owner = owner_of(context, path) if path else None
+    if owner is not None and owner.inside:
+        return _not_inside(context, owner, text)
     close = nearest(path, [tracked.path for tracked in context.tracked(posixpath.dirname(path))])
     hint = f"did you mean '{close}'?" if close else f"'kist add {text}' tracks it, 'kist list' shows what is tracked"
     return PathNotTracked(f"{text} is not tracked", hint=hint, path=path)
 
 
-def _known(context: RepoContext, owner: Target) -> bool:
-    """Whether a name with glob characters is literally an entry of its output."""
+def _not_inside(context: RepoContext, owner: Target, text: str) -> PathNotTracked:
+    """The error for a path that its tracked directory does not have, naming the nearest one that stands beside it."""
+    folder, _, name = owner.inside.rpartition(b"/")
+    start = len(folder) + 1 if folder else 0
+    names: set[str] = set()
+    with suppress(KistError):
+        for part in context.view(owner.tracked.output.digest).leaves(folder):
+            names.update(os.fsdecode(path[start:].partition(b"/")[0]) for path in part.paths)
+    close = nearest(os.fsdecode(name), sorted(names))
+    if close:
+        hint = f"did you mean '{posixpath.join(posixpath.dirname(text), close)}'?"
+    else:
+        hint = f"'kist list {owner.tracked.path}' shows what is"
+    return PathNotTracked(f"{text} is not tracked", hint=hint, path=text)
+
+
+def _exists(context: RepoContext, target: Target) -> bool:
+    """Whether a part of an output stands in the workspace or in the recorded version.
+
+    Where the recorded manifest is not on this machine nobody knows: only a glob is then taken for one.
+    """
+    if os.path.lexists(context.root / target.path):
+        return True
     try:
-        return context.view(owner.tracked.output.digest).find(owner.inside) is not None
+        return recorded(context, target)
     except KistError:
+        return not is_glob(os.fsdecode(target.inside))
+
+
+def recorded(context: RepoContext, target: Target) -> bool:
+    """Whether the recorded version has a target.
+
+    Raises:
+        ObjectMissing: its manifest is not on this machine.
+    """
+    if not target.inside:
+        return True
+    if not target.tracked.output.is_directory:
         return False
+    view = context.view(target.tracked.output.digest)
+    return view.find(target.inside) is not None or any(len(part) for part in view.leaves(target.inside))
 
 
-def _match(context: RepoContext, pattern: str) -> Iterator[Target]:
+def fitting(context: RepoContext, pattern: str) -> Iterator[Target]:
+    """The recorded outputs, and parts of them, that fit a glob."""
     matches = glob_matcher(pattern)
     fixed = pattern[: min(pattern.index(mark) for mark in _GLOB if mark in pattern)].rpartition("/")[0]
     for tracked in context.tracked():
-        inside_output = fixed == tracked.path or fixed.startswith(tracked.path + "/")
         if matches(tracked.path) or matches(tracked.metafile):
             yield Target(tracked)
-        elif tracked.output.is_directory and (inside_output or pattern.startswith("**") or "/" in pattern):
+        elif tracked.output.is_directory and _may_hold(tracked.path, pattern, fixed):
             yield from _match_inside(context, tracked, matches)
+
+
+def _may_hold(path: str, pattern: str, fixed: str) -> bool:
+    """Whether something below a path may fit a glob that begins with the folder *fixed*."""
+    if fixed == path or fixed.startswith(path + "/"):
+        return True
+    return (not fixed or path.startswith(fixed + "/")) and ("/" in pattern[len(fixed) :].lstrip("/") or "**" in pattern)
 
 
 def _match_inside(context: RepoContext, tracked: Tracked, matches: Callable[[str], bool]) -> Iterator[Target]:

@@ -1,0 +1,47 @@
+"""What kist and Git share in one workspace: who tracks what, and who ignores it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kist.repo import gitignore
+
+if TYPE_CHECKING:
+    from kist.repo.context import RepoContext
+
+
+def tracked_by_git(context: RepoContext, path: str) -> list[bytes]:
+    """Files at or below a path that Git tracks; none without Git."""
+    if context.place.git is None or not (context.place.git.folder / "index").exists():
+        return []
+    assert context.git is not None
+    return context.git.tracked([os.fsencode(path)])
+
+
+def ignore_in_git(context: RepoContext, added: Sequence[str], removed: Sequence[str] = ()) -> None:
+    """Keep ``.gitignore`` in step with the tracked outputs: one edit a folder.
+
+    Args:
+        context: the repository, inside its ``writing`` block.
+        added: outputs that Git must ignore from now on.
+        removed: those that it may see again.
+    """
+    if context.place.git is None:
+        return
+    for folder in sorted({posixpath.dirname(path) for path in (*added, *removed)}):
+        place = context.root / folder
+        if place.is_dir():
+            gitignore.update(
+                place,
+                add=_names_in(folder, added),
+                remove=_names_in(folder, removed),
+                sync=context.sync,
+                token=context.scratch.token_for(place),
+            )
+
+
+def _names_in(folder: str, paths: Sequence[str]) -> list[bytes]:
+    return [os.fsencode(posixpath.basename(path)) for path in paths if posixpath.dirname(path) == folder]

@@ -1,0 +1,77 @@
+"""Writing: the block in which one process changes a repository, and its write lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kist.repo import layout
+from kist.util.atomic import use_token
+
+if TYPE_CHECKING:
+    from kist.engine.scratch import Scratch
+    from kist.repo.context import RepoContext
+
+
+class Writing:
+    """Whether this process changes a repository now, and where it puts what is not finished.
+
+    Args:
+        context: the repository.
+    """
+
+    def __init__(self, context: RepoContext) -> None:
+        self._context = context
+        self._scratch: Scratch | None = None
+
+    @property
+    def scratch(self) -> Scratch:
+        """The scratch folder of this process; exists inside :meth:`block`."""
+        assert self._scratch is not None, "scratch is used outside of writing()"
+        return self._scratch
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Make what is needed and sweep what killed commands left; a block inside a block does nothing more."""
+        if self._scratch is not None:
+            yield
+            return
+        from kist.engine.scratch import Scratch, sweep
+
+        context = self._context
+        layout.make(context.place)
+        if context.place.waiting is not None:
+            with self.lock():
+                context.place = layout.adopt(context.place)
+            layout.make(context.place)
+        sweep(context.place.scratch)
+        with Scratch(context.place.scratch, verb=context.verb) as self._scratch:
+            self._scratch.register(self._private_folders(), sync=False)
+            use_token(self._scratch.token)
+            try:
+                yield
+            finally:
+                use_token("")
+                self._scratch = None
+
+    def _private_folders(self) -> list[bytes]:
+        """Where small files of ours get their names, with temporary ones beside them: swept if this process dies."""
+        place, cache = self._context.place, self._context.cache_folder
+        folders = [place.root, place.own, place.shared, cache, cache / "verified", cache / "refs" / place.id]
+        return [os.fsencode(os.path.abspath(folder)) for folder in folders]
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while metafiles and the workspace change; waits for others and tells for whom."""
+        from kist.engine.locks import Lock
+
+        with Lock(
+            self._context.place.own / "write.lock",
+            what="the repository",
+            verb=self._context.verb,
+            timeout=self._context.lock_timeout,
+            notify=self._context.progress.message,
+        ):
+            yield
