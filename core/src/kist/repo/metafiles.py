@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,13 @@ def load(repo: _Formats, metafile: str) -> list[Tracked]:
     """Read one metafile of the workspace.
 
     Raises:
-        MetafileError: it is no valid metafile.
+        MetafileError: it is no valid metafile, or no regular file.
         StorageError: it cannot be read.
     """
     path = repo.root / metafile
     with storage_errors(path):
+        if not stat.S_ISREG(os.lstat(path).st_mode):  # a FIFO or device is never opened
+            raise MetafileError(f"{metafile} is not a regular file", path=metafile, hint="take it from Git again")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
             data = stream.read((4 << 20) + 1)
