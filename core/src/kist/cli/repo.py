@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 
 def open_repo(args: argparse.Namespace, verb: str) -> Repo:
-    """The repository of the current folder, with the options of the command line."""
+    """The repository of the current folder, with the options of the command line; tells what of it does not count."""
     settings = {}
     if args.lock_timeout is not None:
         settings["core.lock_timeout"] = args.lock_timeout
-    return Repo(settings=settings, progress=args.output.progress, verb=verb)
+    repo = Repo(settings=settings, progress=args.output.progress, verb=verb)
+    if verb != "doctor":  # which has them among its findings
+        for warning in repo.context.config.warnings:
+            args.output.warn(warning)
+    return repo
 
 
 def finish(args: argparse.Namespace, repo: Repo) -> None:

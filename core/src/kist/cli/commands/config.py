@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kist.cli.render import text_of
 from kist.cli.repo import open_repo
 from kist.cli.subverbs import add_dry_run, add_levels
-from kist.errors import ConfigError, NotARepo, UsageError
+from kist.errors import ConfigError, NotARepo, RepoNotOwned, UsageError
 
 if TYPE_CHECKING:
     from kist.operations.config import Setting, Settings
@@ -40,8 +40,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Do what the words say."""
     action, words = _action(args)
     settings = _settings(args)
-    for warning in settings.config.warnings:
-        args.output.warn(warning)
     if action == "list":
         return _list(args, settings)
     if action == "get":
@@ -92,7 +90,10 @@ def _settings(args: argparse.Namespace) -> Settings:
     except NotARepo:
         if args.level in ("tracked", "local"):
             raise
-        return Settings.outside()
+    except RepoNotOwned:
+        if args.level not in ("user", "system"):  # where a repository becomes trusted
+            raise
+    return Settings.outside()
 
 
 def _secret(settings: Settings, key: str) -> bool:
