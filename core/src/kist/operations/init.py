@@ -23,7 +23,7 @@ def init(folder: Path, *, algorithm: str | None = None) -> None:
         algorithm: the hash algorithm of new outputs, None for the best that is installed.
 
     Raises:
-        RepoError: there is one already.
+        RepoError: there is one already, or the folder is Git's own.
         UsageError: no such folder.
         PluginNotFound: nobody brings the algorithm.
     """
@@ -33,6 +33,8 @@ def init(folder: Path, *, algorithm: str | None = None) -> None:
     path = root / MARKER / CONFIG
     if path.exists():
         raise RepoError(f"{root} is a kist repository already", path=str(root), hint="'kist status' looks at it")
+    if ".git" in root.parts or _is_git_folder(root):
+        raise RepoError(f"{root} is Git's own folder", path=str(root), hint="run 'kist init' where your files are")
     config = Config.load()
     plugins = Plugins(block=config.get("plugins.block"), prefer=config.get("plugins.prefer"))
     chosen = algorithm or config.get("core.hash") or choose_algorithm(plugins, plugins.dialect(MARKER))
@@ -42,3 +44,8 @@ def init(folder: Path, *, algorithm: str | None = None) -> None:
     set_value(path, "tracked", "core.hash", chosen)
     # The id goes last: without one a folder is no repository yet, so that a killed init can be repeated.
     set_value(path, "tracked", "repository.id", layout.new_id())
+
+
+def _is_git_folder(folder: Path) -> bool:
+    """Whether a folder is what ``git init --bare`` makes."""
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
