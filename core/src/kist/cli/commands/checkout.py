@@ -32,12 +32,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     repo = open_repo(args, "checkout")
     began = time.monotonic()
     report = repo.checkout(args.targets, revision=args.rev, force=args.force, dry_run=args.dry_run)
-    tell(args.output, report, time.monotonic() - began, dry_run=args.dry_run)
+    tell(args.output, report, time.monotonic() - began, dry_run=args.dry_run, complete=not repo.problems)
     finish(args, repo)
     return {**data_of(report), "dry_run": args.dry_run}
 
 
-def tell(output: Output, report: CheckoutReport, seconds: float, *, dry_run: bool = False) -> None:
+def tell(
+    output: Output, report: CheckoutReport, seconds: float, *, dry_run: bool = False, complete: bool = True
+) -> None:
     """The result for people; objects that are missing become errors."""
     for path in report.trashed:
         output.line(f"moved to the trash: {path}")
@@ -52,7 +54,7 @@ def tell(output: Output, report: CheckoutReport, seconds: float, *, dry_run: boo
             f"{verb} {report.files:,} files ({show_size(report.bytes)}){', ' + kinds if kinds else ''}, removed "
             f"{report.deleted:,}, {seconds:.1f} s"
         )
-    elif not report.missing:
+    elif complete and not report.missing:
         output.line("the workspace is as recorded")
     for digest, paths in report.missing:
         output.fail(ObjectMissing(digest, paths=paths, where="the cache"))

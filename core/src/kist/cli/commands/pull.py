@@ -37,6 +37,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise
     seconds = time.monotonic() - began
     tell_transfer(args.output, "would fetch" if args.dry_run else "fetched", reports, seconds)
-    checkout.tell(args.output, placed, seconds, dry_run=args.dry_run)
+    checkout.tell(args.output, placed, seconds, dry_run=args.dry_run, complete=not repo.problems)
     finish(args, repo)
     return {**checkout.data_of(placed), **transfer_data(reports), "dry_run": args.dry_run}
