@@ -57,9 +57,9 @@ class LocalSide:
         """Where objects lie; those that are not here are left out."""
         return self.cache.places(algorithm, raws)
 
-    def whole_packs(self, algorithm: str, places: dict[bytes, Place]) -> Iterator[tuple[Path, PackEntry, Members]]:
+    def whole_packs(self, algorithm: str, places: Iterable[Place]) -> Iterator[tuple[Path, PackEntry, Members]]:
         """Packs of the cache of which every member is among *places* and proved good just now."""
-        counts = Counter(place.pack for place in places.values() if place.pack != LOOSE)
+        counts = Counter(place.pack for place in places if place.pack != LOOSE)
         hasher = self.cache.folder.hasher(algorithm)
         for name, count in sorted(counts.items()):
             path = self.cache.folder.packs / name

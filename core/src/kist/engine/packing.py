@@ -67,17 +67,20 @@ class Packer:
         self._numbers = itertools.count()
         self.failed: dict[bytes, KistError] = {}
 
-    def small(self, contents: Mapping[bytes, int], extra: Iterable[bytes]) -> Iterator[Upload]:
+    def small(
+        self, contents: Mapping[bytes, int], places: Mapping[bytes, Place], extra: Iterable[bytes]
+    ) -> Iterator[Upload]:
         """Files for small objects, in path order.
 
         Args:
             contents: objects to send: raw digest -> size. Packs of the cache that hold nothing else go as they are.
+            places: where they lie in the cache.
             extra: objects of small packs on the remote that are packed again with them.
         """
         algorithm = self._hasher.name
-        places = self._local.places(algorithm, contents)
         left = dict(contents)
-        for path, pack, members in self._local.whole_packs(algorithm, places):
+        found = (places[raw] for raw in contents if raw in places)
+        for path, pack, members in self._local.whole_packs(algorithm, found):
             if pack.kind != DATA or len(members) == 1:
                 continue
             raws = members.raws()

@@ -96,7 +96,7 @@ class SidePush:
         small = {raw: size for raw, size in sizes.items() if size < threshold or raw not in places}
         large = {raw: size for raw, size in sizes.items() if raw not in small}
         data, nodes = self._to_pack_again()
-        self._send(self._packer.small(small, data))
+        self._send(self._packer.small(small, places, data))
         self._send_large(large)
         self._failed |= self._packer.failed
         complete = self._complete_versions()
