@@ -158,6 +158,20 @@ def test_readme_has_both_commands():
             assert f"./{name_of(folder)}" in block
 
 
+def test_readme_shows_every_kind_of_plugin_and_every_plugin():
+    from kist import hookspecs, testing
+    from kist.plugins.index import GROUPS
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    kinds = re.findall(r"^\| ([\w ]+) \| (.*) \| `(kist_\w+)` \| `kist\.(\w+)` \| (.*) \| \[", text, re.MULTILINE)
+    assert {group for *_, group, _ in kinds} == set(GROUPS) - {"hooks", "known"}
+    for _, _, hook, _, contracts in kinds:
+        assert hasattr(hookspecs, hook)
+        assert set(re.findall(r"\w+", contracts)) <= set(testing.__all__)
+    for path in ROOT.glob("plugins/*/pyproject.toml"):
+        assert f"| `kist-{path.parent.name}` |" in text
+
+
 def test_ci_runs_the_command_of_the_readme(tmp_path):
     script = (ROOT / ".ci" / "run").read_text()
     (tmp_path / ".ci").mkdir()
