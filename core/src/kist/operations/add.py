@@ -95,6 +95,7 @@ def _wanted(context: RepoContext, text: str) -> list[Wanted]:
     if not path:
         raise UsageError(f"{text} is the repository itself", path=text, hint="name a folder or file inside it")
     if metafiles.format_of(context.formats, posixpath.basename(path)) and (context.root / path).is_file():
+        targets.check_own(context, path)
         return [Wanted(one.path, one) for one in metafiles.load(context, path)]
     owner = targets.owner_of(context, path)
     if targets.is_glob(path) and _is_no_name(context, path, owner):
@@ -143,6 +144,7 @@ def _similar(context: RepoContext, path: str) -> str | None:
 
 def _check_new(context: RepoContext, path: str, text: str) -> None:
     parts(os.fsencode(path))
+    targets.check_own(context, path)
     if context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path)):
         raise PathIgnored(
             f"{text} is hidden by a rule in {context.dialect.ignore_file}",

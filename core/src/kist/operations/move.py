@@ -51,6 +51,7 @@ def move(context: RepoContext, source: str, target: str, *, dry_run: bool = Fals
     if not new or (context.root / new).is_dir():
         new = posixpath.join(new, posixpath.basename(one.path))
     parts(os.fsencode(new))
+    targets.check_own(context, new)
     if new == one.path:
         raise UsageError(f"{source} is there already", path=source)
     if dry_run:

@@ -58,13 +58,41 @@ def repository_path(context: RepoContext, text: str) -> str:
     return relative
 
 
+def check_own(context: RepoContext, path: str) -> None:
+    """Refuse a path that a repository inside this one owns (a submodule, or another kist repository).
+
+    A metafile written there would be seen neither by Git nor by the next command here.
+
+    Args:
+        context: the repository.
+        path: of an output or metafile, relative to the repository.
+
+    Raises:
+        UsageError: naming the inner repository.
+    """
+    folder = posixpath.dirname(path)
+    while folder:
+        if any(os.path.lexists(context.root / folder / marker) for marker in _PRIVATE):
+            raise UsageError(
+                f"{path} belongs to the repository {folder} inside this one",
+                hint=f"work there: kist -C {folder} …",
+                path=path,
+            )
+        folder = posixpath.dirname(folder)
+
+
 def owner_of(context: RepoContext, path: str) -> Target | None:
-    """The tracked output that is *path*, or that *path* lies in; opens only metafiles on the way up."""
+    """The tracked output that is *path*, or that *path* lies in; opens only metafiles on the way up.
+
+    Raises:
+        UsageError: it belongs to a repository inside this one.
+    """
     here = path
     while here:
         for metafile in context.metafile_names.of(here):
             for tracked in metafiles.load_if_present(context, metafile):
                 if tracked.path == here:
+                    check_own(context, here)
                     inside = "" if here == path else path[len(here) + 1 :]
                     return Target(tracked, os.fsencode(inside))
         here = posixpath.dirname(here)
@@ -103,6 +131,7 @@ def _resolve_one(context: RepoContext, text: str, *, recursive: bool, unrecorded
     if path and metafiles.format_of(context.formats, posixpath.basename(path)):
         loaded = metafiles.load_if_present(context, path)
         if loaded:
+            check_own(context, path)
             return [Target(tracked) for tracked in loaded]
     owner = owner_of(context, path) if path else None
     if owner is not None and (not owner.inside or _exists(context, owner)):
