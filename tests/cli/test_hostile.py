@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from cli_support import git, write
+from cli_support import DATA, cache_of, damage, git, stored_files, tree, write
 
 
 @pytest.mark.parametrize("text", ["repository: [1]\n", "repository: 5\n", "repository: {id: ../../x}\n", ""])
@@ -60,3 +60,53 @@ def test_settings_of_a_clone_that_do_not_count_are_told(tracked):
         result = tracked(verb)
         assert result.err.count("'cache.dir'") == 1
         assert "ignored" in result.err
+
+
+def test_what_belongs_to_a_repository_inside_is_refused(tracked):
+    for inner in ("module", "other"):
+        write(tracked.folder, {f"{inner}/data/x": "1"})
+    git(tracked.folder / "module", "init", "-q")
+    tracked("init", folder=tracked.folder / "other")
+    for inner in ("module", "other"):
+        assert "inside this one" in tracked("add", f"{inner}/data", code=2).err
+        assert "inside this one" in tracked("move", "data", f"{inner}/moved", code=2).err
+        assert not list((tracked.folder / inner).glob("?*.kist"))
+    tracked("add", "data", folder=tracked.folder / "other")
+    assert "kist -C other" in tracked("status", "other/data", code=2).err
+    assert "kist -C other" in tracked("add", "other/data.kist", code=2).err
+    assert tracked.json("status").data["clean"]
+
+
+def test_a_git_folder_inside_an_output_stays_its_own(repo):
+    write(repo.folder, DATA)
+    git(repo.folder / "data" / "sub", "init", "-q")
+    repo("add", "data")
+    assert repo.json("list").data["entries"][0]["files"] == 3
+    write(repo.folder, {"data/sub/b.txt": "changed\n"})
+    repo("add", "data/sub/b.txt")
+    assert repo.json("status").data["clean"]
+
+
+def test_pull_replaces_what_is_damaged_in_the_cache(shared):
+    before = tree(shared.folder / "data")
+    for file in stored_files(cache_of(shared.folder)):
+        if file.stat().st_size > 5000:
+            damage(file)
+    for path in ("a.txt", "sub/b.txt", "sub/c.bin"):
+        (shared.folder / "data" / path).unlink()
+    shared("pull")
+    assert tree(shared.folder / "data") == before
+    shared("verify")
+
+
+def test_checkout_puts_a_damaged_object_aside_and_fetch_brings_it(shared):
+    for file in stored_files(cache_of(shared.folder)):
+        if file.stat().st_size > 5000:
+            damage(file)
+    (shared.folder / "data/sub/c.bin").unlink()
+    (shared.folder / "data/a.txt").unlink()
+    assert shared.json("checkout", code=8).classes == ["ObjectMissing"]
+    assert (shared.folder / "data/a.txt").read_text() == "one\n"
+    assert shared.json("fetch").data["objects"] == 1
+    shared("checkout")
+    assert tree(shared.folder)["data/sub/c.bin"] == DATA["data/sub/c.bin"]

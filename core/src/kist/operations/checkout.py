@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from kist.abc.metafile import ManifestView
 from kist.engine.checkout_apply import apply_checkout
 from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout_tools import CheckoutTools
-from kist.errors import KistError, ObjectMissing, PathNotTracked
+from kist.errors import KistError, ObjectMissing, PathNotTracked, StorageError
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
 from kist.model.digest import Digest
@@ -79,7 +80,7 @@ def checkout(
     if options.dry_run:
         found = _targets(context, texts, options.revision)
         planned, missing = _plan_all(context, found)
-        return _merged([_foreseen(one) for one in planned], missing)
+        return merged([_foreseen(one) for one in planned], missing)
     with changing(context):
         found = _targets(context, texts, options.revision)
         with context.write_lock():
@@ -88,9 +89,10 @@ def checkout(
                 _refuse_unsaved(planned)
             reports = [_apply(context, one, force=options.force) for one in planned]
             context.save_fingerprints()
+            _put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
             publish(context, [_edit(context, target) for target in found])
-    report = _merged(reports, missing)
+    report = merged(reports, missing)
     context.hooks.notify("kist_after_checkout", report=report)
     return report
 
@@ -121,12 +123,12 @@ def _within(tracked: Tracked, path: str) -> Target | None:
 
 # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Missing = list[tuple[str, tuple[str, ...]]]
+Missing = Sequence[tuple[str, tuple[str, ...]]]
 
 
 def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Intended], Missing]:
     planned: list[_Intended] = []
-    missing: Missing = []
+    missing: list[tuple[str, tuple[str, ...]]] = []
     for target in found:
         try:
             planned.append(_plan(context, target))
@@ -310,7 +312,21 @@ def _texts(folder: str, paths: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(posixpath.join(folder, os.fsdecode(path)) for path in paths)
 
 
-def _merged(reports: Sequence[CheckoutReport], missing: Missing) -> CheckoutReport:
+def _put_damage_aside(context: RepoContext, digests: Iterable[str]) -> None:
+    """Let damaged copies count as absent from now on, so that the next fetch brings good ones."""
+    for digest in map(Digest.parse, digests):
+        if context.cache.has(digest):
+            with suppress(StorageError):  # a cache that others keep: it is their part to repair it
+                context.cache.quarantine(digest)
+
+
+def merged(reports: Sequence[CheckoutReport], missing: Missing = ()) -> CheckoutReport:
+    """Many reports as one.
+
+    Args:
+        reports: what was done.
+        missing: objects that hindered whole outputs, with the paths.
+    """
     links: dict[str, int] = {}
     for report in reports:
         for name, count in report.links.items():
