@@ -76,6 +76,12 @@ def test_an_empty_directory_gives_way_to_files():
         assert sorted(after) == [b"x/y"]
 
 
+def test_both_turn_a_file_into_a_directory():
+    result, after = merged({b"x": b"1"}, {b"x": None}, {b"x/y": b"1"})
+    assert not result.conflicts
+    assert sorted(after) == [b"x/y"]
+
+
 def test_fast_forward_and_nothing_to_do():
     base, new = {b"a": b"1"}, {b"a": b"2", b"b": b"1"}
     assert merged(base, base, new)[1] == {path: entry(path, content) for path, content in new.items()}

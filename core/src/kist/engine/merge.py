@@ -95,6 +95,7 @@ def _settle(here: Entry, there: Change | None, taken: dict[bytes, Change], confl
         return
     if here.kind == "directory" and len(here.path) < len(there.path):
         taken[here.path] = Change(here.path, "deleted", here)
+        conflicts.pop(here.path, None)  # where a file was, both made a directory: that is agreement
     elif there.new.kind == "directory" and len(there.path) < len(here.path):
         del taken[there.path]
     else:
