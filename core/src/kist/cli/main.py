@@ -107,6 +107,7 @@ def _run(word: str, module: Any, words: list[str]) -> int:
     except SystemExit as done:
         return int(done.code or 0)
     args.output = make_output(args)
+    args.behind_dashes = words[words.index("--") + 1 :] if "--" in words else None
     return run_command(word, module, args)
 
 

@@ -19,6 +19,7 @@ from kist.errors import (
     UsageError,
     WorkspaceError,
 )
+from kist.model.change import Change
 from kist.model.delta import changes, deltas
 from kist.model.report import AddedOutput, AddReport
 from kist.model.tracked import Metafile, TrackedOutput
@@ -194,11 +195,12 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
     failed: list[KistError] = []
     context.progress.start("add")
     with context.storing(dry_run=options.dry_run) as storing:
-        for one in wanted:
+        groups = _by_output(wanted)
+        for group in groups:
             try:
-                ingested.append(_ingest(context, storing, one, options))
+                ingested.append(_ingest(context, storing, group, options))
             except (WorkspaceError, StorageError, UsageError) as error:
-                if len(wanted) == 1:
+                if len(groups) == 1:
                     raise
                 failed.append(error)
         storing.commit()
@@ -224,6 +226,18 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
     return report
 
 
+def _by_output(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+    """What is wanted of each output: all parts of one go into the same edit; the whole, or a folder, covers a part."""
+    groups: dict[str, list[Wanted]] = {}
+    for one in sorted(wanted, key=lambda one: (bool(one.inside), one.inside + b"/")):
+        group = groups.setdefault(one.path, [])
+        if not any(
+            not above.inside or one.inside.startswith(above.inside + b"/") for above in (*group[:1], *group[-1:])
+        ):
+            group.append(one)
+    return list(groups.values())
+
+
 def _settle(ingested: Sequence[Ingested]) -> None:
     for one in ingested:
         one.settle()
@@ -231,25 +245,27 @@ def _settle(ingested: Sequence[Ingested]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """One output (or part) that was read into the cache."""
+    """One output (or parts of it) that was read into the cache."""
 
     edit: Edit
-    scan: Scan
+    scans: tuple[Scan, ...]
 
     @property
     def bytes_read(self) -> int:
         """Content read from the workspace."""
-        return self.scan.bytes_read
+        return sum(scan.bytes_read for scan in self.scans)
 
     def settle(self) -> None:
         """Remember which version the workspace is equal to, now that it is published."""
-        self.scan.commit_fingerprints(self.edit.output.digest)
+        for scan in self.scans:  # of several parts none speaks for the whole
+            scan.commit_fingerprints(self.edit.output.digest if len(self.scans) == 1 else None)
 
 
-def _ingest(context: RepoContext, storing: Storing, one: Wanted, options: AddOptions) -> Ingested:
-    """Read one output (or part) into the cache; tells how its metafile changes."""
+def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], options: AddOptions) -> Ingested:
+    """Read one output (or parts of it) into the cache; tells how its metafile changes."""
+    one = group[0]
     if one.tracked is not None and one.inside:
-        return _ingest_part(context, storing, one)
+        return _ingest_parts(context, storing, one.tracked, [part.inside for part in group])
     place = context.root / one.path
     if not os.path.lexists(place):
         raise PathNotTracked(
@@ -276,7 +292,7 @@ def _ingest(context: RepoContext, storing: Storing, one: Wanted, options: AddOpt
         raise_problems(one.path, scan.problems)
         output = TrackedOutput(name, view.root, is_directory=True, files=view.files, size=view.size)
     assert scanner.last is not None
-    return Ingested(_edit(context, one, _keep(output, old), options, scanner.last), scanner.last)
+    return Ingested(_edit(context, one, _keep(output, old), options, scanner.last), (scanner.last,))
 
 
 def _keep(output: TrackedOutput, old: TrackedOutput | None) -> TrackedOutput:
@@ -299,22 +315,30 @@ def _outside(scan: Scan) -> list[str]:
     return [f"{len(found)} symbolic links point outside of what is tracked: {shown}"]
 
 
-def _ingest_part(context: RepoContext, storing: Storing, one: Wanted) -> Ingested:
-    """Record only what lies at or below one path inside a tracked directory."""
-    assert one.tracked is not None
-    old = one.tracked.output
+def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insides: Sequence[bytes]) -> Ingested:
+    """Record only what lies at or below some paths inside a tracked directory."""
+    old = tracked.output
     algorithm = old.digest.algorithm
     view = storing.view(old.digest)
-    scan = context.scanner(algorithm).scan(os.fsencode(one.path), storing.sink(algorithm), below=one.inside)
-    found = list(changes(deltas(part_of(view, one.inside), scan)))
-    raise_problems(one.path, scan.problems)
-    full = posixpath.join(one.path, os.fsdecode(one.inside))
-    if not found and view.find(one.inside) is None and not os.path.lexists(context.root / full):
-        raise PathNotTracked(f"{full} exists neither in the workspace nor in the recorded version", path=full)
-    found = settle_folders(context, view, one.path, one.inside, found)
+    scans: list[Scan] = []
+    settled: dict[bytes, Change] = {}
+    for inside in insides:
+        scan = context.scanner(algorithm).scan(os.fsencode(tracked.path), storing.sink(algorithm), below=inside)
+        found = list(changes(deltas(part_of(view, inside), scan)))
+        raise_problems(tracked.path, scan.problems)
+        full = posixpath.join(tracked.path, os.fsdecode(inside))
+        if not found and view.find(inside) is None and not os.path.lexists(context.root / full):
+            raise PathNotTracked(f"{full} exists neither in the workspace nor in the recorded version", path=full)
+        settled |= {change.path: change for change in settle_folders(context, view, tracked.path, inside, found)}
+        scans.append(scan)
     edited = context.codec.edit(
-        view, found, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+        view,
+        [settled[path] for path in sorted(settled)],
+        storing.put_node(algorithm),
+        context.hasher(algorithm),
+        storing.read_nodes(algorithm),
     )
     output = replace(old, digest=edited.root, files=edited.files, size=edited.size)
-    document = replace(one.tracked.document, outputs=(output,))
-    return Ingested(Edit(one.path, one.tracked.metafile, one.tracked, document, tuple(_outside(scan))), scan)
+    document = replace(tracked.document, outputs=(output,))
+    warnings = tuple(dict.fromkeys(text for scan in scans for text in _outside(scan)))
+    return Ingested(Edit(tracked.path, tracked.metafile, tracked, document, warnings), tuple(scans))

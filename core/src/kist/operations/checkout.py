@@ -14,6 +14,7 @@ from kist.engine.checkout_apply import apply_checkout
 from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout_tools import CheckoutTools
 from kist.errors import KistError, ObjectMissing, PathNotTracked, StorageError
+from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
 from kist.model.digest import Digest
@@ -91,7 +92,7 @@ def checkout(
             context.save_fingerprints()
             _put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
-            publish(context, [_edit(context, target) for target in found])
+            publish(context, _edits(context, found))
     report = merged(reports, missing)
     context.hooks.notify("kist_after_checkout", report=report)
     return report
@@ -106,11 +107,21 @@ def _targets(context: RepoContext, texts: Sequence[str], revision: str | None) -
     found: dict[tuple[str, bytes], Target] = {}
     for text in texts:
         path = targets.repository_path(context, text)
-        here = [target for one in recorded if (target := _within(one, path)) is not None]
+        here = [target for one in recorded if (target := _within(one, path)) is not None and _has(context, target)]
+        if not here and targets.is_glob(path):
+            here = list(targets.fitting(context, path, recorded))
         if not here:
             raise PathNotTracked(f"{text} is not tracked in {revision}", path=text)
         found |= {(target.tracked.path, target.inside): target for target in here}
     return [found[key] for key in sorted(found)]
+
+
+def _has(context: RepoContext, target: Target) -> bool:
+    """Whether a version has a target, as far as is known here."""
+    try:
+        return targets.recorded(context, target)
+    except ObjectMissing:
+        return True
 
 
 def _within(tracked: Tracked, path: str) -> Target | None:
@@ -346,18 +357,28 @@ def merged(reports: Sequence[CheckoutReport], missing: Missing = ()) -> Checkout
 # ── versions of a revision ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _edit(context: RepoContext, target: Target) -> Edit:
-    """How the metafile changes for the version of a revision: whole, or just the part."""
+def _edits(context: RepoContext, found: Sequence[Target]) -> list[Edit]:
+    """How the metafiles change: one edit each, also for many parts."""
+    groups: dict[str, list[Target]] = {}
+    for target in found:
+        groups.setdefault(target.tracked.metafile, []).append(target)
+    return [_edit(context, group[0], [target.inside for target in group]) for group in groups.values()]
+
+
+def _edit(context: RepoContext, target: Target, insides: Sequence[bytes]) -> Edit:
+    """How the metafile changes for the version of a revision: whole, or just the parts."""
     from kist.repo import metafiles
 
     now = metafiles.load_if_present(context, target.tracked.metafile)
-    if not target.inside or not now or not now[0].output.is_directory:
+    if b"" in insides or not now or not now[0].output.is_directory:
         return Edit(target.tracked.path, target.tracked.metafile, now[0] if now else None, target.tracked.document)
     current = now[0]
     old, new = context.view(current.output.digest), context.view(target.tracked.output.digest)
-    found = list(changes(deltas(part_of(old, target.inside), part_of(new, target.inside))))
-    found = settle_folders(context, old, current.path, target.inside, found)
-    edited = edited_view(context, old, found)
+    settled: dict[bytes, Change] = {}
+    for inside in insides:
+        found = list(changes(deltas(part_of(old, inside), part_of(new, inside))))
+        settled |= {change.path: change for change in settle_folders(context, old, current.path, inside, found)}
+    edited = edited_view(context, old, [settled[path] for path in sorted(settled)])
     output = replace(current.output, digest=edited.root, files=edited.files, size=edited.size)
     return Edit(current.path, current.metafile, current, replace(current.document, outputs=(output,)))
 

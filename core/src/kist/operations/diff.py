@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kist.engine.renames import pair_renames
+from kist.errors import KistError, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
@@ -49,9 +51,10 @@ def diff(context: RepoContext, old: str | None = None, new: str | None = None, t
         context: the repository.
         old: a Git revision; None for HEAD, or for what the metafiles record where there is no commit.
         new: a Git revision; None for the files in the workspace.
-        texts: paths to limit the comparison to.
+        texts: paths, or globs, to limit the comparison to.
 
     Raises:
+        PathNotTracked: a path that neither version has.
         UsageError: an unknown revision.
         ObjectMissing: a manifest that is not on this machine.
     """
@@ -60,10 +63,10 @@ def diff(context: RepoContext, old: str | None = None, new: str | None = None, t
     before = _versions(context, old)
     after = {} if new is None else _versions(context, new)
     current = {one.path: one for one in context.tracked()} if new is None else {}
-    only = [os.fsencode(targets.repository_path(context, text)) for text in texts]
+    limit = _limit(context, texts, {*before, *after, *current})
     found: list[Change] = []
     for path in sorted({*before, *after, *current}):
-        if only and not any(_touches(os.fsencode(path), one) for one in only):
+        if not limit.touches(path):
             continue
         was = before.get(path)
         if new is None:
@@ -71,7 +74,7 @@ def diff(context: RepoContext, old: str | None = None, new: str | None = None, t
         else:
             part = _between(context, was, after.get(path))
         found += part
-    kept = (change for change in found if not only or any(_below(change.path, one) for one in only))
+    kept = (change for change in found if limit.holds(change.path))
     context.save_fingerprints()
     return DiffReport(old or "recorded", new or "workspace", tuple(pair_renames(kept)))
 
@@ -80,12 +83,83 @@ def _compare(old: Iterable[Columns], new: Iterable[Columns]) -> Iterator[Change]
     return changes(deltas(old, new))
 
 
-def _touches(output: bytes, wanted: bytes) -> bool:
-    return _below(output, wanted) or _below(wanted, output)
+def split_words(
+    context: RepoContext, words: Sequence[str], behind: Sequence[str] | None = None
+) -> tuple[str | None, str | None, list[str]]:
+    """Tell revisions from paths, as Git does: at most two revisions come first.
+
+    Args:
+        context: the repository.
+        words: revisions, then paths, as typed.
+        behind: those of the words that stood behind ``--`` and are paths therefore; None if there was none.
+
+    Returns:
+        the old revision, the new one, the paths.
+
+    Raises:
+        UsageError: more than two revisions, or a word that is neither a revision nor a path.
+    """
+    if behind is not None:
+        count = len(words) - len(behind)
+        if count > 2:
+            raise UsageError("at most two revisions can be compared", hint="paths stand behind '--'")
+    else:
+        count = next((at for at, word in enumerate(words[:2]) if _is_path(context, word)), min(len(words), 2))
+    return words[0] if count else None, words[1] if count == 2 else None, list(words[count:])
 
 
-def _below(path: bytes, folder: bytes) -> bool:
-    return not folder or path == folder or path.startswith(folder + b"/")
+def _is_path(context: RepoContext, word: str) -> bool:
+    """Whether a word is a path and no revision; one that is neither is left to Git to complain about."""
+    if context.git is not None:
+        with suppress(KistError):
+            context.git.resolve(word)
+            return False
+    with suppress(KistError):
+        path = targets.repository_path(context, word)
+        return os.path.lexists(word) or targets.is_glob(path) or targets.owner_of(context, path) is not None
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """What the comparison is limited to; everything if there is neither a path nor a glob."""
+
+    paths: tuple[str, ...] = ()
+    globs: tuple[Callable[[str], bool], ...] = ()
+
+    def touches(self, output: str) -> bool:
+        """Whether an output, or something in it, can be meant."""
+        if not self.paths or self.globs:
+            return True
+        return any(_below(output, one) or _below(one, output) for one in self.paths)
+
+    def holds(self, path: bytes) -> bool:
+        """Whether an entry is meant."""
+        if not self.paths and not self.globs:
+            return True
+        text = os.fsdecode(path)
+        if any(_below(text, one) for one in self.paths):
+            return True
+        pieces = text.split("/")
+        return any(fits("/".join(pieces[:depth])) for depth in range(1, len(pieces) + 1) for fits in self.globs)
+
+
+def _limit(context: RepoContext, texts: Sequence[str], outputs: Collection[str]) -> _Limit:
+    paths: list[str] = []
+    globs: list[Callable[[str], bool]] = []
+    for text in texts:
+        path = targets.repository_path(context, text)
+        if targets.is_glob(path) and not os.path.lexists(context.root / path):
+            globs.append(targets.glob_matcher(path))
+        elif any(_below(one, path) or _below(path, one) for one in outputs):
+            paths.append(path)
+        elif path:
+            raise targets.not_tracked(context, text, path)
+    return _Limit(tuple(paths), tuple(globs))
+
+
+def _below(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(folder + "/")
 
 
 def _versions(context: RepoContext, revision: str | None) -> dict[str, Tracked]:

@@ -43,7 +43,7 @@ def list_entries(
 
     Args:
         context: the repository.
-        text: a path as typed; None for the whole repository.
+        text: a path or glob as typed; None for the whole repository.
         revision: a Git revision, None for the workspace's metafiles.
         recursive: every entry, not only the first level.
 
@@ -54,8 +54,15 @@ def list_entries(
     path = "" if text is None else targets.repository_path(context, text)
     if path.endswith(context.metafile_names.suffixes):
         path = path.rpartition(".")[0]
+    outputs = context.tracked(revision=revision)
     found = False
-    for tracked in context.tracked(revision=revision):
+    for target in targets.fitting(context, path, outputs) if targets.is_glob(path) else ():
+        found = True
+        if target.inside or recursive:
+            yield from _inside(context, target.tracked, target.inside, recursive=recursive)
+        else:
+            yield _output(target.tracked)
+    for tracked in outputs if not found else ():
         if not path or tracked.path == path or tracked.path.startswith(path + "/"):
             found = True
             inside_asked = tracked.path == path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -220,11 +220,20 @@ def recorded(context: RepoContext, target: Target) -> bool:
     return view.find(target.inside) is not None or any(len(part) for part in view.leaves(target.inside))
 
 
-def fitting(context: RepoContext, pattern: str) -> Iterator[Target]:
-    """The recorded outputs, and parts of them, that fit a glob."""
+def fitting(context: RepoContext, pattern: str, outputs: Iterable[Tracked] | None = None) -> Iterator[Target]:
+    """The recorded outputs, and parts of them, that fit a glob.
+
+    Args:
+        context: the repository.
+        pattern: the glob, relative to the repository.
+        outputs: where to look, None for what the workspace's metafiles record.
+
+    Raises:
+        ObjectMissing: a manifest that is not on this machine.
+    """
     matches = glob_matcher(pattern)
     fixed = pattern[: min(pattern.index(mark) for mark in _GLOB if mark in pattern)].rpartition("/")[0]
-    for tracked in context.tracked():
+    for tracked in context.tracked() if outputs is None else outputs:
         if matches(tracked.path) or matches(tracked.metafile):
             yield Target(tracked)
         elif tracked.output.is_directory and _may_hold(tracked.path, pattern, fixed):

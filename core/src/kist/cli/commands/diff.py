@@ -7,6 +7,7 @@ from typing import Any
 
 from kist.cli.commands.status import COLORS
 from kist.cli.repo import change_data, entry_data, finish, open_repo, path_text
+from kist.operations.diff import split_words
 from kist.util.units import show_size
 
 EXAMPLES = (
@@ -27,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Compare, and tell what differs."""
     repo = open_repo(args, "diff")
-    report = repo.diff(args.old, args.new, args.targets)
+    words = [word for word in (args.old, args.new, *args.targets) if word is not None]
+    old, new, paths = split_words(repo.context, words, getattr(args, "behind_dashes", None))
+    report = repo.diff(old, new, paths)
     for change in report.changes:
         moved = f" (was {path_text(change.old_path)})" if change.old_path is not None else ""
         sizes = " -> ".join(show_size(entry.size) for entry in (change.old, change.new) if entry is not None)

@@ -1,0 +1,73 @@
+"""The forms of a target: globs of recorded and of new files, and paths that nothing has."""
+
+import pytest
+from cli_support import clone, commit, write
+
+
+def changed(result):
+    return {(one["path"], one["change"]) for one in result.data["changes"]}
+
+
+def test_globs_of_new_and_deleted_files_inside_a_tracked_directory(tracked):
+    write(tracked.folder, {"data/new.txt": "n", "data/.hidden.txt": "h", "data/other.csv": "c", "data/a.txt": None})
+    wanted = {("data/new.txt", "added"), ("data/.hidden.txt", "added"), ("data/a.txt", "deleted")}
+    assert changed(tracked.json("status", "data/*.txt")) == wanted
+    tracked("add", "data/*.txt")
+    assert changed(tracked.json("status")) == {("data/other.csv", "added")}
+    tracked("add", "data/*.none", code=2)
+
+
+def test_a_glob_of_new_outputs_needs_no_manifest(shared):
+    other = clone(shared)
+    write(other, {"models/a.bin": "a", "models/b.bin": "b"})
+    outputs = shared.json("add", "models/*.bin", folder=other).data["outputs"]
+    assert [one["path"] for one in outputs] == ["models/a.bin", "models/b.bin"]
+
+
+@pytest.mark.parametrize("verb", ["status", "checkout", "push", "fetch", "pull", "verify", "remove"])
+def test_a_path_that_nothing_has_is_told_with_the_nearest_name(shared, verb):
+    result = shared.json(verb, "data/sub/b.tx", code=2)
+    assert result.classes == ["PathNotTracked"]
+    assert "data/sub/b.txt" in result.json["errors"][0]["hint"]
+
+
+def test_targets_of_a_revision(tracked):
+    write(tracked.folder, {"data/a.txt": "changed\n", "data/sub/b.txt": "changed\n"})
+    tracked("commit")
+    commit(tracked.folder, "v2")
+    assert tracked.json("checkout", "--rev", "v1", "data/*.txt").data["files"] == 1
+    assert (tracked.folder / "data" / "a.txt").read_text() == "one\n"
+    assert (tracked.folder / "data" / "sub" / "b.txt").read_text() == "changed\n"
+    assert tracked.json("checkout", "--rev", "v1", "data/nothing", code=2).classes == ["PathNotTracked"]
+    assert changed(tracked("--json", "diff", "v1", "v2", "--", "data/sub/*")) == {("data/sub/b.txt", "modified")}
+    assert tracked("--json", "diff", "v1", "v2", "--", "nothing", code=2).classes == ["PathNotTracked"]
+    entries = tracked.json("list", "data/*.txt").data["entries"]
+    assert [one["path"] for one in entries] == ["data/a.txt"]
+
+
+def test_diff_takes_paths_behind_any_number_of_revisions(tracked):
+    write(tracked.folder, {"data/a.txt": "changed\n", "data/sub/b.txt": "changed\n"})
+    for words in (["data/sub"], ["--", "data/sub"], ["v1", "--", "data/sub"], ["v1", "data/sub"]):
+        assert changed(tracked("--json", "diff", *words)) == {("data/sub/b.txt", "modified")}, words
+    tracked("commit")
+    commit(tracked.folder, "v2")
+    assert changed(tracked("--json", "diff", "v1", "v2", "--", "data/sub")) == {("data/sub/b.txt", "modified")}
+    assert changed(tracked.json("diff", "v1", "v2", "data/sub")) == {("data/sub/b.txt", "modified")}
+
+
+def test_several_parts_of_one_output_are_recorded_together(tracked):
+    write(
+        tracked.folder, {"data/1": "1", "data/2": "2", "data/sub/3": "3", "data/sub/b.txt": "changed\n", "data/4": "4"}
+    )
+    outputs = tracked.json("add", "data/1", "data/2", "data/sub", "data/sub/3").data["outputs"]
+    assert len(outputs) == 1
+    assert changed(tracked.json("status")) == {("data/4", "added")}
+    write(tracked.folder, {"data/a.txt": "changed\n"})
+    tracked("commit")
+    commit(tracked.folder, "v2")
+    tracked("checkout", "--rev", "v1", "data/1", "data/sub/b.txt", code=2)
+    assert tracked.json("checkout", "--rev", "v1", "data/sub/b.txt", "data/a.txt").data["files"] == 2
+    assert tracked.json("status").data["clean"]
+    tracked("checkout", "--rev", "v2")
+    tracked("checkout", "--rev", "v1", "data/sub/*.txt", "data/sub/c.bin")
+    assert tracked.json("status").data["clean"]
