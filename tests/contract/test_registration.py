@@ -1,5 +1,7 @@
 """The plugins of this repository under the contract of registration."""
 
+import os
+
 import pytest
 
 from kist.testing import RegistrationContract, assert_light, assert_registered
@@ -22,10 +24,10 @@ def test_finds_what_is_missing():
 
 
 def test_finds_what_is_heavy(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     (tmp_path / "toy_heavy.py").write_text("import sqlite3\n")
     (tmp_path / "toy_foreign.py").write_text("import hypothesis\n")
-    (tmp_path / "toy_slow.py").write_text("sum(range(5_000_000))\n")
+    (tmp_path / "toy_slow.py").write_text("from time import process_time\nwhile process_time() < 0.5:\n    pass\n")
     (tmp_path / "toy_broken.py").write_text("1/0\n")
     for module, message in [("heavy", "sqlite3"), ("foreign", "hypothesis"), ("slow", "takes"), ("broken", "Zero")]:
         with pytest.raises(AssertionError, match=message):
