@@ -110,3 +110,74 @@ def test_checkout_puts_a_damaged_object_aside_and_fetch_brings_it(shared):
     assert shared.json("fetch").data["objects"] == 1
     shared("checkout")
     assert tree(shared.folder)["data/sub/c.bin"] == DATA["data/sub/c.bin"]
+
+
+@pytest.mark.parametrize("path", [".git", ".git/config", ".kist/config.yaml", ".GIT/x"])
+def test_private_folders_are_no_targets(tracked, path):
+    write(tracked.folder, {".GIT/x": "1"})
+    assert tracked.json("add", path, code=2).classes == ["UsageError"]
+    assert tracked.json("move", "data", path + "/x", code=2).classes == ["UsageError"]
+
+
+def test_special_files_are_named_and_never_opened(tracked):
+    os.mkfifo(tracked.folder / "data" / "pipe")
+    os.mkfifo(tracked.folder / "data" / "sub" / "other")
+    for verb in ("add", "checkout", "status"):
+        result = tracked(verb, "data", code=6)
+        assert "data/pipe is a FIFO" in result.err
+        assert "data/sub/other is a FIFO" in result.err
+
+
+HOSTILE = [
+    [(b"../x", "file")],
+    [(b"/tmp/x", "file")],
+    [(b".git/hooks/post-commit", "executable")],
+    [(b"sub/.GIT/config", "file")],
+    [(b".kist/config.yaml", "file")],
+    [(b"link", "symlink"), (b"link/x", "file")],
+    [(b"b", "file"), (b"a", "file")],
+    [(b"a", "file"), (b"a", "file")],
+]
+
+
+@pytest.mark.parametrize("rows", HOSTILE)
+def test_a_forged_manifest_writes_nothing(plain, monkeypatch, rows):
+    forge(plain.folder, rows, monkeypatch)
+    before = {path for path in plain.folder.parent.rglob("*") if ".kist" not in path.parts}
+    for verb in ("checkout", "diff"):
+        result = plain.json(verb, code=7)
+        assert result.classes == ["MetafileError"]
+    assert "evil cannot be checked out" in plain("checkout", code=7).err
+    assert {path for path in plain.folder.parent.rglob("*") if ".kist" not in path.parts} == before
+
+
+def forge(folder, rows, monkeypatch):
+    """Put a manifest that the codec itself would never write into the cache, and a metafile for it."""
+    from pathlib import Path
+
+    from kist.model.columns import Columns
+    from kist.model.digest import Digest
+    from kist.model.entry import Entry
+    from kist.repo.context import RepoContext
+
+    context = RepoContext.find(Path(folder), settings={})
+    algorithm = context.algorithm
+    digest = Digest.from_raw(algorithm, context.hasher(algorithm).raw(b"evil"))
+    parts = Columns(algorithm, len(digest.raw))
+    for path, kind in rows:
+        content = kind != "symlink"
+        entry = Entry(path, kind, 4 * content, digest if content else None, None if content else b"/tmp")
+        parts = Columns.concat(
+            algorithm, len(digest.raw), [parts, Columns.from_entries(algorithm, len(digest.raw), [entry])]
+        )
+    with monkeypatch.context() as careless, context.writing(), context.storing() as storing:
+        for module in ("node_cut", "node_format"):
+            for name in ("check_columns", "check_order"):
+                careless.setattr(f"kist.engine.{module}.{name}", lambda *facts: None)
+        careless.setattr("kist.engine.node_cut.OrderCheck.follows", lambda *facts: None)
+        storing.sink(algorithm).put_small(digest.raw, [b"evil"])
+        view = context.codec.write(
+            [parts], storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+        )
+        storing.commit()
+    write(folder, {"evil.kist": f"format: kist/1\npath: evil\nmanifest: {view.root}\nfiles: 1\nsize: 4\n"})

@@ -12,6 +12,7 @@ from itertools import pairwise
 from kist.engine.scan import Scan
 from kist.errors import (
     KistError,
+    MetafileError,
     PathConflict,
     PathIgnored,
     PathNotTracked,
@@ -107,8 +108,25 @@ def _wanted(context: RepoContext, text: str) -> list[Wanted]:
         return [Wanted(owner.tracked.path, owner.tracked, owner.inside)]
     if not os.path.lexists(context.root / path):
         raise PathNotTracked(f"{text} does not exist", path=text, hint=_similar(context, path))
+    check_name(path, text)
     _check_new(context, path, text)
     return [Wanted(path, None)]
+
+
+def check_name(path: str, text: str) -> None:
+    """Refuse a path that nothing tracked may have.
+
+    Args:
+        path: relative to the repository.
+        text: as typed.
+
+    Raises:
+        UsageError: it enters a private folder, say.
+    """
+    try:
+        parts(os.fsencode(path))
+    except MetafileError as error:
+        raise UsageError(str(error), path=text) from error
 
 
 def _is_no_name(context: RepoContext, path: str, owner: Target | None) -> bool:
@@ -144,7 +162,6 @@ def _similar(context: RepoContext, path: str) -> str | None:
 
 
 def _check_new(context: RepoContext, path: str, text: str) -> None:
-    parts(os.fsencode(path))
     targets.check_own(context, path)
     if context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path)):
         raise PathIgnored(

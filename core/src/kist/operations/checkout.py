@@ -13,7 +13,7 @@ from kist.abc.metafile import ManifestView
 from kist.engine.checkout_apply import apply_checkout
 from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout_tools import CheckoutTools
-from kist.errors import KistError, ObjectMissing, PathNotTracked, StorageError
+from kist.errors import KistError, MetafileError, ObjectMissing, PathNotTracked, StorageError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
@@ -146,10 +146,19 @@ def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Inte
         except ObjectMissing as error:
             missing.append((error.digest, (target.path,)))
         except KistError as error:
+            named = _named(target, error)
             if len(found) == 1:
-                raise
-            context.problems.append(error)
+                raise named from error
+            context.problems.append(named)
     return planned, missing
+
+
+def _named(target: Target, error: KistError) -> KistError:
+    """The error; one about what a manifest says also tells whose manifest that is."""
+    if type(error) is not MetafileError:
+        return error
+    hint = "what is recorded is damaged or hostile: see where it comes from, and take another version from Git"
+    return MetafileError(f"{target.path} cannot be checked out: {error}", hint=hint, path=target.path)
 
 
 def _plan(context: RepoContext, target: Target) -> _Intended:

@@ -10,7 +10,7 @@ from kist.engine.journal import JournalRecord
 from kist.engine.relocate import move_path, undo_move
 from kist.errors import PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
-from kist.operations.add import check_overlaps
+from kist.operations.add import check_name, check_overlaps
 from kist.operations.checkout import edited_view
 from kist.operations.parts import part_of, settle_folders
 from kist.operations.publish import Edit, publish
@@ -50,7 +50,7 @@ def move(context: RepoContext, source: str, target: str, *, dry_run: bool = Fals
         new = new.rpartition(".")[0]
     if not new or (context.root / new).is_dir():
         new = posixpath.join(new, posixpath.basename(one.path))
-    parts(os.fsencode(new))
+    check_name(new, target)
     targets.check_own(context, new)
     if new == one.path:
         raise UsageError(f"{source} is there already", path=source)

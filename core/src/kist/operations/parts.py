@@ -70,5 +70,5 @@ def raise_problems(path: str, problems: Sequence[tuple[bytes, KistError]]) -> No
     if len(errors) == 1:
         raise first
     listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
-    message = f"{len(errors)} entries of {path} cannot be added; it stays as it was recorded:\n{listed}"
+    message = f"{len(errors)} entries of {path} can be neither kept nor replaced; all of it stays as it is:\n{listed}"
     raise type(first)(message, path=path, hint=first.hint)
