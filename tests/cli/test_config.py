@@ -95,3 +95,12 @@ def test_comments_stay(repo):
     file.write_text("# ours\n" + file.read_text())
     repo("config", "core.symlinks", "follow")
     assert file.read_text().startswith("# ours\n")
+
+
+def test_values_that_would_break_every_later_command_are_refused(repo):
+    assert repo.json("config", "core.hash", "blake9", code=4).classes == ["PluginNotFound"]
+    assert repo.json("config", "cache.type", "hardlnk,copy", code=4).classes == ["PluginNotFound"]
+    assert repo.json("config", "repository.id", "x", code=3).classes == ["InvalidOption"]
+    repo("config", "core.hash", "sha256")
+    repo("config", "cache.type", "hardlink,copy")
+    repo("log", "-n", "-1", code=2)

@@ -71,3 +71,14 @@ def test_several_parts_of_one_output_are_recorded_together(tracked):
     tracked("checkout", "--rev", "v2")
     tracked("checkout", "--rev", "v1", "data/sub/*.txt", "data/sub/c.bin")
     assert tracked.json("status").data["clean"]
+
+
+def test_hidden_parts_of_a_tracked_directory_are_refused_by_name_and_skipped_by_globs(tracked):
+    write(tracked.folder, {".kistignore": "*.tmp\nskip/\n", "data/x.tmp": "x", "data/y.txt": "y", "data/skip/z": "z"})
+    for target in ("data/x.tmp", "data/skip", "data/skip/z"):
+        assert tracked.json("add", target, code=2).classes == ["PathIgnored"]
+    tracked("add", "data/*")
+    entries = tracked.json("list", "-R").data["entries"]
+    assert [one["path"] for one in entries] == ["data/a.txt", "data/sub/b.txt", "data/sub/c.bin", "data/y.txt"]
+    assert tracked.json("status").data["clean"]
+    tracked("add", "data/*.tmp", code=2)

@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, as ``kist help exit-codes`` lists them.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        _collect_less()
+    _open_streams()
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -35,6 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("\ninterrupted: what is complete is kept, the same command goes on from there\n")
         return INTERRUPTED
     return code
+
+
+def _open_streams() -> None:
+    """Stand-ins for streams that were closed before the process began."""
+    import os
+
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process lives
+
+
+def _collect_less() -> None:
+    """Look for cyclic garbage less often: a command makes many objects that live to its end, and few cycles."""
+    import gc
+
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _silence(stream: Any) -> None:

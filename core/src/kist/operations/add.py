@@ -13,6 +13,7 @@ from kist.engine.scan import Scan
 from kist.errors import (
     KistError,
     MetafileError,
+    ObjectMissing,
     PathConflict,
     PathIgnored,
     PathNotTracked,
@@ -105,6 +106,8 @@ def _wanted(context: RepoContext, text: str) -> list[Wanted]:
     if owner is not None:
         if owner.inside and not owner.tracked.output.is_directory:
             raise PathConflict(f"{text} lies inside {owner.tracked.path}, which is tracked as a file", path=text)
+        if owner.inside and not _is_recorded(context, owner):
+            _check_visible(context, path, text)
         return [Wanted(owner.tracked.path, owner.tracked, owner.inside)]
     if not os.path.lexists(context.root / path):
         raise PathNotTracked(f"{text} does not exist", path=text, hint=_similar(context, path))
@@ -133,7 +136,7 @@ def _is_no_name(context: RepoContext, path: str, owner: Target | None) -> bool:
     """Whether a text with glob characters is not just the name of something."""
     if os.path.lexists(context.root / path) or (owner is not None and not owner.inside):
         return False
-    return owner is None or not targets.recorded(context, owner)
+    return owner is None or not _is_recorded(context, owner)
 
 
 def _fitting(context: RepoContext, pattern: str) -> list[Wanted]:
@@ -141,6 +144,7 @@ def _fitting(context: RepoContext, pattern: str) -> list[Wanted]:
     found = [
         one
         for name in targets.workspace_names(context, pattern)
+        if not _is_hidden(context, name)
         for one in _wanted(context, os.path.join(context.root, name))
     ]
     gone = [target for target in targets.fitting(context, pattern) if target.inside]
@@ -161,14 +165,29 @@ def _similar(context: RepoContext, path: str) -> str | None:
     return f"did you mean '{posixpath.join(posixpath.dirname(path), close)}'?" if close else None
 
 
-def _check_new(context: RepoContext, path: str, text: str) -> None:
-    targets.check_own(context, path)
-    if context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path)):
+def _is_hidden(context: RepoContext, path: str) -> bool:
+    return context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path))
+
+
+def _check_visible(context: RepoContext, path: str, text: str) -> None:
+    if _is_hidden(context, path):
         raise PathIgnored(
             f"{text} is hidden by a rule in {context.dialect.ignore_file}",
             path=text,
             hint=f"change {context.dialect.ignore_file}, or name another path",
         )
+
+
+def _is_recorded(context: RepoContext, owner: Target) -> bool:
+    try:
+        return targets.recorded(context, owner)
+    except ObjectMissing:
+        return False
+
+
+def _check_new(context: RepoContext, path: str, text: str) -> None:
+    targets.check_own(context, path)
+    _check_visible(context, path, text)
     mode = os.lstat(context.root / path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kist.errors import ConfigError
+from kist.errors import ConfigError, InvalidOption
 from kist.repo.config import LEVELS, Config, Setting, dig, known, split_key
 from kist.repo.config_edit import set_value, unset_value
 from kist.repo.config_files import level_file, read_file
@@ -147,10 +147,20 @@ class Settings:
         parts = split_key(key)
         about = known(parts)
         if about is not None and len(parts) < 4:
-            about.convert(value, f"kist config {key}")
+            self._check_plugins(key, about.convert(value, f"kist config {key}"))
         if parts[0] == "remote" and self.context is not None and parts[-1] != "url":
             return check_option(self.context, parts[1], parts[-1], value, level)
         return False
+
+    def _check_plugins(self, key: str, value: Any) -> None:
+        """Refuse a value that names a plugin which nobody brings, and an id that would make a stranger of the cache."""
+        if key == "repository.id":
+            raise InvalidOption("'repository.id' is made by 'kist init' and never changes")
+        kind = {"core.hash": "hashers", "cache.type": "links"}.get(key)
+        if kind is None:
+            return
+        for name in [value] if isinstance(value, str) else value:
+            self._plugins().choose(kind, name)
 
     def unset(self, key: str, level: str, *, dry_run: bool = False) -> str:
         """Remove a key from one level.

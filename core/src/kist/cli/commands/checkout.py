@@ -51,8 +51,8 @@ def tell(
     if report.files or report.deleted:
         kinds = ", ".join(f"{count:,} by {name}" for name, count in sorted(report.links.items()))
         output.line(
-            f"{verb} {report.files:,} files ({show_size(report.bytes)}){', ' + kinds if kinds else ''}, removed "
-            f"{report.deleted:,}, {seconds:.1f} s"
+            f"{verb} {report.files:,} files ({show_size(report.bytes)}){', ' + kinds if kinds else ''}, "
+            f"{'remove' if dry_run else 'removed'} {report.deleted:,}, {seconds:.1f} s"
         )
     elif complete and not report.missing:
         output.line("the workspace is as recorded")

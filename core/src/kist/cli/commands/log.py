@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kist.cli.repo import finish, open_repo
+from kist.errors import UsageError
 from kist.util.units import show_size
 
 EXAMPLES = (
@@ -22,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Tell the versions."""
+    if args.most is not None and args.most < 0:
+        raise UsageError("-n cannot be negative")
     repo = open_repo(args, "log")
     versions = []
     for one in repo.log(args.targets, most=args.most):
