@@ -5,6 +5,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def _git(root, *words):
     subprocess.run(["git", *words], cwd=root, check=True, capture_output=True)
 
 
+@pytest.fixture
+def stage_folder():
+    """A folder in memory where there is one: states are put back hundreds of times."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="kist-crash-", dir=memory) as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def base(fresh_user, tmp_path_factory):
     """site/work: a repository, nothing tracked yet, with files and a remote that is empty."""
@@ -67,7 +76,7 @@ def base(fresh_user, tmp_path_factory):
 
         _git(root, "init", "-q", "-b", "main", "--template=")
         repo = Repo.init(root)
-        add_remote(repo.context, "store", str(site / "store"), default=True)
+        add_remote(repo.context, "store", os.path.relpath(site / "store"), default=True)
         write(root, V1)
         Path(root, "data/run.sh").write_text("#!/bin/sh\n")
         Path(root, "data/run.sh").chmod(0o755)

@@ -180,7 +180,7 @@ def precious_of(stage):
 
 
 def run_scene(folder, base, scene, capsys):
-    total, kills, failures = torment(Stage(str(folder), base, scene))
+    total, kills, failures = torment(Stage(folder, base, scene))
     with capsys.disabled():
         print(f"\nkill points of {scene.name}: N = {total} calls, {kills} kills (os._exit before the call, in a fork)")
     assert kills == total
@@ -188,13 +188,13 @@ def run_scene(folder, base, scene, capsys):
 
 
 @pytest.mark.parametrize("scene", UNTRACKED, ids=lambda scene: scene.name)
-def test_first_version(scene, base, tmp_path, capsys):
-    run_scene(tmp_path, base, scene, capsys)
+def test_first_version(scene, base, stage_folder, capsys):
+    run_scene(stage_folder, base, scene, capsys)
 
 
 @pytest.mark.parametrize("scene", VERSIONED, ids=lambda scene: scene.name)
-def test_later_versions(scene, two_versions, tmp_path, capsys):
-    run_scene(tmp_path, two_versions, scene, capsys)
+def test_later_versions(scene, two_versions, stage_folder, capsys):
+    run_scene(stage_folder, two_versions, scene, capsys)
 
 
 # ── what can be rebuilt ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,8 +205,8 @@ def fingerprints_of(root):
     return path
 
 
-def test_deleting_the_fingerprints_loses_nothing(two_versions, tmp_path):
-    stage = Stage(str(tmp_path), two_versions, Scene("fingerprints", edited, nothing))
+def test_deleting_the_fingerprints_loses_nothing(two_versions, stage_folder):
+    stage = Stage(stage_folder, two_versions, Scene("fingerprints", edited, nothing))
     root = stage.root
 
     def work():
@@ -230,8 +230,8 @@ def test_deleting_the_fingerprints_loses_nothing(two_versions, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["cache", "remote"])
-def test_deleting_the_indexes_loses_nothing(place, two_versions, tmp_path):
-    stage = Stage(str(tmp_path), two_versions, Scene("indexes", push, nothing))
+def test_deleting_the_indexes_loses_nothing(place, two_versions, stage_folder):
+    stage = Stage(stage_folder, two_versions, Scene("indexes", push, nothing))
     root = stage.root
     must(lambda: push(root))
     folder = Path(root, ".git/kist/cache/index") if place == "cache" else Path(root).parent / "store" / "index"
@@ -296,7 +296,7 @@ def no_temporary_place():
 
 
 @pytest.mark.parametrize("sabotage", [metafiles_in_place, no_temporary_place], ids=lambda one: one.__name__)
-def test_a_broken_product_is_caught(sabotage, two_versions, tmp_path):
-    stage = Stage(str(tmp_path), two_versions, Scene("add, broken", edited, add("data")))
+def test_a_broken_product_is_caught(sabotage, two_versions, stage_folder):
+    stage = Stage(stage_folder, two_versions, Scene("add, broken", edited, add("data")))
     _, _, failures = torment(stage, sabotage, stop_at_first=True)
     assert failures

@@ -85,7 +85,7 @@ def start_site(folder):
     os.mkdir(one)
     git(one, "init", "-q", "-b", "main", "--template=")
     repo = Repo.init(one)
-    add_remote(repo.context, "store", os.path.join(folder, "store"), default=True)
+    add_remote(repo.context, "store", os.path.relpath(os.path.join(folder, "store")), default=True)
     for path, entry in START.items():
         write_entry(os.path.join(one, path), entry)
     Repo(one).add([os.path.join(one, output) for output in ("data", "one.bin")])
@@ -427,7 +427,7 @@ class RepoMachine(RuleBasedStateMachine):
             assert not report.failures
         self.remote |= {frozen(version) for version in one.recorded.values()}
         again = list(one.repo.push())
-        assert sum(report.objects for report in again) == 0, "a push of nothing new sent something"
+        assert sum(report.objects for report in again) == 0, f"a push of nothing new sent something: {again}"
 
     @rule(clone=clones, force=st.booleans())
     def pull(self, clone, force):
