@@ -5,7 +5,9 @@ import os
 from hypothesis import HealthCheck, settings
 
 # No database of examples: a run depends on the code and on its seed, which a failure prints, and on nothing before it.
-_COMMON = {"database": None, "deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+# Contract tests are inherited by many classes on purpose, which hypothesis would take for a mistake.
+_SUPPRESSED = [HealthCheck.too_slow, HealthCheck.differing_executors]
+_COMMON = {"database": None, "deadline": None, "print_blob": True, "suppress_health_check": _SUPPRESSED}
 settings.register_profile("dev", max_examples=50, **_COMMON)
 settings.register_profile("ci", max_examples=100, **_COMMON)
 settings.register_profile("deep", max_examples=2000, **_COMMON)
