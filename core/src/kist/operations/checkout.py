@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from kist.abc.metafile import ManifestView
 from kist.engine.checkout_apply import apply_checkout
 from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout_tools import CheckoutTools
-from kist.errors import KistError, MetafileError, ObjectMissing, PathNotTracked, StorageError
+from kist.errors import KistError, ObjectMissing, PathNotTracked
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
@@ -21,6 +20,7 @@ from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.model.report import CheckoutReport
 from kist.model.tracked import TrackedOutput
+from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
 from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
@@ -90,7 +90,7 @@ def checkout(
                 _refuse_unsaved(planned)
             reports = [_apply(context, one, force=options.force) for one in planned]
             context.save_fingerprints()
-            _put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
+            put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
             publish(context, _edits(context, found))
     report = merged(reports, missing)
@@ -134,8 +134,6 @@ def _within(tracked: Tracked, path: str) -> Target | None:
 
 # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Missing = Sequence[tuple[str, tuple[str, ...]]]
-
 
 def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Intended], Missing]:
     planned: list[_Intended] = []
@@ -146,19 +144,11 @@ def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Inte
         except ObjectMissing as error:
             missing.append((error.digest, (target.path,)))
         except KistError as error:
-            named = _named(target, error)
+            named = named_error(target, error)
             if len(found) == 1:
                 raise named from error
             context.problems.append(named)
     return planned, missing
-
-
-def _named(target: Target, error: KistError) -> KistError:
-    """The error; one about what a manifest says also tells whose manifest that is."""
-    if type(error) is not MetafileError:
-        return error
-    hint = "what is recorded is damaged or hostile: see where it comes from, and take another version from Git"
-    return MetafileError(f"{target.path} cannot be checked out: {error}", hint=hint, path=target.path)
 
 
 def _plan(context: RepoContext, target: Target) -> _Intended:
@@ -330,37 +320,6 @@ def _foreseen(one: _Intended) -> CheckoutReport:
 
 def _texts(folder: str, paths: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(posixpath.join(folder, os.fsdecode(path)) for path in paths)
-
-
-def _put_damage_aside(context: RepoContext, digests: Iterable[str]) -> None:
-    """Let damaged copies count as absent from now on, so that the next fetch brings good ones."""
-    for digest in map(Digest.parse, digests):
-        if context.cache.has(digest):
-            with suppress(StorageError):  # a cache that others keep: it is their part to repair it
-                context.cache.quarantine(digest)
-
-
-def merged(reports: Sequence[CheckoutReport], missing: Missing = ()) -> CheckoutReport:
-    """Many reports as one.
-
-    Args:
-        reports: what was done.
-        missing: objects that hindered whole outputs, with the paths.
-    """
-    links: dict[str, int] = {}
-    for report in reports:
-        for name, count in report.links.items():
-            links[name] = links.get(name, 0) + count
-    return CheckoutReport(
-        files=sum(report.files for report in reports),
-        deleted=sum(report.deleted for report in reports),
-        bytes=sum(report.bytes for report in reports),
-        links=links,
-        missing=(*missing, *(one for report in reports for one in report.missing)),
-        trashed=tuple(one for report in reports for one in report.trashed),
-        kept=tuple(one for report in reports for one in report.kept),
-        warnings=tuple(one for report in reports for one in report.warnings),
-    )
 
 
 # ── versions of a revision ───────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from kist.errors import TransferError
 from kist.model.report import CheckoutReport, TransferReport
-from kist.operations.checkout import CheckoutOptions, checkout, merged
+from kist.operations.checkout import CheckoutOptions, checkout
+from kist.operations.checkout_outcome import merged
 from kist.operations.fetch import fetch
 from kist.operations.push import TransferOptions
 from kist.repo.context import RepoContext
