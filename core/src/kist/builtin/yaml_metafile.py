@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import re
 from collections.abc import Mapping
@@ -16,7 +14,6 @@ from kist.model.digest import Digest
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.util.paths import check_path, display
 from kist.util.yaml12 import Path, YAMLError, dump, load, parse
-from kist.util.yaml_edit import Document
 
 FORMAT = "kist/1"
 _VERSION = re.compile(r"kist/([1-9][0-9]{0,8})", re.ASCII)
@@ -98,6 +95,8 @@ class YamlMetafile(MetafileFormat):
             raise
         except MetafileError:
             pass  # the new meaning mends it
+        from kist.util.yaml_edit import Document
+
         try:
             document = Document(previous, max_size=self.max_size)
         except YAMLError:
@@ -152,9 +151,11 @@ class _Reader:
         text = self._text("path")
         encoded = self._text("path_b64")
         if encoded is not None:
+            from base64 import b64decode
+
             try:
-                raw = base64.b64decode(encoded, validate=True)
-            except (binascii.Error, ValueError):
+                raw = b64decode(encoded, validate=True)
+            except ValueError:
                 self._fail("'path_b64' is not base64", ("path_b64",))
         elif text is None:
             self._fail("'path' is missing")
@@ -225,7 +226,9 @@ def _values(metafile: Metafile) -> dict[str, Any]:
         raise MetafileError(f"the path '{display(raw)}' must be one name beside the metafile", path=display(raw))
     values: dict[str, Any] = {"format": FORMAT, "path": raw.decode("utf-8", "replace")}
     if values["path"].encode("utf-8") != raw:
-        values["path_b64"] = base64.b64encode(raw).decode("ascii")
+        from base64 import b64encode
+
+        values["path_b64"] = b64encode(raw).decode("ascii")
     values["manifest" if output.is_directory else "file"] = str(output.digest)
     if output.executable and not output.is_directory:
         values["executable"] = True

@@ -11,6 +11,8 @@ from kist.cli.progress import make_progress
 from kist.cli.render import Output, wants_color
 from kist.errors import UsageError
 
+_UNKNOWN_WIDTH = 78
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError and suggests the nearest option or choice.
@@ -47,13 +49,28 @@ class Parser(argparse.ArgumentParser):
         return f"did you mean '{close[0]}'?" if close else None
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Finds the terminal's width only where help is printed; argparse makes one formatter an option before."""
+
+    def __init__(self, prog: str, **facts: Any) -> None:
+        super().__init__(prog, **({"width": _UNKNOWN_WIDTH} | facts))
+
+    def format_help(self) -> str:
+        """The help, as wide as the terminal."""
+        from shutil import get_terminal_size
+
+        self._width = get_terminal_size().columns - 2
+        self._max_help_position = max(min(self._max_help_position, self._width - 20), self._indent_increment * 2)
+        return super().format_help()
+
+
 def make_parser(word: str, module: Any) -> Parser:
     """The parser of one verb, with the options that all have."""
     parser = Parser(
         prog=f"kist {word}",
         description=(module.__doc__ or "").strip().split("\n")[0],
         epilog=examples(module),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     module.configure(parser)

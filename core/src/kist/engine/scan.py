@@ -15,7 +15,6 @@ from kist.engine.clock import FileClock
 from kist.engine.fingerprints import Fingerprints
 from kist.engine.folder_state import Entries, FolderState
 from kist.engine.ignore import IgnoreRules
-from kist.engine.ingest import FolderReader
 from kist.engine.listings import child_path, interleave, list_one
 from kist.engine.rows import Row, StoredRow, folder_key, only, pack_states, with_entry
 from kist.engine.scan_tools import Sink, SymlinkPolicy, Tools, Totals
@@ -171,6 +170,8 @@ class Scan:
     def __init__(
         self, scanner: Scanner, output: bytes, sink: Sink | None, below: bytes = b"", *, is_file: bool = False
     ) -> None:
+        from kist.engine.ingest import FolderReader  # what is clean is never read
+
         self.output = output
         self.files = 0
         self.size = 0

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kist.errors import KistError
-from kist.model.change import Change
+from kist.model.status import OutputStatus, StatusSection
+
+__all__ = [
+    "AddReport",
+    "AddedOutput",
+    "CheckoutReport",
+    "Finding",
+    "OutputStatus",
+    "StatusSection",
+    "TransferReport",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +86,6 @@ class TransferReport:
     requests: int = 0
     roots: tuple[str, ...] = ()
     failures: tuple[tuple[str, KistError], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OutputStatus:
-    """One output compared with the workspace; paths of the changes are relative to the repository."""
-
-    path: str
-    metafile: str
-    changes: tuple[Change, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StatusSection:
-    """An extra section of `kist status`, contributed by a plugin."""
-
-    title: str
-    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
-from kist.model.report import OutputStatus, StatusSection
+from kist.model.status import OutputStatus, StatusSection
 from kist.model.tracked import TrackedOutput
 from kist.operations.parts import part_of, raise_problems
 from kist.repo import targets
