@@ -128,6 +128,14 @@ def test_special_files_are_named_and_never_opened(tracked):
         assert "data/sub/other is a FIFO" in result.err
 
 
+def test_a_damaged_marker_of_the_cache_tells_how_to_mend_it(tracked):
+    marker = cache_of(tracked.folder) / "kist-cache"
+    marker.write_bytes(b"\0\xff")
+    error = tracked.json("add", "data", code=5).json["errors"][0]
+    marker.write_text(error["hint"].split("write ")[1].split(" into")[0])
+    tracked("verify")
+
+
 HOSTILE = [
     [(b"../x", "file")],
     [(b"/tmp/x", "file")],

@@ -16,6 +16,7 @@ from kist.util.atomic import storage_error, storage_errors, write_file
 
 MARKER = "kist-cache"
 FORMAT = 1
+_MARKER_TEXT = json.dumps({"format": f"{MARKER}/{FORMAT}"}, separators=(",", ":"))
 
 _ALGORITHM = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _FOLDERS = ("objects", "packs", "index", "verified", "quarantine", "trash", "refs", "tmp")
@@ -116,7 +117,11 @@ class CacheFolder:
             kind, _, version = json.loads(text[:200])["format"].partition("/")
             number = int(version)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise RepoFormatError(f"{self.root / MARKER} is damaged", path=str(self.root / MARKER)) from None
+            raise RepoFormatError(
+                f"{self.root / MARKER} is damaged",
+                hint=f"if {self.root} is a cache of yours, write {_MARKER_TEXT} into the file",
+                path=str(self.root / MARKER),
+            ) from None
         if kind != MARKER or not 1 <= number <= FORMAT:
             raise RepoFormatError(
                 f"the cache {self.root} is of format {kind}/{number}, which this version cannot use",
@@ -175,8 +180,7 @@ class CacheFolder:
                 hint="name an empty or a new folder as cache.dir",
                 path=str(self.root),
             )
-        text = json.dumps({"format": f"{MARKER}/{FORMAT}"}, separators=(",", ":")) + "\n"
-        write_file(self.root / MARKER, text.encode(), mode=0o644 if self.shared else 0o600)
+        write_file(self.root / MARKER, f"{_MARKER_TEXT}\n".encode(), mode=0o644 if self.shared else 0o600)
 
     def _list(self, folder: Path) -> list[str]:
         try:
