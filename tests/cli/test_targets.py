@@ -1,5 +1,8 @@
 """The forms of a target: globs of recorded and of new files, and paths that nothing has."""
 
+import base64
+import os
+
 import pytest
 from cli_support import clone, commit, write
 
@@ -82,3 +85,14 @@ def test_hidden_parts_of_a_tracked_directory_are_refused_by_name_and_skipped_by_
     assert [one["path"] for one in entries] == ["data/a.txt", "data/sub/b.txt", "data/sub/c.bin", "data/y.txt"]
     assert tracked.json("status").data["clean"]
     tracked("add", "data/*.tmp", code=2)
+
+
+def test_json_of_names_that_are_not_utf8_has_no_lone_surrogates(repo):
+    name = os.fsdecode(b"\xfe.bin")
+    write(repo.folder, {name: "1"})
+    (one,) = repo("add", name, "--json").data["outputs"]
+    assert (one["path"], base64.b64decode(one["path_b64"])) == ("\\xfe.bin", b"\xfe.bin")
+    assert repo("list", "--json").data["entries"][0]["path"] == "\\xfe.bin"
+    result = repo("remove", name, "--json")
+    assert result.data["removed"] == ["\\xfe.bin"]
+    assert "\\ud" not in result.out

@@ -124,7 +124,25 @@ def envelope(command: str, data: Mapping[str, Any] | None, errors: list[KistErro
         "data": data,
         "errors": [error_data(error) for error in errors],
     }
-    return json.dumps(document, ensure_ascii=True, default=str)
+    text = json.dumps(document, ensure_ascii=True, default=str)
+    return json.dumps(_decodable(document), ensure_ascii=True, default=str) if "\\udc" in text else text
+
+
+def _decodable(value: Any) -> Any:
+    """The same with bytes that are not UTF-8 escaped: strict readers refuse lone surrogates."""
+    if isinstance(value, str):
+        return text_of(value)
+    if isinstance(value, list | tuple):
+        return [_decodable(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    found = {_decodable(key): _decodable(one) for key, one in value.items()}
+    path = value.get("path")
+    if isinstance(path, str) and found["path"] != path:
+        from base64 import b64encode
+
+        found["path_b64"] = b64encode(os.fsencode(path)).decode("ascii")
+    return found
 
 
 def wants_color(choice: str, stream: TextIO) -> bool:

@@ -242,7 +242,7 @@ def json_path(path: bytes) -> dict[str, str]:
     except UnicodeDecodeError:
         from base64 import b64encode
 
-        return {"path": path.decode("utf-8", "replace"), "path_b64": b64encode(path).decode("ascii")}
+        return {"path": path.decode("utf-8", "backslashreplace"), "path_b64": b64encode(path).decode("ascii")}
 
 
 def absolute(target: bytes, folder: bytes) -> bytes:
