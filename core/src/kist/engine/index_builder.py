@@ -160,9 +160,8 @@ def build_index(algorithm: str, width: int, packs: Iterable[tuple[PackEntry, Mem
 
 
 def _bounds(digests: bytes, width: int) -> list[int]:
-    count = len(digests) // width
-    rows = range(count)
-    return [bisect_left(rows, byte, key=lambda i: digests[i * width]) for byte in range(256)] + [count]
+    first = digests[::width]
+    return [bisect_left(first, byte) for byte in range(256)] + [len(first)]
 
 
 def _slice(rows: Rows, width: int, first: int, stop: int) -> Rows:
