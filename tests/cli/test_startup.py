@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 import pytest
 from cli_support import write
@@ -51,6 +52,15 @@ def test_everyday_verbs_import_nothing_heavy(warm, words, monkeypatch):
             warm("add", "data")
         modules = modules_of(warm, *words)
     assert not [name for name in modules if any(name == bad or name.startswith(bad + ".") for bad in BARRED)]
+
+
+def test_clean_status_loads_only_what_it_needs(warm):
+    time.sleep(2.1)  # files that changed just now are read again
+    warm("add", "data")
+    for _ in range(2):
+        modules = modules_of(warm, "status")
+    unneeded = {"logging", "shutil", "subprocess", "kist.abc.remote", "kist.engine.cache", "kist.engine.ingest"}
+    assert not unneeded & set(modules)
 
 
 @pytest.mark.parametrize("words", [("--version",), ("-V",)])
