@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kist.engine.locks import NO_FLOCK
-from kist.engine.scratch import new_token
+from kist.engine.scratch import new_token, owner_gone
 from kist.errors import RepoNotOwned
 from kist.util.atomic import storage_errors, sync_directory, write_all
 
@@ -178,8 +178,8 @@ def _take(path: Path) -> JournalRecord | None:
     try:
         descriptor = os.open(path / _RECORD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        # Its owner has just removed it, or was killed before it wrote (then it is old, and nothing was changed).
-        if not path.name.startswith(_UNFINISHED) or time.time_ns() - _mtime(path) > _OLD:
+        # Its owner has just removed it, or was killed before it wrote (then nothing was changed).
+        if not path.name.startswith(_UNFINISHED) or owner_gone(path.name) or time.time_ns() - _mtime(path) > _OLD:
             shutil.rmtree(path, ignore_errors=True)
         return None
     except OSError:

@@ -126,8 +126,29 @@ class Scratch:
 
 def new_token() -> str:
     """A token ``<host>-<pid>-<random>`` of lower-case letters, digits and dashes."""
-    host = re.sub(r"[^a-z0-9]+", "", host_name().lower())[:20] or "host"
-    return f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+    return f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _host() -> str:
+    return re.sub(r"[^a-z0-9]+", "", host_name().lower())[:20] or "host"
+
+
+def owner_gone(name: str) -> bool:
+    """Whether the process that made a token on this machine is dead; False where that cannot be told.
+
+    Args:
+        name: a name that ends with the token.
+    """
+    made = re.search(rf"{re.escape(_host())}-(\d+)-[0-9a-f]{{8}}$", name)
+    if made is None:
+        return False
+    try:
+        os.kill(int(made[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def sweep(base: Path) -> int:

@@ -6,6 +6,7 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -81,11 +82,12 @@ def add(context: RepoContext, texts: Sequence[str], options: AddOptions = AddOpt
     if not texts:
         raise UsageError("nothing to add", hint="name files or directories: kist add data")
     wanted: dict[tuple[str, bytes], Wanted] = {}
-    for text in texts:
-        for one in _wanted(context, text):
-            wanted.setdefault((one.path, one.inside), one)
-    check_overlaps(context, [one.path for one in wanted.values() if one.tracked is None])
-    return add_wanted(context, list(wanted.values()), options)
+    with nullcontext() if options.dry_run else changing(context):  # a killed move is undone before paths are looked at
+        for text in texts:
+            for one in _wanted(context, text):
+                wanted.setdefault((one.path, one.inside), one)
+        check_overlaps(context, [one.path for one in wanted.values() if one.tracked is None])
+        return add_wanted(context, list(wanted.values()), options)
 
 
 def add_tracked(context: RepoContext, tracked: Iterable[Tracked], options: AddOptions = AddOptions()) -> AddReport:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from kist.model.report import AddReport
 from kist.operations.add import AddOptions, add_tracked
+from kist.operations.recovery import changing
 from kist.operations.status import status
 from kist.repo.context import RepoContext
 
@@ -18,6 +20,11 @@ def commit(context: RepoContext, texts: Sequence[str] = (), options: AddOptions 
         texts: outputs to look at, all if empty.
         options: how to add.
     """
+    with nullcontext() if options.dry_run else changing(context):
+        return _commit(context, texts, options)
+
+
+def _commit(context: RepoContext, texts: Sequence[str], options: AddOptions) -> AddReport:
     found = status(context, texts)
     changed = {
         one.path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from contextlib import nullcontext
 from dataclasses import replace
 
 from kist.engine.journal import JournalRecord
@@ -41,6 +42,11 @@ def move(context: RepoContext, source: str, target: str, *, dry_run: bool = Fals
         PathConflict: something stands at the target.
         UsageError: a part of a directory cannot go there.
     """
+    with nullcontext() if dry_run else changing(context):  # before paths are looked at: a killed move is undone first
+        return _move(context, source, target, dry_run=dry_run)
+
+
+def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> list[tuple[str, str]]:
     found = targets.resolve(context, [source], recursive=False)
     if len(found) != 1:
         raise UsageError(f"{source} stands for {len(found)} things; move one at a time", path=source)
@@ -54,13 +60,10 @@ def move(context: RepoContext, source: str, target: str, *, dry_run: bool = Fals
     targets.check_own(context, new)
     if new == one.path:
         raise UsageError(f"{source} is there already", path=source)
-    if dry_run:
-        return [(one.path, new)]
-    with changing(context):
-        if one.inside:
-            _move_part(context, one, new)
-        else:
-            _move_output(context, one.tracked, new)
+    if not dry_run and one.inside:
+        _move_part(context, one, new)
+    elif not dry_run:
+        _move_output(context, one.tracked, new)
     return [(one.path, new)]
 
 
