@@ -122,7 +122,7 @@ def json_page():
         "removed or changes its meaning. [json-schemas.json](json-schemas.json) has the schemas; tests check every verb's",
         "output against them. This page is made from it; a test compares the two.",
         "",
-        "A path is text, relative to the repository. Where it is not UTF-8, what cannot be said is replaced, and `path_b64`",
+        "A path is text, relative to the repository. Where it is not UTF-8, what cannot be said is escaped, and `path_b64`",
         "beside it has the exact bytes. Sizes are bytes, times UTC seconds unless said otherwise.",
         "",
         "`--progress=json` prints events on standard error, one JSON object a line: `event` (`start`, `progress`, `message`,",

@@ -96,3 +96,9 @@ def test_json_of_names_that_are_not_utf8_has_no_lone_surrogates(repo):
     result = repo("remove", name, "--json")
     assert result.data["removed"] == ["\\xfe.bin"]
     assert "\\ud" not in result.out
+
+
+def test_a_glob_in_a_fresh_clone_fetches_its_folder_and_checks_out_what_fits(shared):
+    other = clone(shared)
+    shared("pull", "data/sub/*.txt", folder=other)
+    assert sorted(path.name for path in (other / "data").rglob("*")) == ["b.txt", "sub"]

@@ -18,6 +18,7 @@ from kist.operations.push import TransferOptions, chosen_versions, raise_failure
 from kist.repo import cache_refs, targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote
+from kist.repo.targets import Target
 
 
 def fetch(
@@ -55,7 +56,7 @@ def _wants(context: RepoContext, texts: Sequence[str], options: TransferOptions)
             for one in chosen
         ]
     parts: dict[tuple[str, str], list[bytes]] = {}
-    found = targets.resolve(context, texts)
+    found = _targets(context, texts)
     for target in found:
         parts.setdefault((target.tracked.path, str(target.tracked.output.digest)), []).append(target.inside)
     wants = []
@@ -70,6 +71,21 @@ def _wants(context: RepoContext, texts: Sequence[str], options: TransferOptions)
             (name, Want(output.digest, is_directory=output.is_directory, inside=limited, path=target.tracked.path))
         )
     return wants
+
+
+def _targets(context: RepoContext, texts: Sequence[str]) -> list[Target]:
+    """The targets; of a glob in a directory whose manifest is not here yet, the folder that the glob begins with."""
+    if not texts:
+        return targets.resolve(context, ())
+    found: dict[tuple[str, bytes], Target] = {}
+    for text in texts:
+        try:
+            here = targets.resolve(context, [text])
+        except ObjectMissing:
+            start = min(text.index(mark) for mark in "*?[" if mark in text)
+            here = targets.resolve(context, [posixpath.dirname(text[:start]) or os.curdir])
+        found |= {(target.tracked.path, target.inside): target for target in here}
+    return list(found.values())
 
 
 def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options: TransferOptions) -> TransferReport:
