@@ -183,7 +183,7 @@ def run_scene(folder, base, scene, capsys):
     total, kills, failures = torment(Stage(folder, base, scene))
     with capsys.disabled():
         print(f"\nkill points of {scene.name}: N = {total} calls, {kills} kills (os._exit before the call, in a fork)")
-    assert kills == total
+    assert kills == total, "\n".join(failures[:3])
     assert not failures, f"{len(failures)} of {total}:\n" + "\n".join(failures)
 
 

@@ -1,7 +1,6 @@
 """Random sequences of commands in two clones with one remote, compared with a dictionary model after every step."""
 
 import contextlib
-import itertools
 import os
 import shutil
 import tempfile
@@ -20,7 +19,6 @@ from stateful_support import (
     git,
     part,
     prefixed,
-    read_entry,
     read_workspace,
     trash_contents,
     write_entry,
@@ -554,7 +552,9 @@ class RepoMachine(RuleBasedStateMachine):
         self.step("remove", clone)
         self.take_away(one, output, output, keep=keep, force=force)
 
-    @rule(clone=clones, number=numbers, keep=st.booleans(), force=st.booleans(), output=st.sampled_from(["data", "more"]))
+    @rule(
+        clone=clones, number=numbers, keep=st.booleans(), force=st.booleans(), output=st.sampled_from(["data", "more"])
+    )
     def remove_inside(self, clone, number, keep, force, output):
         one = self.clones[clone]
         if output not in one.recorded or not self.is_whole(one, output):
@@ -684,9 +684,10 @@ def careless_checkout():
 
 @pytest.mark.parametrize("broken", [blind_merge, careless_checkout], ids=lambda one: one.__name__)
 def test_a_broken_product_is_caught(machine, broken):
-    quiet = settings(sized(), phases=[phase for phase in settings().phases if phase.name in ("generate",)], report_multiple_bugs=False)
-    with broken(), pytest.raises(Exception):
+    quiet = settings(
+        sized(),
+        phases=[phase for phase in settings().phases if phase.name == "generate"],
+        report_multiple_bugs=False,
+    )
+    with broken(), pytest.raises(Exception):  # noqa: B017 - whichever check sees it first
         run_state_machine_as_test(machine, settings=quiet)
-
-
-_ = itertools, read_entry
