@@ -72,7 +72,7 @@ def base(fresh_user, tmp_path_factory):
 
     def make():
         from kist.api import Repo
-        from kist.operations.remote import add_remote, set_default
+        from kist.operations.remote import add_remote
 
         _git(root, "init", "-q", "-b", "main", "--template=")
         repo = Repo.init(root)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import ClassVar
 from unittest import mock
 
 import pytest
@@ -109,7 +110,7 @@ START = {
 class RepoMachine(RuleBasedStateMachine):
     """kist in two clones, and beside it dictionaries."""
 
-    steps: Counter = Counter()
+    steps: ClassVar[Counter] = Counter()
     template = ""
     first = ""
 
@@ -636,11 +637,32 @@ class RepoMachine(RuleBasedStateMachine):
                     assert listed == one.recorded[output], (listed, one.recorded[output])
 
 
-RULES = (
-    "add add_inside commit checkout checkout_force checkout_inside checkout_revision checkout_revision_inside delete "
-    "edit edit_file_output gc_default gc_now gc_remote gc_workspace git_commit merge_adds move move_inside pull push "
-    "remove remove_inside rename"
-).split()
+RULES = [
+    "add",
+    "add_inside",
+    "commit",
+    "checkout",
+    "checkout_force",
+    "checkout_inside",
+    "checkout_revision",
+    "checkout_revision_inside",
+    "delete",
+    "edit",
+    "edit_file_output",
+    "gc_default",
+    "gc_now",
+    "gc_remote",
+    "gc_workspace",
+    "git_commit",
+    "merge_adds",
+    "move",
+    "move_inside",
+    "pull",
+    "push",
+    "remove",
+    "remove_inside",
+    "rename",
+]
 
 
 def sized(most=None):
