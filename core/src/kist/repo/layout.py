@@ -262,12 +262,22 @@ def find_place(root: Path, repository_id: str) -> Place:
     if git is None:
         _check_private(private)
         return Place(root, repository_id, None, private, private / repository_id)
-    place = Place(root, repository_id, git, git.common / "kist", git.folder / "kist" / repository_id)
+    own_name = _own_name(git, root, repository_id)
+    place = Place(root, repository_id, git, git.common / "kist", git.folder / "kist" / own_name)
     if not os.path.lexists(private) or not _may_adopt(git, private):
         return place
     if os.path.lexists(place.shared / repository_id):
         return Place(*_fields(place), private)
     return Place(root, repository_id, git, private, private / repository_id, private)
+
+
+def _own_name(git: GitPlace, root: Path, repository_id: str) -> str:
+    """The name of a repository's own folder: below Git's top level with its path, so that a copy has another one."""
+    if root == git.top:
+        return repository_id
+    from zlib import crc32
+
+    return f"{repository_id}-{crc32(os.fsencode(os.path.relpath(root, git.top))):08x}"
 
 
 def _fields(place: Place) -> tuple[Path, str, GitPlace | None, Path, Path]:
@@ -329,7 +339,8 @@ def adopt(place: Place) -> Place:
     """
     if place.waiting is None or place.git is None:
         return place
-    moved = Place(place.root, place.id, place.git, place.git.common / "kist", place.git.folder / "kist" / place.id)
+    own_name = _own_name(place.git, place.root, place.id)
+    moved = Place(place.root, place.id, place.git, place.git.common / "kist", place.git.folder / "kist" / own_name)
     with storage_errors(place.waiting):
         moved.shared.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = place.waiting / place.id
