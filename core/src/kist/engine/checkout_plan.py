@@ -9,6 +9,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from kist.model.columns import Columns
 from kist.model.entry import DIRECTORY, EXECUTABLE, FILE, SYMLINK
@@ -95,8 +96,20 @@ class _Base:
                 return None
         position = self._part.find(path)
         if position is None:
-            return None
+            return (entry.kinds[0] == DIRECTORY and self._has_below(path)) or None
         return _content(self._part.slice(position, position + 1)) == _content(entry)
+
+    def _has_below(self, path: bytes) -> bool:
+        """Whether the base has entries in the folder *path*: then an empty one is what is left of it."""
+        assert self._part is not None
+        prefix = path + b"/"
+        seen: list[Columns] = []
+        part: Columns | None = self._part
+        while part is not None and part.paths[-1] < prefix:
+            part = next(self._parts, None)
+            seen += [part] if part is not None else []
+        self._parts = chain(seen, self._parts)
+        return part is not None and part.paths[bisect_left(part.paths, prefix)].startswith(prefix)
 
 
 def _content(entry: Columns) -> tuple[int, bytes, list[bytes]]:

@@ -15,6 +15,7 @@ from kist.errors import KistError, ObjectCorrupt, ObjectMissing
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
 from kist.operations.push import TransferOptions, chosen_versions, raise_failures
+from kist.operations.recovery import transferring
 from kist.repo import cache_refs, targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote
@@ -91,16 +92,17 @@ def _targets(context: RepoContext, texts: Sequence[str]) -> list[Target]:
 def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options: TransferOptions) -> TransferReport:
     opened = open_remote(context, name)
     try:
-        report = fetch_versions(
-            context.cache,
-            opened.store,
-            wants,
-            codec=context.codec,
-            jobs=options.jobs or context.jobs,
-            progress=context.progress,
-            dry_run=options.dry_run,
-            before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
-        )
+        with transferring(context, name):
+            report = fetch_versions(
+                context.cache,
+                opened.store,
+                wants,
+                codec=context.codec,
+                jobs=options.jobs or context.jobs,
+                progress=context.progress,
+                dry_run=options.dry_run,
+                before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
+            )
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)

@@ -9,6 +9,7 @@ from kist.engine.transfer import Version, push_versions
 from kist.errors import TransferError, UsageError
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
+from kist.operations.recovery import transferring
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -124,19 +125,20 @@ def push(
 def _push_to(context: RepoContext, name: str, group: Sequence[Tracked], options: TransferOptions) -> TransferReport:
     opened = open_remote(context, name)
     try:
-        report = push_versions(
-            context.cache,
-            opened.store,
-            [_version(one) for one in group],
-            lambda: _bases(context, group),
-            repository_id=context.id,
-            codec=context.codec,
-            jobs=options.jobs or context.jobs,
-            progress=context.progress,
-            dry_run=options.dry_run,
-            repair=options.repair,
-            before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
-        )
+        with transferring(context, name):
+            report = push_versions(
+                context.cache,
+                opened.store,
+                [_version(one) for one in group],
+                lambda: _bases(context, group),
+                repository_id=context.id,
+                codec=context.codec,
+                jobs=options.jobs or context.jobs,
+                progress=context.progress,
+                dry_run=options.dry_run,
+                repair=options.repair,
+                before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
+            )
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)

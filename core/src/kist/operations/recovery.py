@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kist.engine.relocate import finish_pending
 from kist.repo.context import RepoContext
+from kist.repo.remotes import memory_folder
 
 
 @contextmanager
@@ -43,3 +45,22 @@ def _finish(context: RepoContext) -> None:
                 context.progress.message(f"finished a killed {what}")
             else:
                 context.progress.message(f"a killed {what} was given up: {one.error}")
+
+
+@contextmanager
+def transferring(context: RepoContext, remote: str) -> Iterator[None]:
+    """The block of a transfer: what is remembered of the remote is swept if this process dies.
+
+    A repository that cannot be written can still be pushed; nothing is remembered then.
+
+    Args:
+        context: the repository.
+        remote: the remote's name.
+    """
+    if not os.access(context.place.own if context.place.own.exists() else context.root, os.W_OK):
+        yield
+        return
+    with changing(context):
+        folder = memory_folder(context, remote)
+        context.scratch.register([os.fsencode(folder), os.fsencode(folder / "index")], sync=False)
+        yield

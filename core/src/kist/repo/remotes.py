@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,9 +38,7 @@ class OpenRemote:
         wrapped: Remote = RetryingRemote(self.recorder, RetryPolicy())
         if readonly:
             wrapped = ReadOnlyRemote(wrapped)
-        self.store = RemoteStore(
-            wrapped, hashers=context.hasher, name=name, memory=context.place.own / "remotes" / _file_name(name)
-        )
+        self.store = RemoteStore(wrapped, hashers=context.hasher, name=name, memory=memory_folder(context, name))
 
     @property
     def requests(self) -> int:
@@ -51,8 +50,9 @@ class OpenRemote:
         self.recorder.close()
 
 
-def _file_name(name: str) -> str:
-    return os.fsencode(name).hex()
+def memory_folder(context: RepoContext, name: str) -> Path:
+    """Where this worktree remembers hints of a remote."""
+    return context.place.own / "remotes" / os.fsencode(name).hex()
 
 
 def remote_names(context: RepoContext) -> list[str]:
