@@ -21,6 +21,7 @@ from kist.model.entry import Entry
 from kist.model.report import CheckoutReport
 from kist.model.tracked import TrackedOutput
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
+from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
@@ -186,10 +187,7 @@ def _plan_columns(
     wanted: Iterable[Columns],
     base: Iterable[Columns] | None,
 ) -> CheckoutPlan:
-    def saved(raws: list[bytes]) -> list[bool]:
-        lost = set(context.cache.missing(digest.algorithm, raws))
-        return [raw not in lost for raw in raws]
-
+    saved = saved_in_cache(context, digest.algorithm)
     return plan_checkout(current, wanted, base, saved)
 
 
@@ -270,15 +268,7 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         os.fsencode(one.folder),
         one.plan,
         tools_for(context, output),
-        intent={
-            "verb": "checkout",
-            "output": one.target.tracked.path,
-            "target": str(output.digest),
-            "inside": os.fsdecode(one.target.inside),
-            "is_directory": output.is_directory,
-            "executable": output.executable,
-            "size": output.size,
-        },
+        intent=intent_of("checkout", one.target),
         force=force,
     )
     complete = whole and not report.missing and not report.warnings and output.is_directory
@@ -288,18 +278,8 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
 
 def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
     """Finish a killed checkout: plan it anew, so that edits made since then are protected."""
-    output = TrackedOutput(
-        posixpath.basename(str(header["output"])),
-        Digest.parse(header["target"]),
-        is_directory=bool(header["is_directory"]),
-        executable=bool(header.get("executable")),
-        size=int(header.get("size") or 0),
-    )
-    from kist.model.tracked import Metafile
-
-    tracked = Tracked("", str(header["output"]), output, Metafile((output,)), b"")
     try:
-        planned = _plan(context, Target(tracked, os.fsencode(str(header.get("inside") or ""))))
+        planned = _plan(context, target_of(header))
     except ObjectMissing:
         return
     _refuse_unsaved([planned])

@@ -15,9 +15,8 @@ from kist.engine.checkout_plan import CheckoutPlan, plan_removal
 from kist.errors import PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns
-from kist.model.digest import Digest
-from kist.model.tracked import Metafile, TrackedOutput
 from kist.operations.checkout import below, edited_view, single, tools_for
+from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
@@ -116,11 +115,7 @@ def _plan(context: RepoContext, target: Target, *, keep: bool) -> _Planned:
         current = [below(os.fsencode(name), Columns.from_entries(hasher.name, hasher.digest_size, [entry]))]
         recorded = () if output.is_directory else [single(output, os.fsencode(name))]
 
-    def saved(raws: list[bytes]) -> list[bool]:
-        lost = set(context.cache.missing(output.digest.algorithm, raws))
-        return [raw not in lost for raw in raws]
-
-    return _Planned(target, folder, plan_removal(current, recorded, saved))
+    return _Planned(target, folder, plan_removal(current, recorded, saved_in_cache(context, output.digest.algorithm)))
 
 
 def _recorded(view: ManifestView, inside: bytes) -> Iterable[Columns]:
@@ -135,17 +130,7 @@ def _take_away(context: RepoContext, one: _Planned, *, force: bool) -> None:
         os.fsencode(one.folder),
         one.plan,
         tools_for(context, output),
-        intent={
-            "verb": "remove",
-            "output": one.target.tracked.path,
-            "metafile": one.target.tracked.metafile,
-            "target": str(output.digest),
-            "inside": os.fsdecode(one.target.inside),
-            "is_directory": output.is_directory,
-            "executable": output.executable,
-            "size": output.size,
-            "remove_root": not one.target.inside,
-        },
+        intent=intent_of("remove", one.target, remove_root=not one.target.inside),
         force=force,
     )
     context.fingerprints.set_base(os.fsencode(one.target.tracked.path), None)
@@ -187,15 +172,7 @@ def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes
 
 def redo_remove(context: RepoContext, header: Mapping[str, Any]) -> None:
     """Finish a killed removal from the workspace; the metafile stays, so that the command can be repeated."""
-    output = TrackedOutput(
-        posixpath.basename(str(header["output"])),
-        Digest.parse(header["target"]),
-        is_directory=bool(header["is_directory"]),
-        executable=bool(header.get("executable")),
-        size=int(header.get("size") or 0),
-    )
-    tracked = Tracked(str(header["metafile"]), str(header["output"]), output, Metafile((output,)), b"")
-    planned = _plan(context, Target(tracked, os.fsencode(str(header.get("inside") or ""))), keep=False)
+    planned = _plan(context, target_of(header), keep=False)
     if planned.plan is not None:
         _refuse([planned])
         _take_away(context, planned, force=False)

@@ -1,0 +1,63 @@
+"""Intents: what the journal says of a change of the workspace, so that the next command can plan it again."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kist.model.digest import Digest
+from kist.model.tracked import Metafile, TrackedOutput
+from kist.repo.context import RepoContext
+from kist.repo.metafiles import Tracked
+from kist.repo.targets import Target
+
+
+def intent_of(verb: str, target: Target, **more: Any) -> dict[str, Any]:
+    """The journal's header for a change of one target.
+
+    Args:
+        verb: who finishes it.
+        target: what is changed.
+        more: further JSON values that the verb needs.
+    """
+    output = target.tracked.output
+    return {
+        "verb": verb,
+        "output": target.tracked.path,
+        "metafile": target.tracked.metafile,
+        "target": str(output.digest),
+        "inside": os.fsdecode(target.inside),
+        "is_directory": output.is_directory,
+        "executable": output.executable,
+        "size": output.size,
+        **more,
+    }
+
+
+def target_of(header: Mapping[str, Any]) -> Target:
+    """The target that a header made by :func:`intent_of` is about.
+
+    Raises:
+        MetafileError: its digest is none.
+    """
+    output = TrackedOutput(
+        posixpath.basename(str(header["output"])),
+        Digest.parse(header["target"]),
+        is_directory=bool(header["is_directory"]),
+        executable=bool(header.get("executable")),
+        size=int(header.get("size") or 0),
+    )
+    tracked = Tracked(str(header["metafile"]), str(header["output"]), output, Metafile((output,)), b"")
+    return Target(tracked, os.fsencode(str(header.get("inside") or "")))
+
+
+def saved_in_cache(context: RepoContext, algorithm: str) -> Callable[[list[bytes]], list[bool]]:
+    """What tells for raw digests whether their content is kept in the cache."""
+
+    def saved(raws: list[bytes]) -> list[bool]:
+        lost = set(context.cache.missing(algorithm, raws))
+        return [raw not in lost for raw in raws]
+
+    return saved
