@@ -96,6 +96,8 @@ def contents(root):
 
 def check_after(scene, root, expected, precious, other_first):
     """Raise for anything that a kill must not have done; runs the next commands."""
+    saved_metafiles, precious = precious
+    assert saved_metafiles & expected.keys() <= workspace(root).keys(), "a metafile is gone"
     list(repo(root).status().outputs)
     assert precious <= contents(root) | stored(root), "content is neither in the workspace nor saved"
     if other_first:
@@ -171,8 +173,9 @@ def torment(stage, sabotage=None, stop_at_first=False):
 
 
 def precious_of(stage):
+    """The metafiles that stood before the command, and the contents of all other files."""
     saved = workspace(os.path.join(stage._saved, "work"))
-    return {
+    return {path for path in saved if path.endswith(".kist")}, {
         content
         for path, (kind, content) in saved.items()
         if kind in ("file", "executable") and not path.endswith((".kist", ".gitignore"))
@@ -241,10 +244,17 @@ def test_deleting_the_indexes_loses_nothing(place, two_versions, stage_folder):
         path.unlink()
 
     def mend():
-        remote = "store" if place == "remote" else None
-        found = list(repo(root).doctor(remote=remote))
+        from kist.operations.push import TransferOptions
+        from kist.operations.verify import VerifyOptions
+
+        if place == "remote":  # the cache has all that the indexes were made of
+            assert not repo(root).verify(options=VerifyOptions(remote="store")).good
+            list(repo(root).push(options=TransferOptions(repair=True)))
+            assert repo(root).verify(options=VerifyOptions(remote="store")).good
+            return
+        found = list(repo(root).doctor())
         assert any(one.state in ("warning", "error") and "index" in f"{one.label} {one.detail}" for one in found), found
-        found = list(repo(root).doctor(remote=remote, fix=True))
+        found = list(repo(root).doctor(fix=True))
         assert not [one for one in found if one.state == "error"], found
 
     must(mend)

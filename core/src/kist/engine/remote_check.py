@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from kist.engine import objects
 from kist.engine.cache import Cache
+from kist.engine.hints import Hints
 from kist.engine.indexes import LOOSE, SEGMENTED, Place
 from kist.engine.remote_index import RemoteIndexes, place_key
 from kist.engine.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
@@ -83,6 +84,7 @@ def verify_remote(
         RemoteError: the remote refused or failed altogether.
     """
     findings = RemoteFindings()
+    store.hints = Hints(None)  # what is remembered here must not stand in for what is there
     workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
     published = _published(store, versions, workers)
     for version in versions:

@@ -11,6 +11,7 @@ from typing import Any
 from kist.abc.metafile import ManifestView
 from kist.engine.checkout_apply import apply_checkout
 from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
+from kist.engine.checkout_plan import merged as joined
 from kist.engine.checkout_tools import CheckoutTools
 from kist.errors import KistError, ObjectMissing, PathNotTracked
 from kist.model.change import Change
@@ -22,7 +23,7 @@ from kist.model.report import CheckoutReport
 from kist.model.tracked import TrackedOutput
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
 from kist.operations.intents import intent_of, saved_in_cache, target_of
-from kist.operations.parts import part_of, raise_problems, settle_folders
+from kist.operations.parts import is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.repo import targets
@@ -279,12 +280,26 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
 def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
     """Finish a killed checkout: plan it anew, so that edits made since then are protected."""
     try:
-        planned = _plan(context, target_of(header))
+        planned = _without_empty(context, _plan(context, target_of(header)))
     except ObjectMissing:
         return
     _refuse_unsaved([planned])
     _apply(context, planned, force=False)
     context.save_fingerprints()
+
+
+def _without_empty(context: RepoContext, one: _Intended) -> _Intended:
+    """Also take away empty folders that nobody records: after a kill they are what is left of an older version."""
+    plan = one.plan
+    place = context.root / one.folder
+    gone = [path for path in plan.kept if is_empty_folder(place / os.fsdecode(path))]
+    if gone:
+        hasher = context.hasher(one.target.tracked.output.digest.algorithm)
+        entries = [Entry(path, "directory") for path in gone]
+        folders = Columns.from_entries(hasher.name, hasher.digest_size, entries)
+        plan.delete = joined(plan.delete, folders) if len(plan.delete) else folders
+        plan.kept = [path for path in plan.kept if path not in set(gone)]
+    return one
 
 
 def _foreseen(one: _Intended) -> CheckoutReport:

@@ -120,9 +120,11 @@ def _drop(context: RepoContext, metafile: str) -> None:
 
 
 def redo_move(context: RepoContext, record: JournalRecord) -> None:
-    """Finish a killed move whose new metafile is written, undo one whose is not."""
+    """Finish a killed move that was recorded already, undo one that was not."""
     header = record.header
     new, old = header.get("new_metafile"), header.get("old_metafile")
+    if new is None and _is_recorded(context, str(header["target"])):
+        return
     if not isinstance(new, str) or not isinstance(old, str) or not (context.root / new).exists():
         undo_move(context.root, record)
         return
@@ -132,6 +134,14 @@ def redo_move(context: RepoContext, record: JournalRecord) -> None:
             raise PathConflict(f"{metafile} is not the name of a metafile", path=metafile)
     _drop(context, old)
     ignore_in_git(context, [str(header["target"])], [str(header["source"])])
+
+
+def _is_recorded(context: RepoContext, path: str) -> bool:
+    """Whether a path inside a tracked directory is in what its metafile records."""
+    goal = targets.owner_of(context, path)
+    if goal is None or not goal.inside:
+        return False
+    return any(len(part) for part in part_of(context.view(goal.tracked.output.digest), goal.inside))
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,7 +160,7 @@ def _move_part(context: RepoContext, one: Target, new: str) -> None:
     ]
     if not entries:
         raise PathNotTracked(f"{one.path} is not tracked", path=one.path)
-    if any(len(part) for part in part_of(context.view(goal.tracked.output.digest), goal.inside)):
+    if _is_recorded(context, new):
         raise PathConflict(f"{new} is tracked already", path=new)
     if one.tracked.output.digest.algorithm != goal.tracked.output.digest.algorithm:
         raise UsageError(f"{one.tracked.path} and {goal.tracked.path} use different hash algorithms", path=new)

@@ -33,13 +33,16 @@ def settle_folders(
         entry = view.find(folder)
         if entry is not None and added:
             settled.append(Change(folder, "deleted", old=entry))
-        elif not added and found and _is_empty(context.root / output / os.fsdecode(folder)):
+        elif not added and found and is_empty_folder(context.root / output / os.fsdecode(folder)):
             settled.append(Change(folder, "added", new=Entry(folder, "directory")))
             added = True
     return sorted(settled, key=lambda change: change.path)
 
 
-def _is_empty(folder: Path) -> bool:
+def is_empty_folder(folder: Path) -> bool:
+    """Whether *folder* is a folder, no symlink to one, and empty."""
+    if folder.is_symlink():
+        return False
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None

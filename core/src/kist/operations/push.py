@@ -174,7 +174,7 @@ def raise_failures(reports: Sequence[TransferReport], verb: str) -> None:
     failures = [failure for report in reports for failure in report.failures]
     if failures:
         error = TransferError(
-            f"{len(failures)} of {sum(report.objects for report in reports) + len(failures)} objects were not {verb}",
+            f"{len(failures)} objects were not {verb}; all others were",
             failures,
             remote=", ".join(report.remote for report in reports if report.failures),
         )

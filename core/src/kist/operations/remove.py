@@ -137,13 +137,13 @@ def _take_away(context: RepoContext, one: _Planned, *, force: bool) -> None:
 
 
 def _forget(context: RepoContext, tracked: Tracked) -> None:
-    """Take the metafile and the ignore rule away."""
+    """Take the ignore rule and the metafile away; the metafile goes last, so that a killed removal can be repeated."""
+    ignore_in_git(context, (), [tracked.path])
     metafile = context.root / tracked.metafile
     with storage_errors(metafile):
         metafile.unlink(missing_ok=True)
         if context.sync:
             sync_directory(metafile.parent)
-    ignore_in_git(context, (), [tracked.path])
     context.fingerprints.forget(os.fsencode(tracked.path))
     context.save_fingerprints()
 

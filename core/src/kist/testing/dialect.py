@@ -15,7 +15,12 @@ from kist.testing.base import ContractBase
 from kist.testing.strategies import digests
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+_SHARED = settings(
+    # A contract is inherited by several classes, whose instances hypothesis takes for different executors.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    deadline=None,
+    max_examples=50,
+)
 
 
 class DialectContract(ContractBase):
