@@ -31,10 +31,6 @@ class Guard:
         self._new_hash = new_hash
         self._cache = cache.rstrip(b"/") + b"/"
 
-    def knows(self, path: bytes) -> bool:
-        """Whether the plan found something at *path* that must give way."""
-        return any(part.find(path) is not None for part in self._parts)
-
     def clear(self, here: int, name: bytes, path: bytes) -> bool:
         """Whether *name* may be lost: nothing is there, or what the plan found, unchanged.
 

@@ -13,8 +13,7 @@ from kist.engine.indexes import PackEntry, Place
 from kist.engine.local_side import LocalSide
 from kist.engine.members import PLAIN, ZLIB, Members
 from kist.engine.packs import DATA, NODES, PACK_LIMIT, PackWriter
-from kist.errors import KistError, ObjectMissing
-from kist.model.digest import Digest
+from kist.errors import KistError
 
 _FLUSH = 1 << 20
 """Bytes of members that are written at a time."""
@@ -159,8 +158,3 @@ def _append_nodes(writer: PackWriter, raws: Sequence[bytes], buffers: Sequence[b
 def sizes_from(places: Mapping[bytes, Place], told: Mapping[bytes, int]) -> dict[bytes, int]:
     """The sizes of objects, as the cache knows them, else as the manifest tells."""
     return {raw: places[raw].plain if raw in places else size for raw, size in told.items()}
-
-
-def missing_error(algorithm: str, raw: bytes) -> ObjectMissing:
-    """The error for an object that is not in the cache."""
-    return ObjectMissing(str(Digest.from_raw(algorithm, raw)), where="the cache", hint="run 'kist fetch' to bring it")

@@ -124,8 +124,6 @@ _CONVERT = {
     "map": _map,
 }
 
-LINK_TYPES = ("reflink", "hardlink", "symlink", "copy")
-
 _SYMLINKS = ("keep", "follow", "refuse")
 _FSYNC = ("batch", "each", "off")
 
