@@ -8,7 +8,7 @@ from cli_support import DATA, cache_of, commit, damage, stored_files, write
 
 from kist.cli.render import envelope
 from kist.cli.topics import error_classes
-from kist.engine.locks import Lock
+from kist.engine.process.locks import Lock
 
 SCENARIOS = {}
 

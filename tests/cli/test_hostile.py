@@ -182,7 +182,7 @@ def forge(folder, rows, monkeypatch):
         for module in ("node_cut", "node_format"):
             for name in ("check_columns", "check_order"):
                 careless.setattr(f"kist.engine.{module}.{name}", lambda *facts: None)
-        careless.setattr("kist.engine.node_cut.OrderCheck.follows", lambda *facts: None)
+        careless.setattr("kist.engine.manifest.cut.OrderCheck.follows", lambda *facts: None)
         storing.sink(algorithm).put_small(digest.raw, [b"evil"])
         view = context.codec.write(
             [parts], storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)

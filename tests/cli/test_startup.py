@@ -59,7 +59,14 @@ def test_clean_status_loads_only_what_it_needs(warm):
     warm("add", "data")
     for _ in range(2):
         modules = modules_of(warm, "status")
-    unneeded = {"logging", "shutil", "subprocess", "kist.abc.remote", "kist.engine.cache", "kist.engine.ingest"}
+    unneeded = {
+        "logging",
+        "shutil",
+        "subprocess",
+        "kist.abc.remote",
+        "kist.engine.cache.cache",
+        "kist.engine.workspace.ingest",
+    }
     assert not unneeded & set(modules)
 
 

@@ -18,11 +18,12 @@ from unittest import mock
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.node_manifest import NodeManifestCodec
 from kist.builtin.yaml_metafile import YamlMetafile
-from kist.engine import objects, push_side
-from kist.engine.cache import Cache
-from kist.engine.remote_store import FORMAT_KEY, RemoteStore
-from kist.engine.segments import SegmentTransfer
-from kist.engine.transfer import Version, push_versions
+from kist.engine.cache.cache import Cache
+from kist.engine.transfer import objects, push_side
+from kist.engine.transfer.parts import Version
+from kist.engine.transfer.push import push_versions
+from kist.engine.transfer.remote_store import FORMAT_KEY, RemoteStore
+from kist.engine.transfer.segments import SegmentTransfer
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import Entry

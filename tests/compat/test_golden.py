@@ -17,7 +17,8 @@ import pytest
 
 from kist.builtin.node_manifest import NodeManifestCodec
 from kist.builtin.yaml_metafile import YamlMetafile
-from kist.engine.transfer import Want, fetch_versions
+from kist.engine.transfer.fetch import fetch_versions
+from kist.engine.transfer.parts import Want
 from kist.model.digest import Digest
 from kist.repo.config_files import read_file
 

@@ -14,13 +14,13 @@ from types import SimpleNamespace
 
 from kist.abc.kernel import Listing
 from kist.builtin.hashlib_hasher import HashlibHasher
-from kist.engine.cache import Cache
-from kist.engine.fingerprints import Fingerprints
-from kist.engine.journal import Journal
-from kist.engine.reach import GcRoot
-from kist.engine.rows import Row
-from kist.engine.scratch import Scratch
-from kist.engine.trash import Trash
+from kist.engine.cache.cache import Cache
+from kist.engine.gc.reach import GcRoot
+from kist.engine.process.journal import Journal
+from kist.engine.process.scratch import Scratch
+from kist.engine.storage.trash import Trash
+from kist.engine.workspace.fingerprints import Fingerprints
+from kist.engine.workspace.rows import Row
 from kist.model.digest import Digest
 from kist.repo import cache_refs
 

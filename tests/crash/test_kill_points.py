@@ -299,7 +299,7 @@ def metafiles_in_place():
 
 def no_temporary_place():
     """A product whose scratch files are not listed, so that no later command finds them."""
-    from kist.engine import scratch
+    from kist.engine.process import scratch
 
     scratch._LOCK_NAME = __import__("re").compile(r"never")
     scratch.Scratch._lock_file = property(lambda self: self._base / f"{self.token}.unknown")

@@ -706,8 +706,10 @@ def careless_checkout():
 
 @pytest.mark.parametrize("broken", [blind_merge, careless_checkout], ids=lambda one: one.__name__)
 def test_a_broken_product_is_caught(machine, broken):
+    # The same runs each time, many of them: chance alone could miss the one step that shows the fault.
     quiet = settings(
-        sized(),
+        sized(1000),
+        derandomize=True,
         phases=[phase for phase in settings().phases if phase.name == "generate"],
         report_multiple_bugs=False,
     )

@@ -9,9 +9,11 @@ import pytest
 
 from kist.abc.remote import Remote
 from kist.builtin.node_manifest import NodeManifestCodec
-from kist.engine.cache import Cache
-from kist.engine.remote_store import RemoteStore
-from kist.engine.transfer import Version, Want, fetch_versions, push_versions
+from kist.engine.cache.cache import Cache
+from kist.engine.transfer.fetch import fetch_versions
+from kist.engine.transfer.parts import Version, Want
+from kist.engine.transfer.push import push_versions
+from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import TransferError
 from kist.model.change import Change
 from kist.model.columns import Columns

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kist import hookimpl
 from kist.abc import LinkType
-from kist.engine.linking import probe_with_files
+from kist.engine.checkout.linking import probe_with_files
 from kist.errors import LinkUnsupported
 from kist.util.atomic import storage_error
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kist.abc.hasher import Hasher
 from kist.abc.metafile import GetNodes, ManifestCodec, ManifestView, PutNode
-from kist.engine.node_cut import build
-from kist.engine.node_diff import tree_deltas
-from kist.engine.node_edit import edit_tree
-from kist.engine.node_format import Inner, decode
-from kist.engine.nodes import NodeTree
+from kist.engine.manifest.cut import build
+from kist.engine.manifest.diff import tree_deltas
+from kist.engine.manifest.edit import edit_tree
+from kist.engine.manifest.format import Inner, decode
+from kist.engine.manifest.nodes import NodeTree
 from kist.errors import MetafileError
 from kist.model.change import Change
 from kist.model.columns import Columns

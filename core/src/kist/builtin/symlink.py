@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kist import hookimpl
 from kist.abc import LinkType
-from kist.engine.folders import descriptor_path
-from kist.engine.linking import probe_with_files
+from kist.engine.checkout.linking import probe_with_files
+from kist.engine.workspace.folders import descriptor_path
 from kist.errors import LinkUnsupported
 from kist.util.atomic import storage_error
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from kist.engine.scan import Scan
+from kist.engine.workspace.scan import Scan
 from kist.errors import (
     KistError,
     MetafileError,

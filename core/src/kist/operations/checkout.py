@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kist.abc.metafile import ManifestView
-from kist.engine.checkout_apply import apply_checkout
-from kist.engine.checkout_plan import CheckoutPlan, plan_checkout
-from kist.engine.checkout_plan import merged as joined
-from kist.engine.checkout_tools import CheckoutTools
+from kist.engine.checkout.apply import apply_checkout
+from kist.engine.checkout.plan import CheckoutPlan, plan_checkout
+from kist.engine.checkout.plan import merged as joined
+from kist.engine.checkout.tools import CheckoutTools
 from kist.errors import KistError, ObjectMissing, PathNotTracked
 from kist.model.change import Change
 from kist.model.columns import Columns
@@ -235,7 +235,7 @@ def below(name: bytes, part: Columns) -> Columns:
 
 def _refuse_unsaved(planned: Sequence[_Intended]) -> None:
     """Refuse the whole command before the first change, whichever output is concerned."""
-    from kist.engine.checkout_checks import unsaved_changes
+    from kist.engine.checkout.checks import unsaved_changes
 
     lost = [os.path.join(os.fsencode(one.folder), path) for one in planned for path in one.plan.unsaved]
     if lost:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from kist.engine.renames import pair_renames
+from kist.engine.manifest.renames import pair_renames
 from kist.errors import KistError, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns

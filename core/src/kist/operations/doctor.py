@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from kist.engine.clock import FileClock
-from kist.engine.locks import find_holder, has_flock
+from kist.engine.process.clock import FileClock
+from kist.engine.process.locks import find_holder, has_flock
 from kist.errors import KistError
 from kist.model.report import Finding
 from kist.operations.plugins import installed_plugins

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from kist.abc.remote import Remote
-from kist.engine import objects
+from kist.engine.transfer import objects
 from kist.errors import KistError, RemoteObjectNotFound, RepoFormatError
 from kist.model.report import Finding
 from kist.repo.context import RepoContext

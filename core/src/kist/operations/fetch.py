@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from kist.engine.reach import GcRoot
-from kist.engine.transfer import Want, fetch_versions
-from kist.engine.transfer_parts import named_paths
+from kist.engine.gc.reach import GcRoot
+from kist.engine.transfer.fetch import fetch_versions
+from kist.engine.transfer.parts import Want, named_paths
 from kist.errors import KistError, ObjectCorrupt, ObjectMissing
 from kist.model.digest import Digest
 from kist.model.report import TransferReport

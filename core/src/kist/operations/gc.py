@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from kist.engine.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc
-from kist.engine.reach import GcRoot
-from kist.engine.trash import Trash
+from kist.engine.gc.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc
+from kist.engine.gc.reach import GcRoot
+from kist.engine.storage.trash import Trash
 from kist.errors import UsageError
 from kist.model.digest import Digest
 from kist.operations.push import Selection
@@ -290,8 +290,8 @@ def _notes(context: RepoContext, found: GcPlan) -> tuple[str, ...]:
 
 class _RemoteCollection(Collection):
     def __init__(self, context: RepoContext, options: GcOptions) -> None:
-        from kist.engine.collect_remote import RemoteCollector
-        from kist.engine.transfer_parts import TransferSettings
+        from kist.engine.gc.collect_remote import RemoteCollector
+        from kist.engine.transfer.parts import TransferSettings
         from kist.repo.remotes import open_remote
 
         self._opened = open_remote(context, options.remote)

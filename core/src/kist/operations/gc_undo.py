@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kist.engine.collect import undo_cache_gc
+from kist.engine.gc.collect import undo_cache_gc
 from kist.errors import UsageError
 from kist.operations.gc import cache_trash
 from kist.repo import cache_refs
@@ -71,7 +71,7 @@ def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_r
         if not dry_run:
             cache_refs.forget(context, owner)
         return count
-    from kist.engine import objects
+    from kist.engine.transfer import objects
     from kist.repo.remotes import open_remote
 
     opened = open_remote(context, remote)

@@ -7,8 +7,8 @@ import posixpath
 from contextlib import nullcontext
 from dataclasses import replace
 
-from kist.engine.journal import JournalRecord
-from kist.engine.relocate import move_path, undo_move
+from kist.engine.checkout.relocate import move_path, undo_move
+from kist.engine.process.journal import JournalRecord
 from kist.errors import PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.operations.add import check_name, check_overlaps

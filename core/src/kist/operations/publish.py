@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from kist.engine.reach import GcRoot
+from kist.engine.gc.reach import GcRoot
 from kist.errors import PathConflict
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.repo import cache_refs, metafiles
@@ -115,7 +115,7 @@ def _merge(context: RepoContext, edit: Edit, current: Tracked) -> Edit:
         raise conflict
     if before.algorithm != current.output.digest.algorithm or before.algorithm != edit.output.digest.algorithm:
         raise conflict
-    from kist.engine.merge import merge
+    from kist.engine.manifest.merge import merge
 
     with context.storing() as storing:
         merged = merge(context.view(before), context.view(current.output.digest), context.view(edit.output.digest))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kist.engine.transfer import Version, push_versions
+from kist.engine.transfer.parts import Version
+from kist.engine.transfer.push import push_versions
 from kist.errors import TransferError, UsageError
 from kist.model.digest import Digest
 from kist.model.report import TransferReport

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kist.engine.relocate import finish_pending
+from kist.engine.checkout.relocate import finish_pending
 from kist.repo.context import RepoContext
 from kist.repo.remotes import memory_folder
 

@@ -7,10 +7,10 @@ import posixpath
 from collections.abc import Sequence
 
 from kist.abc.link import LinkType
-from kist.engine.checkout_apply import apply_checkout
-from kist.engine.checkout_plan import CheckoutPlan, pick
-from kist.engine.checkout_write import group_by_folder
-from kist.engine.folders import Folders, name_of
+from kist.engine.checkout.apply import apply_checkout
+from kist.engine.checkout.plan import CheckoutPlan, pick
+from kist.engine.checkout.write import group_by_folder
+from kist.engine.workspace.folders import Folders, name_of
 from kist.model.columns import Columns
 from kist.model.entry import FILE
 from kist.operations.checkout import single, tools_for

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kist.abc.metafile import ManifestView
-from kist.engine.checkout_apply import apply_checkout
-from kist.engine.checkout_checks import unsaved_changes
-from kist.engine.checkout_plan import CheckoutPlan, plan_removal
+from kist.engine.checkout.apply import apply_checkout
+from kist.engine.checkout.checks import unsaved_changes
+from kist.engine.checkout.plan import CheckoutPlan, plan_removal
 from kist.errors import PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from kist.engine.renames import pair_renames
+from kist.engine.manifest.renames import pair_renames
 from kist.errors import KistError
 from kist.model.change import Change
 from kist.model.columns import Columns

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kist.engine.trash import TrashEntry, TrashItem
+from kist.engine.storage.trash import TrashEntry, TrashItem
 from kist.errors import PathNotTracked
 from kist.repo import targets
 from kist.repo.context import RepoContext

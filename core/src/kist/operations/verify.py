@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kist.engine.local_side import LocalSide
-from kist.engine.transfer_parts import Version, Walker, content_sizes, named_paths
+from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.parts import Version, Walker, content_sizes, named_paths
 from kist.errors import KistError, ObjectError, ObjectMissing, UsageError
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
@@ -305,8 +305,8 @@ def _from_remotes(
     context: RepoContext, chosen: Sequence[Target], wanted: Sequence[BadObject], options: VerifyOptions
 ) -> None:
     """Fetch the outputs that lack something, from one remote after the other until nothing is lacking."""
-    from kist.engine.fetch import fetch_versions
-    from kist.engine.transfer_parts import Want
+    from kist.engine.transfer.fetch import fetch_versions
+    from kist.engine.transfer.parts import Want
     from kist.repo.remotes import remote_names
 
     wants = [
@@ -339,8 +339,8 @@ def _from_remotes(
 
 
 def _verify_remote(context: RepoContext, chosen: Sequence[Target], options: VerifyOptions) -> VerifyReport:
-    from kist.engine.remote_check import RemoteFindings, repair_remote, verify_remote
-    from kist.engine.transfer_parts import TransferSettings
+    from kist.engine.transfer.parts import TransferSettings
+    from kist.engine.transfer.remote_check import RemoteFindings, repair_remote, verify_remote
 
     opened = open_remote(context, options.remote)
     settings = TransferSettings(context.codec, options.jobs or context.jobs, context.progress)

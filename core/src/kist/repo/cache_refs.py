@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kist.engine.reach import GcRoot
+from kist.engine.gc.reach import GcRoot
 from kist.errors import MetafileError
 from kist.model.digest import Digest
 from kist.repo.context import RepoContext

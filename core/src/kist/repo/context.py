@@ -28,14 +28,14 @@ from kist.repo.writing import Writing
 
 if TYPE_CHECKING:
     from kist.abc.kernel import Kernel
-    from kist.engine.cache import Cache
-    from kist.engine.fingerprints import Fingerprints
-    from kist.engine.ignore import RepositoryIgnore
-    from kist.engine.journal import Journal
-    from kist.engine.linking import LinkChoice
-    from kist.engine.scan import Scanner
-    from kist.engine.scratch import Scratch
-    from kist.engine.trash import Trash
+    from kist.engine.cache.cache import Cache
+    from kist.engine.checkout.linking import LinkChoice
+    from kist.engine.process.journal import Journal
+    from kist.engine.process.scratch import Scratch
+    from kist.engine.storage.trash import Trash
+    from kist.engine.workspace.fingerprints import Fingerprints
+    from kist.engine.workspace.ignore import RepositoryIgnore
+    from kist.engine.workspace.scan import Scanner
     from kist.repo.revisions import Git
     from kist.repo.storing import Storing
 
@@ -167,7 +167,7 @@ class RepoContext:
     @cached_property
     def cache(self) -> Cache:
         """The object store on this machine."""
-        from kist.engine.cache import PACK_THRESHOLD, Cache
+        from kist.engine.cache.cache import PACK_THRESHOLD, Cache
 
         threshold = self.config.get("cache.pack_threshold")
         if threshold is None:
@@ -190,14 +190,14 @@ class RepoContext:
     @cached_property
     def trash(self) -> Trash:
         """Displaced and collected files."""
-        from kist.engine.trash import Trash
+        from kist.engine.storage.trash import Trash
 
         return Trash(self.place.trash, sync=self.sync)
 
     @cached_property
     def fingerprints(self) -> Fingerprints:
         """What lets unchanged files be skipped."""
-        from kist.engine.fingerprints import Fingerprints
+        from kist.engine.workspace.fingerprints import Fingerprints
 
         return Fingerprints(self.place.fingerprints)
 
@@ -217,7 +217,7 @@ class RepoContext:
     @cached_property
     def ignore(self) -> RepositoryIgnore:
         """What is no part of any output."""
-        from kist.engine.ignore import IgnoreRules, RepositoryIgnore
+        from kist.engine.workspace.ignore import IgnoreRules, RepositoryIgnore
 
         rules = IgnoreRules(always=self.dialect.always_ignored(), file_name=os.fsencode(self.dialect.ignore_file))
         return RepositoryIgnore(self.root, rules)
@@ -225,13 +225,13 @@ class RepoContext:
     @cached_property
     def journal(self) -> Journal:
         """The intents of commands that change the workspace."""
-        from kist.engine.journal import Journal
+        from kist.engine.process.journal import Journal
 
         return Journal(self.place.journal, sync=self.sync)
 
     def scanner(self, algorithm: str) -> Scanner:
         """What reads the workspace."""
-        from kist.engine.scan import Scanner
+        from kist.engine.workspace.scan import Scanner
         from kist.repo.linked import LinkedFiles
 
         linked = LinkedFiles(self, algorithm)
@@ -249,7 +249,7 @@ class RepoContext:
 
     def links(self, override: Sequence[str] = ()) -> LinkChoice:
         """The link types to use; what was found is told once."""
-        from kist.engine.linking import choose_links
+        from kist.engine.checkout.linking import choose_links
 
         self.cache.ensure()
         order = tuple(override) or self.config.get("cache.type")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from kist.abc.options import Options
 from kist.abc.remote import Remote, RemoteScope, RemoteURL
-from kist.engine.remote_store import RemoteStore
+from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import ConfigError, KistError, UnknownOption
 from kist.remotes.wrappers import ReadOnlyRemote, RecordingRemote, RetryingRemote, RetryPolicy
 from kist.repo.context import RepoContext

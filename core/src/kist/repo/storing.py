@@ -10,8 +10,8 @@ from typing import Self
 from kist.abc.hasher import Hasher
 from kist.abc.metafile import ManifestCodec, ManifestView
 from kist.abc.progress import Progress
-from kist.engine.cache import Cache
-from kist.engine.cache_session import CacheSession
+from kist.engine.cache.cache import Cache
+from kist.engine.cache.session import CacheSession
 from kist.model.digest import Digest
 
 

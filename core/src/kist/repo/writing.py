@@ -11,7 +11,7 @@ from kist.repo import layout
 from kist.util.atomic import use_token
 
 if TYPE_CHECKING:
-    from kist.engine.scratch import Scratch
+    from kist.engine.process.scratch import Scratch
     from kist.repo.context import RepoContext
 
 
@@ -38,7 +38,7 @@ class Writing:
         if self._scratch is not None:
             yield
             return
-        from kist.engine.scratch import Scratch, sweep
+        from kist.engine.process.scratch import Scratch, sweep
 
         context = self._context
         layout.make(context.place)
@@ -65,7 +65,7 @@ class Writing:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held while metafiles and the workspace change; waits for others and tells for whom."""
-        from kist.engine.locks import Lock
+        from kist.engine.process.locks import Lock
 
         with Lock(
             self._context.place.own / "write.lock",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from abc import abstractmethod
 from array import array
@@ -263,6 +264,17 @@ class ManifestCodecContract(ContractBase):
         assert [path for old, new in old.deltas(new) for path in sorted({*old.paths, *new.paths})] == [
             path for path, _old, _new in expected
         ]
+
+    def test_diff_sees_more_than_content(self, codec: ManifestCodec, store: NodeStore) -> None:
+        """A file that became executable, and a link that leads elsewhere, are changes though no content is."""
+        digest = Digest.from_raw("sha256", hashlib.sha256(b"same").digest())
+        pairs = [
+            (Entry(b"mode", "file", 4, digest), Entry(b"mode", "executable", 4, digest)),
+            (Entry(b"way", "symlink", target=b"here"), Entry(b"way", "symlink", target=b"there")),
+        ]
+        kept = [pair for pair in pairs if {entry.kind for entry in pair} <= codec.kinds]
+        old, new = (write(codec, store, Columns.from_entries("sha256", 32, side)) for side in zip(*kept, strict=True))
+        assert [(change.old, change.new) for change in old.diff(new)] == kept
 
     def test_children_lead_everywhere(self, codec: ManifestCodec, store: NodeStore) -> None:
         """`children` of a node names the nodes below it or gives its entries, so a closure needs no view."""

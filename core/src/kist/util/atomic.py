@@ -57,7 +57,7 @@ def use_token(token: str) -> None:
     """Say what names of temporary files carry from now on where no token is given; "" ends that.
 
     Args:
-        token: of a ``kist.engine.scratch.Scratch``, whose left-overs a later process finds and sweeps.
+        token: of a ``kist.engine.process.scratch.Scratch``, whose left-overs a later process finds and sweeps.
     """
     _Owner.token = token
 
@@ -91,7 +91,7 @@ def write_file(path: Path, data: bytes, *, mode: int | None = None, sync: bool =
         data: its whole new content.
         mode: permissions; None keeps those of the old file, or lets the umask decide.
         sync: whether to wait for the disk.
-        token: who writes, for the temporary name (see ``kist.engine.scratch``).
+        token: who writes, for the temporary name (see ``kist.engine.process.scratch``).
 
     Raises:
         StorageError: the disk is full, read-only or failing; the old file is untouched.

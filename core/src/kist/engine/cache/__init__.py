@@ -1,0 +1,1 @@
+"""The cache: the object store of this machine, read, written and checked."""

@@ -1,0 +1,173 @@
+"""Cache: the object store on this machine, perhaps shared by several repositories and users.
+
+    kist-cache      marker with the format's version
+    objects/        loose objects: <algorithm>/<2 hex>/<rest>, the plain bytes, so that they can be linked
+    packs/<id>      files of many small objects and of manifest nodes (kist.engine.storage.packs)
+    index/<id>      where objects lie in packs (kist.engine.storage.indexes); made anew from the packs when lost
+    verified/       which loose objects were hashed, and how they looked then (kist.engine.cache.verified)
+    quarantine/     damaged objects and packs; records of damaged pack members
+    trash/ refs/    what gc took away; what other repositories need
+    tmp/            work that is not finished, one folder a process
+    gc.lock         held shared by whoever stores or brings objects, exclusively by gc
+
+Reading is in ``read``, storing in ``session``, checking in ``check``, all beside this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from kist.abc.hasher import Hasher
+from kist.abc.progress import NullProgress, Progress
+from kist.engine.cache import check as cache_check
+from kist.engine.cache.check import LooseObject
+from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.read import CacheReader
+from kist.engine.cache.session import CacheSession
+from kist.engine.cache.verified import VerifiedRecord
+from kist.engine.process.syncing import MODES, Syncer
+from kist.engine.storage.packs import PackReader
+from kist.errors import InvalidOption
+from kist.model.digest import Digest
+
+PACK_THRESHOLD = 1 << 20
+
+
+class Cache(CacheReader):
+    """The object store on this machine.
+
+    Args:
+        root: its folder; nothing is made before the first object is stored.
+        hashers: gives the hasher of an algorithm.
+        pack_threshold: objects of at least this many bytes are loose; 0: all are.
+        sync: ``core.fsync``: ``batch``, ``each`` or ``off``.
+        shared: whether several users write here.
+
+    Attributes:
+        root: its folder.
+
+    Raises:
+        InvalidOption: *sync* is none of these.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        hashers: Callable[[str], Hasher],
+        *,
+        pack_threshold: int = PACK_THRESHOLD,
+        sync: str = "batch",
+        shared: bool = False,
+    ) -> None:
+        if sync not in MODES:
+            raise InvalidOption(f"core.fsync must be one of {', '.join(MODES)}, not {sync!r}")
+        super().__init__(CacheFolder(root, hashers, shared=shared))
+        self.pack_threshold = pack_threshold
+        self.sync = sync
+
+    @property
+    def root(self) -> Path:
+        """The cache's folder."""
+        return self.folder.root
+
+    @property
+    def objects_folder(self) -> Path:
+        """The folder that ``loose_name`` is relative to; it may not be there yet."""
+        return self.folder.objects
+
+    def ensure(self) -> None:
+        """Make the cache's folders if they are not there.
+
+        Raises:
+            RepoFormatError: something else lies there, or a newer cache.
+            StorageError: the disk is full, read-only or failing.
+        """
+        self.folder.ensure()
+
+    def session(self, algorithm: str, *, timeout: float = 300.0) -> CacheSession:
+        """Begin to store objects; for a ``with`` statement.
+
+        Args:
+            algorithm: the hash algorithm of small objects and nodes.
+            timeout: seconds to wait for a gc to end.
+
+        Raises:
+            RepoLocked: (on entering) a gc did not end in time.
+            RepoFormatError: (on entering) something else lies there, or a newer cache.
+            StorageError: (on entering) the cache cannot be written.
+        """
+        return CacheSession(self, algorithm, pack_threshold=self.pack_threshold, sync=self.sync, timeout=timeout)
+
+    def exclusive(self, *, timeout: float = 300.0) -> AbstractContextManager[object]:
+        """Keep all sessions out, as gc does; for a ``with`` statement.
+
+        Raises:
+            RepoLocked: (on entering) somebody stores objects and did not end in time.
+        """
+        self.folder.ensure()
+        return self.folder.lock("gc.lock", what="the cache", timeout=timeout)
+
+    def unpack(self, algorithm: str, raws: Iterable[bytes]) -> int:
+        """Make packed objects loose too, so that they can be linked; durable and read-only.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests.
+
+        Returns:
+            how many were made.
+
+        Raises:
+            ObjectMissing: one of them is not here.
+            ObjectCorrupt: one of them is damaged.
+            StorageError: the disk is full, read-only or failing.
+        """
+        wanted = list(dict.fromkeys(raws))
+        absent = [raw for raw, here in zip(wanted, self.has_loose_many(algorithm, wanted), strict=True) if not here]
+        if absent:
+            with self.session(algorithm) as session:
+                for raw, data in self.read_iter(algorithm, absent):
+                    session.put_loose(raw, data)
+                session.commit()
+        return len(absent)
+
+    def is_verified_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
+        """Whether each loose object is as it was when it was last hashed, so that it may be linked as it is."""
+        return VerifiedRecord(self.folder).check_many(algorithm, raws)
+
+    def mark_verified(self, algorithm: str, raws: Sequence[bytes]) -> None:
+        """Record loose objects that were just hashed and found good."""
+        VerifiedRecord(self.folder).mark(algorithm, raws)
+
+    def objects(self) -> Iterator[LooseObject]:
+        """Every loose object, by algorithm and digest."""
+        return cache_check.loose_objects(self)
+
+    def packs(self) -> Iterator[PackReader]:
+        """Every pack whose header can be read, open until the next one is asked for."""
+        return cache_check.open_packs(self)
+
+    def quarantine(self, digest: Digest) -> list[str]:
+        """Set the damaged copies of an object aside, so that it counts as absent; good copies stay.
+
+        Returns:
+            where each damaged copy is now, or is recorded.
+
+        Raises:
+            StorageError: the cache cannot be written.
+        """
+        return cache_check.quarantine(self, digest)
+
+    def verify(self, progress: Progress = NullProgress(), sample: float = 100.0) -> Iterator[tuple[Digest, bool]]:
+        """Hash everything, or *sample* percent of it, in bounded memory; see ``cache_check.verify``."""
+        return cache_check.verify(self, progress, sample)
+
+    def rebuild_indexes(self) -> int:
+        """Make the indexes anew, and packs whose footer is lost from their members; returns the number of packs.
+
+        Raises:
+            StorageError: the cache cannot be read or written.
+        """
+        return cache_check.rebuild_indexes(self, Syncer(self.sync))

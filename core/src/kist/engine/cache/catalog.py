@@ -1,0 +1,252 @@
+"""What lies in the packs of a cache: index files, and the footers of packs that no index covers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kist.engine.cache.folder import CacheFolder
+from kist.engine.storage.index_builder import IndexBuilder
+from kist.engine.storage.indexes import Index, PackEntry, Place
+from kist.engine.storage.members import descriptor_reader
+from kist.engine.storage.packs import PackReader
+from kist.errors import KistError, ObjectCorrupt, RepoFormatError
+from kist.util.atomic import storage_error
+
+_TICK_NS = 50_000_000
+"""A folder that changed less than this before it was listed may have changed again within the clock's tick."""
+
+
+@dataclass(slots=True)
+class OpenIndex:
+    """An index file in use.
+
+    Attributes:
+        id: its name.
+        index: its reader.
+        live: whether all of its packs are here and none of their members is set aside.
+        descriptor: the open file, -1 for one that is only in memory.
+    """
+
+    id: str
+    index: Index
+    live: bool = True
+    descriptor: int = field(default=-1)
+
+    def __del__(self) -> None:
+        # Readers in other threads may still use an index that a refresh dropped; the last one closes it.
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
+class PackCatalog:
+    """Finds packed objects. It follows what other processes do to the cache; thread-safe.
+
+    Args:
+        folder: the cache's folder.
+
+    Attributes:
+        broken: packs whose footer cannot be read and that no index covers, with the reason.
+        damaged_indexes: index files that cannot be used, with the reason.
+    """
+
+    def __init__(self, folder: CacheFolder) -> None:
+        self.folder = folder
+        self.broken: dict[str, KistError] = {}
+        self.damaged_indexes: dict[str, KistError] = {}
+        self._lock = threading.Lock()
+        self._state: tuple[int, ...] = ()
+        self._until = 0
+        self._packs: frozenset[str] = frozenset()
+        self._aside: frozenset[tuple[str, bytes]] = frozenset()
+        self._files: dict[str, OpenIndex] = {}
+        self._uncovered: dict[str, tuple[PackEntry, IndexBuilder]] = {}
+        self._sources: list[OpenIndex] = []
+
+    @property
+    def packs(self) -> frozenset[str]:
+        """Ids of the packs that are here, as of the last refresh."""
+        return self._packs
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Look whether packs or indexes came or went.
+
+        Args:
+            force: look even if the folders' times did not change.
+
+        Raises:
+            StorageError: the cache cannot be read.
+            RepoFormatError: it is of a newer format.
+        """
+        with self._lock:
+            state = self._times()
+            if not force and state == self._state and time.time_ns() < self._until:
+                return
+            if not self.folder.check():
+                self._packs, self._sources, self._files = frozenset(), [], {}
+                return
+            started = time.time_ns()
+            self._packs = frozenset(self.folder.pack_ids())
+            self._aside = frozenset(self._read_aside())
+            self._open_indexes()
+            self._cover()
+            self._state = state
+            # Times that were fresh when we listed prove nothing; look again next time.
+            fresh = not state or started - max(state) < _TICK_NS
+            self._until = 0 if fresh else 1 << 63
+
+    def sources(self, algorithm: str) -> list[OpenIndex]:
+        """Indexes in use for an algorithm, those in memory for uncovered packs last."""
+        return [source for source in self._sources if source.index.algorithm == algorithm]
+
+    def files(self) -> list[OpenIndex]:
+        """Index files in use."""
+        return list(self._files.values())
+
+    def lookup(self, algorithm: str, raws: Sequence[bytes]) -> list[Place | None]:
+        """Where packed objects lie; call ``refresh`` before.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, sorted.
+        """
+        sources = self.sources(algorithm)
+        if not sources or not raws:
+            return [None] * len(raws)
+        result = self._lookup_one(sources[0], raws)
+        for source in sources[1:]:
+            open_positions = [position for position, place in enumerate(result) if place is None]
+            if not open_positions:
+                break
+            found = self._lookup_one(source, [raws[position] for position in open_positions])
+            for position, place in zip(open_positions, found, strict=True):
+                result[position] = place
+        return result
+
+    def missing(self, algorithm: str, raws: Sequence[bytes]) -> list[bytes]:
+        """Those of some sorted raw digests that are in no pack; call ``refresh`` before."""
+        left = list(raws)
+        for source in self.sources(algorithm):
+            if not left:
+                break
+            if source.live:
+                positions = source.index.find(left)
+                left = [raw for raw, position in zip(left, positions, strict=True) if position < 0]
+            else:
+                places = self._lookup_one(source, left)
+                left = [raw for raw, place in zip(left, places, strict=True) if place is None]
+        return left
+
+    def all_places(self, algorithm: str, raw: bytes) -> list[Place]:
+        """Every place of one object, also in packs where it is set aside."""
+        places = (source.index.lookup_many([raw])[0] for source in self.sources(algorithm))
+        return [place for place in dict.fromkeys(places) if place is not None and place.pack in self._packs]
+
+    def is_aside(self, pack: str, raw: bytes) -> bool:
+        """Whether the copy of an object in this pack is known to be damaged."""
+        return (pack, raw) in self._aside
+
+    def packs_with_damage(self) -> set[str]:
+        """Packs that have a member which is set aside."""
+        return {pack for pack, _ in self._aside}
+
+    def _lookup_one(self, source: OpenIndex, raws: Sequence[bytes]) -> list[Place | None]:
+        places = source.index.lookup_many(raws)
+        if source.live:
+            return places
+        packs, aside = self._packs, self._aside
+        return [
+            place if place is not None and place.pack in packs and (place.pack, raw) not in aside else None
+            for raw, place in zip(raws, places, strict=True)
+        ]
+
+    def _times(self) -> tuple[int, ...]:
+        times = []
+        for path in (self.folder.packs, self.folder.index, self.folder.quarantine):
+            try:
+                times.append(os.stat(path).st_mtime_ns)
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
+            except OSError as exc:
+                raise storage_error(exc, path) from exc
+        return tuple(times)
+
+    def _open_indexes(self) -> None:
+        self.damaged_indexes = {}
+        files = {}
+        for name in self.folder.index_ids():
+            opened = self._files.get(name) or self._open_index(name)
+            if opened is not None:
+                files[name] = opened
+        self._files = files
+
+    def _open_index(self, name: str) -> OpenIndex | None:
+        path = self.folder.index / name
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None  # merged away since it was listed; what it covered is in the new one, or uncovered
+        except OSError as exc:
+            raise storage_error(exc, path) from exc
+        try:
+            index = Index(descriptor_reader(descriptor), os.fstat(descriptor).st_size, name)
+        except ObjectCorrupt as exc:
+            os.close(descriptor)
+            self.damaged_indexes[name] = exc
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return OpenIndex(name, index, descriptor=descriptor)
+
+    def _cover(self) -> None:
+        """Mark indexes that can be taken at their word, and read the footers of packs that none covers."""
+        touched = self.packs_with_damage()
+        covered: set[str] = set()
+        for opened in self._files.values():
+            ids = {entry.id for entry in opened.index.packs}
+            opened.live = ids <= self._packs and not ids & touched
+            covered |= ids
+        known = {name: entry for name, entry in self._uncovered.items() if name in self._packs - covered}
+        self.broken = {}
+        for name in sorted(self._packs - covered - known.keys()):
+            self._read_footer(name, known)
+        self._uncovered = known
+        builders: dict[str, IndexBuilder] = {}
+        for _, builder in known.values():
+            builders.setdefault(builder.algorithm, IndexBuilder(builder.algorithm, builder.width)).add_builder(builder)
+        memory = [
+            OpenIndex("", Index.load(builder.build()), not touched & known.keys()) for builder in builders.values()
+        ]
+        self._sources = sorted(self._files.values(), key=lambda opened: -opened.index.count) + memory
+
+    def _read_footer(self, name: str, known: dict[str, tuple[PackEntry, IndexBuilder]]) -> None:
+        try:
+            with PackReader.open(self.folder.packs / name) as reader:
+                if reader.id != name:
+                    raise ObjectCorrupt(f"pack:{name}", actual="another footer", where=reader.where)
+                builder = IndexBuilder(reader.algorithm, reader.width)
+                entry = PackEntry(name, reader.size, reader.kind)
+                builder.add_pack(entry, reader.members)
+                known[name] = entry, builder
+        except FileNotFoundError:
+            return
+        except (ObjectCorrupt, RepoFormatError) as exc:
+            self.broken[name] = exc
+
+    def _read_aside(self) -> Iterable[tuple[str, bytes]]:
+        """Records ``packed-<pack>-<algorithm>-<hex>`` in the quarantine."""
+        try:
+            names = os.listdir(self.folder.quarantine)
+        except FileNotFoundError:
+            return
+        for name in names:
+            parts = name.split("-", 2)
+            if len(parts) == 3 and parts[0] == "packed":
+                try:
+                    yield parts[1], bytes.fromhex(parts[2].rpartition("-")[2])
+                except ValueError:
+                    continue

@@ -1,0 +1,307 @@
+"""Check a cache as a whole, set damage aside, make its indexes anew."""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kist.abc.progress import NullProgress, Progress
+from kist.engine.cache.publish import write_index
+from kist.engine.cache.read import CacheReader
+from kist.engine.process.scratch import Scratch
+from kist.engine.process.syncing import Syncer
+from kist.engine.storage.index_builder import IndexBuilder
+from kist.engine.storage.indexes import PackEntry, Place
+from kist.engine.storage.members import Members, decode
+from kist.engine.storage.packs import PackReader, PackWriter, copy_members
+from kist.errors import KistError, ObjectCorrupt, StorageError
+from kist.model.digest import Digest
+from kist.util.atomic import storage_errors, write_file
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LooseObject:
+    """A loose object as it lies in the cache: what it is, its size in bytes and when it was last written."""
+
+    algorithm: str
+    raw: bytes
+    size: int
+    mtime: float
+
+
+def loose_objects(reader: CacheReader) -> Iterator[LooseObject]:
+    """Every loose object of a cache, by algorithm and digest."""
+    folder = reader.folder
+    for algorithm in folder.algorithms():
+        width = folder.hasher(algorithm).digest_size
+        for shard in folder.shards(algorithm):
+            path = folder.objects / algorithm / shard
+            with storage_errors(path):
+                names = sorted(os.listdir(path))
+                for name in names:
+                    if len(name) != 2 * width - 2 or not set(name) <= set("0123456789abcdef"):
+                        continue
+                    with suppress(FileNotFoundError):
+                        status = os.lstat(path / name)
+                        yield LooseObject(algorithm, bytes.fromhex(shard + name), status.st_size, status.st_mtime)
+
+
+def open_packs(reader: CacheReader) -> Iterator[PackReader]:
+    """Every pack of a cache whose header can be read, open until the next one is asked for."""
+    for name in reader.folder.pack_ids():
+        with suppress(FileNotFoundError, ObjectCorrupt), PackReader.open(reader.folder.packs / name) as pack:
+            yield pack
+
+
+def verify(
+    reader: CacheReader, progress: Progress = NullProgress(), sample: float = 100.0
+) -> Iterator[tuple[Digest, bool]]:
+    """Hash what a cache holds, in bounded memory.
+
+    Args:
+        reader: the cache.
+        progress: advanced by bytes.
+        sample: how many percent of the objects to check, chosen anew each time.
+
+    Yields:
+        (object, whether this copy is good). A pack or index whose structure is damaged is named ``pack:<id>`` or
+        ``index:<id>``.
+
+    Raises:
+        StorageError: the cache cannot be read.
+    """
+    reader.catalog.refresh(force=True)
+    choose = _Sample(sample)
+    for name in reader.catalog.damaged_indexes:
+        yield Digest("index", name), False
+    for opened in reader.catalog.files():
+        if not _index_is_good(reader, opened.id):
+            yield Digest("index", opened.id), False
+    for one in loose_objects(reader):
+        if choose(one.raw):
+            yield Digest.from_raw(one.algorithm, one.raw), _hash_loose(reader, one, progress)
+    for name in reader.folder.pack_ids():
+        yield from _verify_pack(reader, name, choose, progress)
+
+
+def quarantine(reader: CacheReader, digest: Digest) -> list[str]:
+    """Set the damaged copies of an object aside, so that it counts as absent; good copies stay.
+
+    Args:
+        reader: the cache.
+        digest: the object.
+
+    Returns:
+        what was set aside: a path in the quarantine for each damaged copy.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    folder, algorithm = reader.folder, digest.algorithm
+    raw = folder.raw(digest)
+    reader.catalog.refresh(force=True)
+    folder.ensure()
+    done = []
+    path = folder.loose_path(algorithm, raw)
+    if path.exists() and not _hash_loose(reader, LooseObject(algorithm, raw, 0, 0), NullProgress()):
+        target = folder.quarantine / f"loose-{algorithm}-{digest.hex}-{os.urandom(4).hex()}"
+        with storage_errors(path):
+            os.rename(path, target)
+        done.append(str(target))
+    for place in reader.catalog.all_places(algorithm, raw):
+        if not reader.catalog.is_aside(place.pack, raw) and not _hash_place(reader, algorithm, raw, place):
+            target = folder.quarantine / f"packed-{place.pack}-{algorithm}-{digest.hex}"
+            record = {"digest": str(digest), "pack": place.pack, "offset": place.offset, "stored": place.stored}
+            write_file(target, json.dumps(record, sort_keys=True).encode() + b"\n", mode=0o444)
+            done.append(str(target))
+    reader.catalog.refresh(force=True)
+    return done
+
+
+def rebuild_indexes(reader: CacheReader, syncer: Syncer) -> int:
+    """Make the indexes anew from the packs, and packs whose footer is lost from their members.
+
+    Args:
+        reader: the cache.
+        syncer: how to make them durable.
+
+    Returns:
+        how many packs are indexed now.
+
+    Raises:
+        StorageError: the cache cannot be read or written.
+    """
+    folder = reader.folder
+    folder.ensure()
+    builders: dict[str, IndexBuilder] = {}
+    with folder.lock("merge.lock", what="the cache's packs"), Scratch(folder.tmp, verb="rebuild") as scratch:
+        old = folder.index_ids()
+        count = 0
+        for name in folder.pack_ids():
+            found = _read_footer(folder.packs / name) or _mend(reader, name, syncer, scratch)
+            if found is not None:
+                algorithm, entry, members = found
+                builder = builders.setdefault(algorithm, IndexBuilder(algorithm, members.width))
+                builder.add_pack(entry, members)
+                count += 1
+        new = {write_index(folder, builder.build(), syncer, scratch.file) for builder in builders.values()}
+        for name in set(old) - new:
+            (folder.index / name).unlink(missing_ok=True)
+    reader.catalog.refresh(force=True)
+    return count
+
+
+Found = tuple[str, PackEntry, Members]
+
+
+class _Sample:
+    """Chooses objects by a part of their digest that is mixed with a new random number each time."""
+
+    def __init__(self, percent: float) -> None:
+        self._limit = int(percent / 100 * (1 << 32))
+        self._salt = int.from_bytes(os.urandom(4), "big")
+
+    def __call__(self, raw: bytes) -> bool:
+        return (int.from_bytes(raw[:4], "big") ^ self._salt) < self._limit
+
+
+def _hash_loose(reader: CacheReader, one: LooseObject, progress: Progress) -> bool:
+    descriptor = reader.open_loose(one.algorithm, one.raw)
+    if descriptor < 0:
+        return False
+    running = reader.folder.hasher(one.algorithm).new()
+    block = bytearray(_BLOCK)
+    view = memoryview(block)
+    try:
+        while count := os.readv(descriptor, [block]):
+            running.update(view[:count])
+            progress.advance(count)
+    except OSError:
+        return False  # a sector that cannot be read is damage, not a reason to stop looking
+    finally:
+        os.close(descriptor)
+    return running.digest() == one.raw
+
+
+def _hash_place(reader: CacheReader, algorithm: str, raw: bytes, place: Place) -> bool:
+    try:
+        with (reader.folder.packs / place.pack).open("rb") as file:
+            data = decode(place.codec, os.pread(file.fileno(), place.stored, place.offset), place.plain)
+    except OSError:
+        return False
+    return data is not None and reader.folder.hasher(algorithm).raw(data) == raw
+
+
+def _index_is_good(reader: CacheReader, name: str) -> bool:
+    from hashlib import sha256
+
+    running = sha256(usedforsecurity=False)
+    try:
+        with (reader.folder.index / name).open("rb") as file:
+            while block := file.read(_BLOCK):
+                running.update(block)
+    except FileNotFoundError:
+        return True  # merged away meanwhile
+    except OSError:
+        return False
+    return running.hexdigest() == name
+
+
+def _verify_pack(reader: CacheReader, name: str, choose: _Sample, progress: Progress) -> Iterator[tuple[Digest, bool]]:
+    try:
+        pack = PackReader.open(reader.folder.packs / name)
+    except FileNotFoundError:
+        return
+    except ObjectCorrupt:
+        yield Digest("pack", name), False
+        yield from ((digest, False) for digest in _indexed(reader, name))
+        return
+    with pack:
+        try:
+            members = pack.members
+            good = pack.id == name
+        except (ObjectCorrupt, StorageError):
+            members, good = pack.scan(), False
+        if not good:
+            yield Digest("pack", name), False
+            known = set(members.raws())
+            lost = (digest for digest in _indexed(reader, name) if digest.raw not in known)
+            yield from ((digest, False) for digest in lost)
+        chosen = _choose(members, choose)
+        raws = chosen.raws()
+        for position, fine in pack.check(reader.folder.hasher(pack.algorithm), chosen):
+            progress.advance(chosen.stored[position])
+            if not reader.catalog.is_aside(name, raws[position]):
+                yield Digest.from_raw(pack.algorithm, raws[position]), fine
+
+
+def _indexed(reader: CacheReader, pack: str) -> Iterator[Digest]:
+    """What the index files say lies in a pack."""
+    for opened in reader.catalog.files():
+        if any(entry.id == pack for entry in opened.index.packs):
+            for raw, place in opened.index:
+                if place.pack == pack:
+                    yield Digest.from_raw(opened.index.algorithm, raw)
+
+
+def _choose(members: Members, choose: _Sample) -> Members:
+    raws = members.raws()
+    kept = [position for position, raw in enumerate(raws) if choose(raw)]
+    if len(kept) == len(raws):
+        return members
+    return Members(
+        members.width,
+        b"".join([raws[position] for position in kept]),
+        array("Q", [members.offsets[position] for position in kept]),
+        array("Q", [members.stored[position] for position in kept]),
+        array("Q", [members.plains[position] for position in kept]),
+        bytes(members.codecs[position] for position in kept),
+    )
+
+
+def _read_footer(path: Path) -> Found | None:
+    try:
+        with PackReader.open(path) as pack:
+            if pack.id == path.name:
+                return pack.algorithm, PackEntry(pack.id, pack.size, pack.kind), pack.members
+    except (FileNotFoundError, KistError):
+        pass
+    return None
+
+
+def _mend(reader: CacheReader, name: str, syncer: Syncer, scratch: Scratch) -> Found | None:
+    """Save the good members of a pack whose footer is lost into a new pack; the old one goes to the quarantine."""
+    folder = reader.folder
+    found: Found | None = None
+    try:
+        with PackReader.open(folder.packs / name) as pack:
+            members = pack.scan()
+            good = [at for at, fine in pack.check(folder.hasher(pack.algorithm), members) if fine]
+            if good:
+                writer = PackWriter(scratch.file(), pack.kind, pack.algorithm, pack.width)
+                try:
+                    copy_members(pack, good, writer, members)
+                    saved = writer.finish()
+                    syncer.sync(writer.descriptor)
+                    syncer.wait()
+                finally:
+                    writer.close()
+                with storage_errors(folder.packs):
+                    os.rename(writer.path, folder.packs / writer.id)
+                found = pack.algorithm, PackEntry(writer.id, writer.size, pack.kind), saved
+    except FileNotFoundError:
+        return None
+    except ObjectCorrupt:
+        pass  # not even a header: nothing can be read from it
+    with storage_errors(folder.packs):
+        if found is None or found[1].id != name:
+            os.rename(folder.packs / name, folder.quarantine / f"pack-{name}")
+    syncer.folders([folder.packs, folder.quarantine], folder.root)
+    return found

@@ -1,0 +1,287 @@
+"""Make what a session wrote visible: files, then their folders, then the index; merge what has become many and small.
+
+The order is what keeps a cache whole at any moment: a name appears after its content is durable, an index after its
+packs, and an old pack or index goes after the one that takes its place is durable. A pack without an index is read by
+its footer, an index without its pack counts for nothing, so a kill between two steps costs nothing but space.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from errno import EXDEV
+from pathlib import Path
+
+from kist.engine.cache.catalog import OpenIndex
+from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.read import CacheReader
+from kist.engine.process.syncing import Syncer
+from kist.engine.storage.index_builder import IndexBuilder
+from kist.engine.storage.indexes import PackEntry, index_id, plan_merge
+from kist.engine.storage.members import Members
+from kist.engine.storage.packs import PACK_LIMIT, PackReader, PackWriter, copy_members
+from kist.errors import KistError
+from kist.util.atomic import storage_errors, write_all
+
+SMALL_PACK = PACK_LIMIT // 2
+"""Packs shorter than this are merged with others of their kind."""
+
+MAX_MERGED = 1 << 20
+"""Entries that indexes merged into one may have together, so that a merge stays cheap in memory."""
+
+NewFile = Callable[[], Path]
+Packs = dict[str, tuple[PackEntry, Members]]
+
+
+@dataclass(slots=True)
+class Pending:
+    """What a session has written and not yet published.
+
+    Attributes:
+        packs: algorithm -> pack id -> (its entry, its members).
+        files: pack id -> where it lies now.
+        loose: algorithm -> raw digest -> where the object lies now.
+        unsynced: loose objects that nobody has made durable yet.
+    """
+
+    packs: dict[str, Packs] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    loose: dict[str, dict[bytes, Path]] = field(default_factory=dict)
+    unsynced: list[Path] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.packs or self.loose)
+
+    def add_pack(self, path: Path, algorithm: str, entry: PackEntry, members: Members) -> None:
+        """Add a finished pack."""
+        self.packs.setdefault(algorithm, {})[entry.id] = (entry, members)
+        self.files[entry.id] = path
+
+    def add_loose(self, path: Path, algorithm: str, raw: bytes) -> bool:
+        """Add a loose object; returns whether it is new here."""
+        return self.loose.setdefault(algorithm, {}).setdefault(raw, path) is path
+
+
+def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: NewFile) -> None:
+    """Make a session's work durable and visible.
+
+    Args:
+        reader: the cache.
+        pending: what was written; packs and large loose objects are durable already.
+        syncer: the session's.
+        new_file: gives names for temporary files on the cache's file system.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing.
+    """
+    folder = reader.folder
+    syncer.files([path for path in pending.unsynced if path.exists()], folder.tmp)
+    reader.catalog.refresh(force=bool(pending.packs))  # before our packs are there: their footers are in memory
+    folders = _place_loose(folder, pending)
+    for name, path in pending.files.items():
+        _move(path, folder.packs / name, replace=True)
+        folders.add(folder.packs)
+    _forget_damage(folder, pending.files)
+    syncer.folders(sorted(folders), folder.root)
+    if not pending.packs:
+        return
+    lock = folder.lock("merge.lock", what="the cache's packs", timeout=0)
+    alone = lock.try_acquire()
+    try:
+        for algorithm, packs in pending.packs.items():
+            _Indexer(reader, algorithm, syncer, new_file).run(packs, merge=alone)
+    finally:
+        if alone:
+            lock.release()
+
+
+def write_index(folder: CacheFolder, data: bytes, syncer: Syncer, new_file: NewFile) -> str:
+    """Write an index file, durably; returns its id.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing.
+    """
+    name = index_id(data)
+    path = new_file()
+    with storage_errors(path):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                write_all(descriptor, data)
+                os.fchmod(descriptor, 0o444)
+                syncer.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            syncer.wait()
+            _move(path, folder.index / name, replace=True)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    syncer.folders([folder.index], folder.root)
+    return name
+
+
+class _Indexer:
+    """Writes the index of new packs, together with what is merged into it."""
+
+    def __init__(self, reader: CacheReader, algorithm: str, syncer: Syncer, new_file: NewFile) -> None:
+        self.folder = reader.folder
+        self.catalog = reader.catalog
+        self.algorithm = algorithm
+        self.width = reader.folder.hasher(algorithm).digest_size
+        self.syncer = syncer
+        self.new_file = new_file
+
+    def run(self, packs: Packs, *, merge: bool) -> None:
+        """Index *packs*, which are in place; with *merge* nobody else merges now, so we may."""
+        gone: set[str] = set()
+        merged: Packs = {}
+        if merge:
+            # What cannot be merged now (a damaged pack, a full disk) stays as it is: nothing depends on it.
+            with suppress(KistError, FileNotFoundError):
+                merged, gone = self._merge_packs(packs)
+        builder = IndexBuilder(self.algorithm, self.width)
+        for entry, members in (merged | {name: pack for name, pack in packs.items() if name not in gone}).values():
+            builder.add_pack(entry, members)
+        old = self._mergeable(len(builder), gone) if merge else []
+        here = (self.catalog.packs | packs.keys() | merged.keys()) - gone
+        for opened in old:
+            builder.add_index(opened.index, here.__contains__)
+        name = write_index(self.folder, builder.build(), self.syncer, self.new_file)
+        self._remove([self.folder.packs / pack for pack in gone])
+        self._remove([self.folder.index / opened.id for opened in old if opened.id and opened.id != name])
+
+    def _merge_packs(self, packs: Packs) -> tuple[Packs, set[str]]:
+        known = {
+            entry.id: entry
+            for source in self.catalog.sources(self.algorithm)
+            for entry in source.index.packs
+            if entry.id in self.catalog.packs
+        }
+        known |= {name: entry for name, (entry, _) in packs.items()}
+        aside = self.catalog.packs_with_damage()
+        merged: Packs = {}
+        gone: set[str] = set()
+        for kind in sorted({entry.kind for entry, _ in packs.values()}):
+            small = [e for e in known.values() if e.kind == kind and e.size < SMALL_PACK and e.id not in aside]
+            small.sort(key=lambda entry: (-entry.size, entry.id))
+            count = plan_merge([entry.size for entry in small])
+            if count:
+                chosen = small[-count:]
+                merged |= self._rewrite(kind, chosen)
+                gone |= {entry.id for entry in chosen}
+        self.syncer.folders([self.folder.packs] if merged else [], self.folder.root)
+        return merged, gone - merged.keys()
+
+    def _rewrite(self, kind: int, chosen: list[PackEntry]) -> Packs:
+        """Copy the members of some packs into as few new ones as their limit allows."""
+        writers: list[PackWriter] = []
+        seen: set[bytes] = set()
+        try:
+            for entry in chosen:
+                with PackReader.open(self.folder.packs / entry.id) as source:
+                    if not writers or writers[-1].size + source.size > PACK_LIMIT:
+                        writers.append(PackWriter(self.new_file(), kind, self.algorithm, self.width))
+                    members, raws = source.members, source.members.raws()
+                    order = [at for at in members.in_offset_order() if raws[at] not in seen]
+                    seen.update(raws)
+                    copy_members(source, order, writers[-1], members)
+            merged: Packs = {}
+            for writer in writers:
+                if len(writer):
+                    members = writer.finish()
+                    self.syncer.sync(writer.descriptor)
+                    merged[writer.id] = PackEntry(writer.id, writer.size, kind), members
+            self.syncer.wait()
+            for writer in writers:
+                if writer.id:
+                    _move(writer.path, self.folder.packs / writer.id, replace=True)
+            return merged
+        finally:
+            for writer in writers:
+                writer.close()
+                writer.path.unlink(missing_ok=True)
+
+    def _mergeable(self, count: int, gone: set[str]) -> list[OpenIndex]:
+        """Indexes to merge into the new one: those of similar size, those that name packs which are gone."""
+        sources = self.catalog.sources(self.algorithm)
+        sources.sort(key=lambda opened: -opened.index.count)
+        similar = max(0, plan_merge([opened.index.count for opened in sources] + [count]) - 1)
+        chosen = sources[len(sources) - similar :]
+        chosen += [
+            opened
+            for opened in sources[: len(sources) - similar]
+            if not opened.id or any(entry.id in gone for entry in opened.index.packs)
+        ]
+        taken = []
+        for opened in sorted(chosen, key=lambda opened: opened.index.count):
+            count += opened.index.count
+            if count <= MAX_MERGED:
+                taken.append(opened)
+        return taken
+
+    @staticmethod
+    def _remove(paths: Iterable[Path]) -> None:
+        # Left over, they only take space: whoever merges next, or gc, removes them.
+        for path in paths:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:
+    """Give loose objects their names; returns the folders that changed."""
+    changed: set[Path] = set()
+    for algorithm, objects in pending.loose.items():
+        top = folder.objects / algorithm
+        if folder.make(top):
+            changed.add(folder.objects)
+        for raw, path in objects.items():
+            target = folder.loose_path(algorithm, raw)
+            if folder.make(target.parent):
+                changed.add(top)
+            _move(path, target)
+            changed.add(target.parent)
+    return changed
+
+
+def _forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
+    """Take back what is known of damage in packs that have just been replaced by whole ones."""
+    with storage_errors(folder.quarantine):
+        for name in os.listdir(folder.quarantine):
+            if name.startswith("packed-") and name.split("-")[1] in packs:
+                (folder.quarantine / name).unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path, *, replace: bool = False) -> None:
+    """Rename; what is there already has the same bytes, and stays unless *replace*, for links to it may exist."""
+    with storage_errors(target):
+        if not replace and target.exists():
+            source.unlink()
+            return
+        try:
+            os.rename(source, target)
+        except OSError as exc:
+            if exc.errno != EXDEV:
+                raise
+            _copy_across(source, target)
+
+
+def _copy_across(source: Path, target: Path) -> None:
+    """Move a file from another file system in, whole or not at all."""
+    from kist.util.atomic import temp_name
+
+    temporary = target.with_name(temp_name(target.name))
+    try:
+        with source.open("rb") as reader, temporary.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            os.fchmod(writer.fileno(), 0o444)
+            os.fsync(writer.fileno())
+        os.rename(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    source.unlink()

@@ -1,0 +1,393 @@
+"""Read objects out of a cache, each one checked against its name."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO
+
+from kist.abc.hasher import Hasher, RunningHash
+from kist.engine.cache.catalog import PackCatalog
+from kist.engine.cache.folder import CacheFolder
+from kist.engine.storage.indexes import LOOSE, Place
+from kist.engine.storage.members import decode, join_ranges
+from kist.errors import ObjectCorrupt, ObjectError, ObjectMissing
+from kist.model.digest import Digest
+from kist.util.atomic import storage_error
+
+_CHUNK = 65536
+"""Objects that bulk reading looks up at a time."""
+
+_LISTING = 16
+"""From so many look-ups in one folder on, listing it is cheaper than asking for each name."""
+
+_RETRIES = 5
+
+Placed = tuple[bytes, Place]
+
+OnError = Callable[[bytes, ObjectError], None]
+"""Told the raw digest of an object that cannot be read, and why."""
+
+
+class CacheReader:
+    """The reading half of a cache; works without the right to write there.
+
+    Args:
+        folder: the cache's folder.
+
+    Attributes:
+        catalog: what lies in its packs.
+    """
+
+    def __init__(self, folder: CacheFolder) -> None:
+        self.folder = folder
+        self.catalog = PackCatalog(folder)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether an object is here.
+
+        Raises:
+            MetafileError: not a digest of that algorithm.
+            StorageError: the cache cannot be read.
+        """
+        return not self.missing(digest.algorithm, (self.folder.raw(digest),))
+
+    def missing(self, algorithm: str, raws: Iterable[bytes]) -> list[bytes]:
+        """Those of some objects that are not here.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, in any order.
+
+        Returns:
+            each once, sorted.
+
+        Raises:
+            StorageError: the cache cannot be read.
+        """
+        self.catalog.refresh()
+        left = self.catalog.missing(algorithm, sorted(set(raws)))
+        loose = self._loose_present(algorithm, left)
+        return [raw for raw in left if raw not in loose] if loose else left
+
+    def has_loose_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
+        """Whether each of some objects is here as a loose one, which can be linked."""
+        present = self._loose_present(algorithm, sorted(set(raws)))
+        return [raw in present for raw in raws]
+
+    def loose_name(self, algorithm: str, raw: bytes) -> bytes:
+        """The path of a loose object, relative to the folder ``objects``."""
+        return self.folder.loose_name(algorithm, raw)
+
+    def places(self, algorithm: str, raws: Iterable[bytes]) -> dict[bytes, Place]:
+        """Where objects lie; those that are not here are left out.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, in any order.
+
+        Raises:
+            StorageError: the cache cannot be read.
+        """
+        self.catalog.refresh()
+        ordered = sorted(set(raws))
+        found = {}
+        left = []
+        for raw, place in zip(ordered, self.catalog.lookup(algorithm, ordered), strict=True):
+            if place is None:
+                left.append(raw)
+            else:
+                found[raw] = place
+        for raw in self._loose_present(algorithm, left):
+            size = self._loose_size(algorithm, raw)
+            if size is not None:
+                found[raw] = Place(LOOSE, 0, size, size, 0)
+        return found
+
+    def size(self, digest: Digest) -> int:
+        """An object's size in bytes.
+
+        Raises:
+            ObjectMissing: it is not here.
+        """
+        place = self.places(digest.algorithm, (raw := self.folder.raw(digest),)).get(raw)
+        if place is None:
+            raise ObjectMissing(str(digest), where="the cache")
+        return place.plain
+
+    def read_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bytes]:
+        """Read small objects or nodes.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, in any order, also repeated.
+
+        Returns:
+            the contents in the order asked for, each checked against its name.
+
+        Raises:
+            ObjectMissing: one of them is not here.
+            ObjectCorrupt: one of them is damaged, and there is no good copy here.
+            StorageError: the cache cannot be read.
+        """
+        found = dict(self._read(algorithm, list(dict.fromkeys(raws)), None))
+        return [found[raw] for raw in raws]
+
+    def read_iter(
+        self, algorithm: str, raws: Iterable[bytes], on_error: OnError | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Read many small objects in the order of the packs, with bounded memory.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests; best in the order of the paths, in which packs were written.
+            on_error: told of each object that is missing or damaged, so that the others are still read; None: the
+                first one is raised.
+
+        Yields:
+            (raw digest, content), each object once, checked against its name.
+
+        Raises:
+            ObjectMissing: one of them is not here.
+            ObjectCorrupt: one of them is damaged, and there is no good copy here.
+            StorageError: the cache cannot be read.
+        """
+        ordered = list(dict.fromkeys(raws))
+        for first in range(0, len(ordered), _CHUNK):
+            yield from self._read(algorithm, ordered[first : first + _CHUNK], on_error)
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """Read one object as a stream, of any size.
+
+        Returns:
+            a readable file; when its end is reached and the bytes are not what the name says, reading raises
+            ObjectCorrupt.
+
+        Raises:
+            ObjectMissing: it is not here.
+            ObjectCorrupt: it is packed and damaged.
+            StorageError: the cache cannot be read.
+        """
+        raw = self.folder.raw(digest)
+        descriptor = self.open_loose(digest.algorithm, raw)
+        if descriptor < 0:
+            return io.BytesIO(self.read_many(digest.algorithm, (raw,))[0])
+        reader = _CheckedReader(descriptor, digest, self.folder.hasher(digest.algorithm))
+        return io.BufferedReader(reader, 1 << 20)
+
+    def open_loose(self, algorithm: str, raw: bytes) -> int:
+        """A descriptor of a loose object, the caller's to close; -1 if it is not here as one."""
+        path = self.folder.loose_path(algorithm, raw)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
+        except OSError as exc:
+            raise storage_error(exc, path) from exc
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return -1
+        return descriptor
+
+    # How bulk reading works: look up, group by pack, read joined ranges, check a whole group with one call.
+
+    def _read(self, algorithm: str, wanted: list[bytes], on_error: OnError | None) -> Iterator[tuple[bytes, bytes]]:
+        for attempt in range(_RETRIES):
+            self.catalog.refresh(force=attempt > 0)
+            packs, left = self._group(algorithm, sorted(wanted))
+            wanted = []
+            for raw in left:
+                try:
+                    data = self._read_loose(algorithm, raw)
+                except ObjectCorrupt as exc:
+                    _report(on_error, raw, exc)
+                    continue
+                if data is None:
+                    wanted.append(raw)
+                else:
+                    yield raw, data
+            for pack, placed in sorted(packs.items(), key=lambda item: item[1][0][1].offset):
+                try:
+                    yield from self._read_pack(algorithm, pack, placed, on_error)
+                except FileNotFoundError:
+                    # Merged into another pack since we looked; nothing of it was handed out yet.
+                    wanted += [raw for raw, _ in placed]
+            if not wanted:
+                return
+        for raw in wanted:
+            _report(on_error, raw, ObjectMissing(f"{algorithm}:{raw.hex()}", where="the cache"))
+
+    def _group(self, algorithm: str, ordered: list[bytes]) -> tuple[dict[str, list[Placed]], list[bytes]]:
+        packs: dict[str, list[Placed]] = {}
+        left = []
+        for raw, place in zip(ordered, self.catalog.lookup(algorithm, ordered), strict=True):
+            if place is None:
+                left.append(raw)
+            else:
+                packs.setdefault(place.pack, []).append((raw, place))
+        return packs, left
+
+    def _read_pack(
+        self, algorithm: str, pack: str, placed: list[Placed], on_error: OnError | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        path = self.folder.packs / pack
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as exc:
+            raise storage_error(exc, path) from exc
+        hasher = self.folder.hasher(algorithm)
+        try:
+            placed.sort(key=lambda item: item[1].offset)
+            offsets = [place.offset for _, place in placed]
+            lengths = [place.stored for _, place in placed]
+            for first, stop in join_ranges(offsets, lengths):
+                start = offsets[first]
+                try:
+                    data = os.pread(descriptor, offsets[stop - 1] + lengths[stop - 1] - start, start)
+                except OSError as exc:
+                    raise storage_error(exc, path) from exc
+                yield from self._check(hasher, placed[first:stop], (start, data), on_error)
+        finally:
+            os.close(descriptor)
+
+    def _check(
+        self, hasher: Hasher, placed: list[Placed], piece: tuple[int, bytes], on_error: OnError | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        start, data = piece
+        raws = [raw for raw, _ in placed]
+        contents = [
+            data[place.offset - start : place.offset - start + place.stored]
+            if not place.codec
+            else decode(place.codec, data[place.offset - start : place.offset - start + place.stored], place.plain)
+            or b""
+            for _, place in placed
+        ]
+        actual = hasher.raw_many(contents)
+        if actual == b"".join(raws):
+            yield from zip(raws, contents, strict=True)
+            return
+        width = hasher.digest_size
+        for position, ((raw, place), content) in enumerate(zip(placed, contents, strict=True)):
+            found = actual[position * width : position * width + width]
+            if found != raw:
+                try:
+                    content = self._other_copy(hasher, raw, place, found)
+                except ObjectCorrupt as exc:
+                    _report(on_error, raw, exc)
+                    continue
+            yield raw, content
+
+    def _other_copy(self, hasher: Hasher, raw: bytes, bad: Place, found: bytes) -> bytes:
+        """The content from any other place in this cache; damaged everywhere: ObjectCorrupt."""
+        for place in self.catalog.all_places(hasher.name, raw):
+            if place != bad and (data := self._read_place(hasher, raw, place)) is not None:
+                return data
+        if (data := self._read_loose(hasher.name, raw)) is not None:
+            return data
+        where = str(self.folder.packs / bad.pack)
+        raise ObjectCorrupt(f"{hasher.name}:{raw.hex()}", actual=f"{hasher.name}:{found.hex()}", where=where)
+
+    def _read_place(self, hasher: Hasher, raw: bytes, place: Place) -> bytes | None:
+        try:
+            with (self.folder.packs / place.pack).open("rb") as file:
+                data = decode(place.codec, os.pread(file.fileno(), place.stored, place.offset), place.plain)
+        except OSError:
+            return None
+        return data if data is not None and hasher.raw(data) == raw else None
+
+    def _read_loose(self, algorithm: str, raw: bytes) -> bytes | None:
+        descriptor = self.open_loose(algorithm, raw)
+        if descriptor < 0:
+            return None
+        path = self.folder.loose_path(algorithm, raw)
+        try:
+            with open(descriptor, "rb", buffering=0) as file:
+                data = file.read()
+        except OSError as exc:
+            raise storage_error(exc, path) from exc
+        actual = self.folder.hasher(algorithm).raw(data)
+        if actual != raw:
+            raise ObjectCorrupt(
+                f"{algorithm}:{raw.hex()}", actual=f"{algorithm}:{actual.hex()}", where=os.fsdecode(path)
+            )
+        return data
+
+    def _loose_size(self, algorithm: str, raw: bytes) -> int | None:
+        try:
+            return os.lstat(self.folder.loose_path(algorithm, raw)).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise storage_error(exc) from exc
+
+    def _loose_present(self, algorithm: str, raws: Sequence[bytes]) -> set[bytes]:
+        """Those of some sorted raw digests that are here as loose objects."""
+        if not raws or not self.folder.check():
+            return set()
+        size = self.folder.hasher(algorithm).digest_size
+        present: set[bytes] = set()
+        shards = self.folder.shards(algorithm)
+        if not shards:
+            return set()
+        groups: dict[str, list[bytes]] = {shard: [] for shard in shards}
+        for raw in raws:
+            if len(raw) == size and (group := groups.get(f"{raw[0]:02x}")) is not None:
+                group.append(raw)
+        for shard, group in groups.items():
+            if group:
+                present |= self._shard_present(f"{self.folder.objects}/{algorithm}/{shard}/", group)
+        return present
+
+    @staticmethod
+    def _shard_present(prefix: str, raws: list[bytes]) -> set[bytes]:
+        try:
+            if len(raws) >= _LISTING:
+                names = set(os.listdir(prefix))
+                return {raw for raw in raws if raw.hex()[2:] in names}
+            return {raw for raw in raws if os.path.isfile(prefix + raw.hex()[2:])}
+        except FileNotFoundError:
+            return set()
+        except OSError as exc:
+            raise storage_error(exc, prefix) from exc
+
+
+def _report(on_error: OnError | None, raw: bytes, error: ObjectError) -> None:
+    if on_error is None:
+        raise error
+    on_error(raw, error)
+
+
+class _CheckedReader(io.RawIOBase):
+    """A file that is hashed as it is read, and compared with its name at its end."""
+
+    def __init__(self, descriptor: int, digest: Digest, hasher: Hasher) -> None:
+        self._descriptor = descriptor
+        self._digest = digest
+        self._running: RunningHash = hasher.new()
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into *buffer*; 0 at the end, once the content has proved good."""
+        try:
+            count = os.readv(self._descriptor, [buffer])
+        except OSError as exc:
+            raise storage_error(exc) from exc
+        if count:
+            self._running.update(memoryview(buffer)[:count])
+        elif self._running.digest().hex() != self._digest.hex:
+            actual = f"{self._digest.algorithm}:{self._running.digest().hex()}"
+            raise ObjectCorrupt(str(self._digest), actual=actual, where="the cache")
+        return count
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()

@@ -1,0 +1,396 @@
+"""One writer's work on a cache: nothing is visible before the commit, nothing is left after an abort."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import Self
+
+from kist.abc.hasher import Hasher
+from kist.abc.progress import NullProgress, Progress
+from kist.engine.cache.publish import Pending, publish
+from kist.engine.cache.read import CacheReader
+from kist.engine.cache.verified import VerifiedRecord
+from kist.engine.process.scratch import Scratch, sweep
+from kist.engine.process.syncing import Syncer
+from kist.engine.storage.indexes import PackEntry
+from kist.engine.storage.members import decode, encode, split_raws
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader, PackWriter
+from kist.errors import ObjectCorrupt, WorkspaceError
+from kist.model.digest import Digest
+from kist.util.atomic import storage_error, storage_errors, write_all
+
+_BLOCK = 1 << 20
+_SYNC_EVERY = 64 << 20
+_SEEN_LIMIT = 1 << 19
+_FICLONE = 0x40049409
+
+
+class CacheSession:
+    """Stores objects; for a ``with`` statement, whose end without ``commit`` throws everything away.
+
+    It holds ``gc.lock`` shared, so that nothing that it relies on is collected meanwhile. Methods may be called from
+    several threads.
+
+    Args:
+        reader: the cache.
+        algorithm: the hash algorithm of what ``put_small`` and ``put_node`` store.
+        pack_threshold: objects of at least this many bytes become loose ones.
+        sync: ``batch``, ``each`` or ``off``.
+        timeout: seconds to wait for a gc to end.
+
+    Attributes:
+        bytes_stored: bytes of content newly stored, before compression.
+    """
+
+    def __init__(
+        self, reader: CacheReader, algorithm: str, *, pack_threshold: int, sync: str, timeout: float = 300.0
+    ) -> None:
+        self.bytes_stored = 0
+        self._reader = reader
+        self._folder = reader.folder
+        self._hasher = reader.folder.hasher(algorithm)
+        self._threshold = pack_threshold
+        self._timeout = timeout
+        self._syncer = Syncer(sync)
+        self._stack = ExitStack()
+        self._scratch: Scratch | None = None
+        self._lock = threading.RLock()
+        self._writers: dict[int, PackWriter] = {}
+        self._pending = Pending()
+        self._seen: set[bytes] = set()
+        self._nodes: dict[bytes, tuple[PackWriter, int, int, int, int]] = {}
+        self._closed: list[PackWriter] = []
+        self._clone = True
+
+    def __enter__(self) -> Self:
+        self._folder.ensure()
+        lock = self._folder.lock("gc.lock", what="the cache", shared=True, timeout=self._timeout)
+        self._stack.enter_context(lock)
+        try:
+            sweep(self._folder.tmp)
+            self._scratch = self._stack.enter_context(Scratch(self._folder.tmp, verb="cache"))
+            self._reader.catalog.refresh()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._syncer.close()
+        for writer in (*self._writers.values(), *self._closed):
+            writer.close()
+        self._writers, self._closed = {}, []
+        self._stack.close()  # removes the scratch folder with all that was not committed
+
+    def file(self, suffix: str = "") -> Path:
+        """A name for a new temporary file on the cache's file system; removed at the end unless it is adopted."""
+        if self._scratch is None:
+            raise RuntimeError("a session is used inside its with statement")
+        return self._scratch.file(suffix)
+
+    def put_small(self, raws_block: bytes, buffers: Sequence[bytes]) -> None:
+        """Store small objects; those that are here already cost nothing.
+
+        Args:
+            raws_block: their raw digests, joined.
+            buffers: their contents, already hashed, in the same order.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        raws = split_raws(raws_block, self._hasher.digest_size)
+        with self._lock:
+            fresh = dict(zip(raws, buffers, strict=True))
+            if not self._seen.isdisjoint(fresh):
+                fresh = {raw: data for raw, data in fresh.items() if raw not in self._seen}
+            absent = set(self._absent(fresh))
+            if len(absent) < len(fresh):
+                fresh = {raw: data for raw, data in fresh.items() if raw in absent}
+            small = {raw: data for raw, data in fresh.items() if len(data) < self._threshold}
+            if small:
+                self._append(list(small), list(small.values()))
+            if len(small) < len(fresh):
+                for raw, data in fresh.items():
+                    if raw not in small:
+                        self.put_loose(raw, data)
+            self._remember(fresh)
+
+    def put_node(self, data: bytes) -> bytes:
+        """Store a manifest node; returns its raw digest.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        raw = self._hasher.raw(data)
+        with self._lock:
+            if raw in self._seen or raw in self._nodes or not self._absent((raw,)):
+                return raw
+            codec, stored = encode(data)
+            writer = self._writer(NODES, len(stored))
+            self._nodes[raw] = (writer, writer.append(raw, stored, len(data), codec), len(stored), len(data), codec)
+            self.bytes_stored += len(data)
+        return raw
+
+    def put_stream(
+        self, reader: int, size: int | None = None, hasher: Hasher | None = None, progress: Progress = NullProgress()
+    ) -> bytes:
+        """Store a large object as a loose one; it is hashed while it is copied.
+
+        Args:
+            reader: an open descriptor, read from where it stands to its end.
+            size: how many bytes there must be, None if any number is good.
+            hasher: names it; None for the session's own.
+            progress: advanced by the bytes that were read.
+
+        Returns:
+            its raw digest.
+
+        Raises:
+            WorkspaceError: there were more or fewer bytes than *size*: the file changed while it was read.
+            StorageError: the disk is full, read-only or failing.
+        """
+        hasher = hasher or self._hasher
+        path = self.file()
+        try:
+            raw, length = self._copy(reader, path, hasher, size, progress)
+            if size is not None and length != size:
+                raise WorkspaceError("a file changed while it was read", hint="run the command again")
+            with self._lock:
+                if self._reader.missing(hasher.name, (raw,)):
+                    self._adopt(path, hasher.name, raw, length)
+                else:
+                    path.unlink()
+        except OSError as exc:
+            path.unlink(missing_ok=True)
+            raise storage_error(exc, path) from exc
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return raw
+
+    def put_loose(self, raw: bytes, data: bytes) -> None:
+        """Store one object as a loose one, whatever its size.
+
+        Args:
+            raw: its raw digest, already computed from *data*.
+            data: its content.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        path = self.file()
+        with self._lock, storage_errors(path):
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                try:
+                    write_all(descriptor, data)
+                    os.fchmod(descriptor, 0o444)
+                    if self._syncer.mode == "each":
+                        self._syncer.sync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            self._pending.unsynced.append(path)
+            self._adopt(path, self._hasher.name, raw, len(data))
+
+    def put_loose_file(self, path: Path, digest: Digest, *, synced: bool = False) -> None:
+        """Take over a file whose content was checked against *digest*; it is moved away or removed.
+
+        Args:
+            path: the file; best one made by ``file``, on the cache's file system.
+            digest: its name.
+            synced: whether its content is durable already.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        raw = self._folder.raw(digest)
+        with self._lock, storage_errors(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                size = os.fstat(descriptor).st_size
+                os.fchmod(descriptor, 0o444)
+                if not synced:
+                    self._syncer.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._adopt(path, digest.algorithm, raw, size)
+
+    def adopt_pack(self, path: Path, *, verified: bool = True) -> str:
+        """Take over a whole pack, such as one from a remote; its structure is checked.
+
+        Args:
+            path: the file; best one made by ``file``, on the cache's file system.
+            verified: whether its members were hashed already; else they are now.
+
+        Returns:
+            the pack's id.
+
+        Raises:
+            ObjectCorrupt: it is no pack, or a member is damaged; it stays where it is.
+            StorageError: the disk is full, read-only or failing.
+        """
+        with PackReader.open(path) as reader, storage_errors(path):
+            members = reader.members
+            hasher = self._folder.hasher(reader.algorithm)
+            if not verified:
+                for position, good in reader.check(hasher):
+                    if not good:
+                        raw = members.raws()[position]
+                        raise ObjectCorrupt(f"{hasher.name}:{raw.hex()}", where=str(path))
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fchmod(descriptor, 0o444)
+                self._syncer.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            with self._lock:
+                entry = PackEntry(reader.id, reader.size, reader.kind)
+                self._pending.add_pack(path, reader.algorithm, entry, members)
+                self.bytes_stored += sum(members.plains)
+            return entry.id
+
+    def read_nodes(self, raws: Sequence[bytes]) -> list[bytes]:
+        """Read nodes, those of this session too.
+
+        Raises:
+            ObjectMissing: one of them is not here.
+            ObjectCorrupt: one of them is damaged.
+        """
+        with self._lock:
+            mine = {raw: self._read_own(raw) for raw in raws if raw in self._nodes}
+        others = [raw for raw in raws if raw not in mine]
+        found = dict(zip(others, self._reader.read_many(self._hasher.name, others), strict=True)) if others else {}
+        return [mine[raw] if raw in mine else found[raw] for raw in raws]
+
+    def commit(self) -> None:
+        """Make everything durable, then visible, then indexed; the session goes on empty.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing; objects are then in place whole or not at all.
+        """
+        with self._lock:
+            for writer in list(self._writers.values()):
+                self._finish(writer)
+            self._syncer.wait()
+            if self._pending:
+                publish(self._reader, self._pending, self._syncer, self.file)
+                self._record_verified()
+            for writer in self._closed:
+                writer.close()
+            self._closed, self._nodes, self._pending = [], {}, Pending()
+
+    # Everything below runs under the lock.
+
+    def _record_verified(self) -> None:
+        """What was hashed while it was written may be linked without hashing it again."""
+        record = VerifiedRecord(self._folder)
+        for algorithm, objects in self._pending.loose.items():
+            record.mark(algorithm, list(objects))
+
+    def _absent(self, raws: Iterable[bytes]) -> list[bytes]:
+        return self._reader.missing(self._hasher.name, raws)
+
+    def _remember(self, raws: Iterable[bytes]) -> None:
+        # Bounds memory: what is forgotten is at worst stored twice, and the index names one of the two.
+        if len(self._seen) > _SEEN_LIMIT:
+            self._seen.clear()
+        self._seen.update(raws)
+
+    def _append(self, raws: list[bytes], buffers: list[bytes]) -> None:
+        head = self._hasher.digest_size + 24
+        first = 0
+        while first < len(raws):
+            writer = self._writer(DATA, len(buffers[first]))
+            room = PACK_LIMIT - writer.size
+            stop = first + 1
+            for end in accumulate(len(buffer) + head for buffer in buffers[first:]):
+                if end > room:
+                    break
+                stop += 1
+            stop = max(first + 1, stop - 1)
+            writer.append_many(raws[first:stop], buffers[first:stop])
+            self.bytes_stored += sum(map(len, buffers[first:stop]))
+            first = stop
+
+    def _writer(self, kind: int, length: int) -> PackWriter:
+        writer = self._writers.get(kind)
+        if writer is not None and len(writer) and writer.size + length > PACK_LIMIT:
+            self._finish(writer)
+            writer = None
+        if writer is None:
+            writer = PackWriter(self.file(), kind, self._hasher.name, self._hasher.digest_size)
+            self._writers[kind] = writer
+        return writer
+
+    def _finish(self, writer: PackWriter) -> None:
+        del self._writers[writer.kind]
+        self._closed.append(writer)
+        if not len(writer):
+            return
+        members = writer.finish()
+        self._syncer.sync(writer.descriptor)
+        entry = PackEntry(writer.id, writer.size, writer.kind)
+        self._pending.add_pack(writer.path, writer.algorithm, entry, members)
+        if writer.kind == DATA:
+            writer.close()
+
+    def _read_own(self, raw: bytes) -> bytes:
+        writer, offset, stored, plain, codec = self._nodes[raw]
+        with storage_errors(writer.path):
+            data = decode(codec, os.pread(writer.descriptor, stored, offset), plain)
+        if data is None or self._hasher.raw(data) != raw:
+            raise ObjectCorrupt(f"{self._hasher.name}:{raw.hex()}", where=str(writer.path))
+        return data
+
+    def _adopt(self, path: Path, algorithm: str, raw: bytes, size: int) -> None:
+        if self._pending.add_loose(path, algorithm, raw):
+            self.bytes_stored += size
+        else:
+            path.unlink(missing_ok=True)
+
+    def _copy(self, reader: int, path: Path, hasher: Hasher, size: int | None, progress: Progress) -> tuple[bytes, int]:
+        running = hasher.new()
+        total = unsynced = 0
+        target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            source, cloned = (target, True) if self._cloned(reader, target) else (reader, False)
+            block = bytearray(_BLOCK)
+            view = memoryview(block)
+            while count := os.readv(source, [block]):
+                total += count
+                if size is not None and total > size:
+                    break  # it grows: somebody writes to it
+                if not cloned:
+                    write_all(target, view[:count])
+                running.update(view[:count])
+                progress.advance(count)
+                unsynced += count
+                if unsynced >= _SYNC_EVERY and self._syncer.mode == "batch":
+                    self._syncer.sync(target)  # the disk starts now, not at the end
+                    unsynced = 0
+            os.fchmod(target, 0o444)
+            self._syncer.sync(target)
+        finally:
+            os.close(target)
+        return running.digest(), total
+
+    def _cloned(self, reader: int, target: int) -> bool:
+        """Share the file's blocks where the file system can: then it is read once and written never."""
+        if not self._clone:
+            return False
+        import fcntl
+
+        with suppress(OSError):
+            if os.lseek(reader, 0, os.SEEK_CUR) == 0:
+                fcntl.ioctl(target, _FICLONE, reader)
+                return True
+        self._clone = False
+        return False

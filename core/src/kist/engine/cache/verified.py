@@ -1,0 +1,185 @@
+"""The record of verified objects: which loose objects were hashed, and how they looked then.
+
+    header   64 bytes   magic KISTVERI, version u8, digest width u8, length of the algorithm's name u8, the name, zeros
+                        up to 48; count u64, 8 zeros
+    digests  sorted, joined
+    columns  u64 each: size, mtime in ns, ctime in ns, inode, number of links
+    check    first 16 bytes of the SHA-256 of all before
+
+One file a writer, named by the time; a later one overrules an earlier one. It is only a record of what need not be
+done again: what cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+
+from kist.engine.cache.folder import CacheFolder
+from kist.engine.storage.members import split_raws, to_bytes, to_column
+from kist.errors import StorageError
+from kist.util.atomic import write_file
+
+_HEADER = Struct("<8sBBB37sQ8x")
+_MAGIC, _VERSION = b"KISTVERI", 1
+_FIELDS = 5
+_MERGE_AT = 8
+_MASK = (1 << 64) - 1
+_WRITABLE = 0o222
+
+Look = tuple[int, int, int, int, int]
+"""Size, mtime, ctime, inode, number of links."""
+
+
+@dataclass(slots=True)
+class _Record:
+    width: int
+    digests: bytes
+    columns: list[array[int]]
+
+    def find(self, raw: bytes) -> Look | None:
+        width, digests = self.width, self.digests
+        count = len(digests) // width
+        at = bisect_left(range(count), raw, key=lambda i: digests[i * width : i * width + width])
+        if digests[at * width : at * width + width] != raw:
+            return None
+        size, mtime, ctime, inode, links = (column[at] for column in self.columns)
+        return size, mtime, ctime, inode, links
+
+
+class VerifiedRecord:
+    """Tells which loose objects are as they were when they were last hashed.
+
+    Args:
+        folder: the cache's folder.
+    """
+
+    def __init__(self, folder: CacheFolder) -> None:
+        self._folder = folder
+
+    def check_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
+        """Whether each loose object may be trusted without hashing it.
+
+        Making or removing a link changes an object's ctime. So an object that is or was linked is compared without
+        it; and one that somebody made writable is not trusted.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, in any order.
+        """
+        records = [record for _, record in self._records(algorithm)][::-1]
+        prefix = f"{self._folder.objects}/"
+        return [self._unchanged(records, prefix, algorithm, raw) for raw in raws]
+
+    def mark(self, algorithm: str, raws: Sequence[bytes]) -> None:
+        """Record loose objects that were just hashed and found good; without the right to write nothing happens.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests.
+        """
+        looks: dict[bytes, Look] = {}
+        for raw in raws:
+            with suppress(OSError):
+                looks[raw] = _look(os.lstat(self._folder.loose_path(algorithm, raw)))
+        if not looks:
+            return
+        with suppress(StorageError):
+            old = list(self._records(algorithm))
+            replaced: list[Path] = []
+            if len(old) >= _MERGE_AT:
+                looks = self._merge(old) | looks
+                replaced = [path for path, _ in old]
+            self._write(algorithm, looks)
+            for path in replaced:
+                path.unlink(missing_ok=True)
+
+    def _unchanged(self, records: list[_Record], prefix: str, algorithm: str, raw: bytes) -> bool:
+        then = next((look for record in records if (look := record.find(raw)) is not None), None)
+        if then is None:
+            return False
+        try:
+            status = os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw)))
+        except OSError:
+            return False
+        now = _look(status)
+        if now == then:
+            return True
+        same = (now[0], now[1], now[3]) == (then[0], then[1], then[3])
+        linked = now[4] > 1 or now[4] != then[4]
+        return same and linked and not status.st_mode & _WRITABLE
+
+    def _records(self, algorithm: str) -> Iterator[tuple[Path, _Record]]:
+        """Readable records of an algorithm, the oldest first."""
+        try:
+            names = sorted(os.listdir(self._folder.verified))
+        except OSError:
+            return
+        width = self._folder.hasher(algorithm).digest_size
+        for name in names:
+            if name.startswith("."):
+                continue
+            path = self._folder.verified / name
+            with suppress(OSError):
+                record = _load(path.read_bytes(), algorithm, width)
+                if record is not None:
+                    yield path, record
+
+    @staticmethod
+    def _merge(records: list[tuple[Path, _Record]]) -> dict[bytes, Look]:
+        looks: dict[bytes, Look] = {}
+        for _, record in records:
+            raws = split_raws(record.digests, record.width)
+            looks.update(zip(raws, zip(*record.columns, strict=True), strict=True))
+        return looks
+
+    def _write(self, algorithm: str, looks: dict[bytes, Look]) -> None:
+        from hashlib import sha256
+
+        raws = sorted(looks)
+        width = self._folder.hasher(algorithm).digest_size
+        name = algorithm.encode("ascii")
+        columns = (array("Q", [looks[raw][position] for raw in raws]) for position in range(_FIELDS))
+        body = b"".join(
+            (
+                _HEADER.pack(_MAGIC, _VERSION, width, len(name), name, len(raws)),
+                *raws,
+                *map(to_bytes, columns),
+            )
+        )
+        file = self._folder.verified / f"{time.time_ns():016x}-{os.urandom(4).hex()}"
+        mode = 0o444 if self._folder.shared else 0o600
+        write_file(file, body + sha256(body, usedforsecurity=False).digest()[:16], mode=mode, sync=False)
+
+
+def _look(status: os.stat_result) -> Look:
+    return (
+        status.st_size,
+        status.st_mtime_ns & _MASK,
+        status.st_ctime_ns & _MASK,
+        status.st_ino & _MASK,
+        status.st_nlink,
+    )
+
+
+def _load(data: bytes, algorithm: str, width: int) -> _Record | None:
+    from hashlib import sha256
+
+    body = data[:-16]
+    if len(data) < _HEADER.size + 16 or sha256(body, usedforsecurity=False).digest()[:16] != data[-16:]:
+        return None
+    magic, version, found, length, name, count = _HEADER.unpack_from(body)
+    if (magic, version, found, name[:length]) != (_MAGIC, _VERSION, width, algorithm.encode("ascii")):
+        return None
+    at = _HEADER.size + count * width
+    if len(body) != at + _FIELDS * 8 * count:
+        return None
+    columns = [to_column("Q", body[at + 8 * count * i : at + 8 * count * (i + 1)]) for i in range(_FIELDS)]
+    return _Record(width, body[_HEADER.size : at], columns)

@@ -1,0 +1,238 @@
+"""Where the contents of files come from: memory for small ones, streams and links for large ones."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kist.abc.link import LinkType
+from kist.engine.checkout.tools import CheckoutTools
+from kist.engine.workspace.folders import lstat_or_none
+from kist.errors import LinkUnsupported, ObjectCorrupt, ObjectError
+from kist.model.digest import Digest
+from kist.util.atomic import storage_error, write_all
+
+_BLOCK = 1 << 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One large file to be made: its object, the plain (perhaps temporary) name, and whether it is executable."""
+
+    raw: bytes
+    name: bytes
+    executable: bool
+
+
+class Contents:
+    """Reads and links objects; what cannot be had is collected, never raised.
+
+    Args:
+        tools: the cache, the link types, the hasher.
+        algorithm: of all digests.
+
+    Attributes:
+        failed: raw digests of objects that are missing or damaged, with what is wrong.
+        linked: link type -> files made with it.
+    """
+
+    def __init__(self, tools: CheckoutTools, algorithm: str) -> None:
+        self._tools = tools
+        self._algorithm = algorithm
+        self._source_dir = -1
+        self._trusted: set[bytes] = set()
+        self.failed: dict[bytes, str] = {}
+        self.linked: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Close the cache's folder."""
+        if self._source_dir >= 0:
+            os.close(self._source_dir)
+            self._source_dir = -1
+
+    def by_link(self, size: int, *, executable: bool) -> bool:
+        """Whether a file is made through its loose object (linked or streamed) rather than from memory."""
+        if size >= self._tools.small:
+            return True
+        return bool(size) and not executable and not self._tools.links.plain.isolated
+
+    def count(self, name: str, files: int) -> None:
+        """Count files made in one way."""
+        if files:
+            self.linked[name] = self.linked.get(name, 0) + files
+
+    @property
+    def always_copies(self) -> bool:
+        """Whether no object is linked, so that nothing is recorded in the cache."""
+        links = self._tools.links
+        return links.plain.verified and links.executable.verified
+
+    def read(self, raws: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The verified bytes of many small objects; those that fail are left out."""
+        wanted = list(dict.fromkeys(raws))
+        if not wanted:
+            return {}
+        return dict(self._tools.objects.read_iter(self._algorithm, wanted, self._fail))
+
+    def _fail(self, raw: bytes, error: ObjectError) -> None:
+        self.failed[raw] = error.message
+
+    def prepare_links(self, raws: Iterable[bytes]) -> None:
+        """Make sure that objects are loose, and that their bytes were hashed since they last changed."""
+        objects, algorithm = self._tools.objects, self._algorithm
+        wanted = [raw for raw in dict.fromkeys(raws) if raw not in self._trusted and raw not in self.failed]
+        if not wanted:
+            return
+        packed = [
+            raw for raw, loose in zip(wanted, objects.has_loose_many(algorithm, wanted), strict=True) if not loose
+        ]
+        if packed:
+            self._unpack(packed)
+            wanted = [raw for raw in wanted if raw not in self.failed]
+        checked = []
+        for raw, good in zip(wanted, objects.is_verified_many(algorithm, wanted), strict=True):
+            if good or self._hash(raw):
+                self._trusted.add(raw)
+                if not good:
+                    checked.append(raw)
+        if checked:
+            objects.mark_verified(algorithm, checked)
+
+    def _unpack(self, raws: list[bytes]) -> None:
+        try:
+            self._tools.objects.unpack(self._algorithm, raws)
+        except ObjectError:
+            for raw in raws:
+                try:
+                    self._tools.objects.unpack(self._algorithm, [raw])
+                except ObjectError as exc:
+                    self._fail(raw, exc)
+
+    def _hash(self, raw: bytes) -> bool:
+        running = self._tools.hasher.new()
+        name = Digest.from_raw(self._algorithm, raw)
+        try:
+            with self._tools.objects.open(name) as reader:
+                while block := reader.read(_BLOCK):
+                    running.update(block)
+        except ObjectError as exc:
+            self._fail(raw, exc)
+            return False
+        if running.digest() != raw:
+            self._fail(raw, ObjectCorrupt(str(name), actual=running.digest().hex(), where="the cache"))
+            return False
+        return True
+
+    def make(self, here: int, files: Sequence[Wanted]) -> list[bool]:
+        """Make large files, absent so far, in the open folder.
+
+        Args:
+            here: descriptor of the folder.
+            files: what to make.
+
+        Returns:
+            Whether each was made; those that were not are among :attr:`failed`.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        links = self._tools.links
+        done = [False] * len(files)
+        by_type: dict[str, tuple[LinkType, list[int]]] = {}
+        for at, file in enumerate(files):
+            link = links.executable if file.executable else links.plain
+            by_type.setdefault(link.name, (link, []))[1].append(at)
+        for link, positions in by_type.values():
+            if not link.verified:
+                self.prepare_links(files[at].raw for at in positions)
+                usable = [at for at in positions if files[at].raw in self._trusted]
+                refused = self._link(link, here, [files[at] for at in usable])
+                for index, at in enumerate(usable):
+                    done[at] = index not in refused
+                positions = [usable[index] for index in sorted(refused)]
+            for at in positions:
+                done[at] = self._stream(here, files[at])
+        return done
+
+    def _link(self, link: LinkType, here: int, files: list[Wanted]) -> set[int]:
+        """Link what can be linked; the positions of those that the system refuses are returned."""
+        refused: set[int] = set()
+        source = self._source()
+        names = [self._tools.objects.loose_name(self._algorithm, file.raw) for file in files]
+        start = 0
+        while start < len(files):
+            targets = [file.name for file in files[start:]]
+            try:
+                link.link_many(source, names[start:], here, targets)
+                break
+            except LinkUnsupported as exc:
+                # One object at its limit of links, or of another user: that one is copied.
+                refused.add(start + exc.done)
+                start += exc.done + 1
+        for at, file in enumerate(files):
+            if at not in refused and file.executable:
+                _make_executable(file.name, here)
+        self.count(link.name, len(files) - len(refused))
+        return refused
+
+    def _source(self) -> int:
+        if self._source_dir < 0:
+            self._source_dir = os.open(self._tools.objects.objects_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._source_dir
+
+    def _stream(self, here: int, file: Wanted) -> bool:
+        name = Digest.from_raw(self._algorithm, file.raw)
+        running = self._tools.hasher.new()
+        try:
+            with self._tools.objects.open(name) as reader:
+                writer = os.open(file.name, _NEW_FILE, 0o777 if file.executable else 0o666, dir_fd=here)
+                try:
+                    while block := reader.read(_BLOCK):
+                        running.update(block)
+                        write_all(writer, block)
+                        self._tools.progress.advance(len(block))
+                    if running.digest() != file.raw:
+                        raise ObjectCorrupt(str(name), actual=running.digest().hex(), where="the cache")
+                except BaseException:
+                    os.unlink(file.name, dir_fd=here)
+                    raise
+                finally:
+                    os.close(writer)
+        except ObjectError as exc:
+            self._fail(file.raw, exc)
+            return False
+        except OSError as exc:
+            raise storage_error(exc, file.name) from exc
+        self.count("copy", 1)
+        return True
+
+
+def _make_executable(name: bytes, here: int) -> None:
+    set_executable(name, here, executable=True)
+
+
+def set_executable(name: bytes, here: int, *, executable: bool) -> bool:
+    """Set or clear the executable bits of a regular file of one name.
+
+    Args:
+        name: plain name.
+        here: descriptor of its folder.
+        executable: whoever may read may then execute; else nobody.
+
+    Returns:
+        False if it is no regular file, or has other names that would change with it.
+    """
+    found = lstat_or_none(name, here)
+    if found is None or not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        return False
+    mode = stat.S_IMODE(found.st_mode)
+    wanted = mode | (mode & 0o444) >> 2 if executable else mode & ~0o111
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
+    try:
+        os.fchmod(descriptor, wanted)
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,140 @@
+"""Share the writing of many small files among processes: making names takes the time, and that runs in parallel.
+
+A share is a set of folders that hold no other folders to be written, so no two processes meet in one. Processes are
+forked before any thread exists; where that is not so, or not worth it, there is one share.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from kist.engine.workspace.folders import parent_of
+from kist.errors import KistError, PathConflict, StorageError
+
+WORTH = 8192
+"""Files that a process must have to write before it repays its start."""
+
+_MOST = 4
+
+Groups = dict[bytes, list[range]]
+"""Positions of entries by their folder."""
+
+
+def divide(groups: Groups) -> tuple[Groups, list[Groups]]:
+    """Divide work into what must come first and shares that are independent.
+
+    Args:
+        groups: all positions, by folder.
+
+    Returns:
+        The folders that others lie in, and shares of the rest, in path order, at least one.
+    """
+    inner: set[bytes] = set()
+    for folder in groups:
+        above = folder
+        while above:
+            above = parent_of(above)
+            if above in inner:
+                break
+            inner.add(above)
+    first = {folder: positions for folder, positions in groups.items() if folder in inner}
+    leaves = sorted(folder for folder in groups if folder not in inner)
+    files = {folder: sum(map(len, groups[folder])) for folder in leaves}
+    total = sum(files.values())
+    count = max(1, min(_processes(), total // WORTH))
+    shares: list[Groups] = [{} for _ in range(count)]
+    done = 0
+    for folder in leaves:
+        shares[min(done * count // max(total, 1), count - 1)][folder] = groups[folder]
+        done += files[folder]
+    return first, shares
+
+
+def _processes() -> int:
+    if not hasattr(os, "fork") or sys.platform == "darwin" or threading.active_count() > 1:
+        return 1
+    return min(len(os.sched_getaffinity(0)), _MOST)
+
+
+class Helper:
+    """A forked process that does one share and sends its result.
+
+    Args:
+        work: what it does; the result must be made of plain values. It is given a check to be called now and then,
+            which ends the process once nobody waits for it.
+    """
+
+    def __init__(self, work: Callable[[Callable[[], None]], Any]) -> None:
+        self._reader, writer = os.pipe()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._reader)
+            _serve(work, writer, parent)
+        os.close(writer)
+
+    def result(self) -> Any:
+        """Wait for the result.
+
+        Raises:
+            KistError: what went wrong there.
+        """
+        with os.fdopen(self._reader, "rb") as reader:
+            self._reader = -1
+            data = reader.read()
+        os.waitpid(self._pid, 0)
+        self._pid = 0
+        if not data:
+            raise StorageError("a process that wrote files was killed", hint="run the command again")
+        # It comes from our own process through an anonymous pipe.
+        good, value = pickle.loads(data)  # noqa: S301
+        if good:
+            return value
+        raise _rebuilt(*value)
+
+    def stop(self) -> None:
+        """End the process at once, if it still runs, and wait until it is gone."""
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+        if self._reader >= 0:
+            os.close(self._reader)
+            self._reader = -1
+
+
+def _serve(work: Callable[[Callable[[], None]], Any], writer: int, parent: int) -> None:
+    """The life of a helper; never returns."""
+
+    def check() -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    code = 1
+    try:
+        # An interruption is the parent's to handle: it stops its helpers and clears up after them.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            message: tuple[bool, Any] = (True, work(check))
+        except KistError as exc:
+            kind = "conflict" if isinstance(exc, PathConflict) else "storage"
+            message = (False, (kind, exc.message, exc.hint, exc.path, getattr(exc, "errno", 0)))
+        with os.fdopen(writer, "wb") as pipe:
+            pickle.dump(message, pipe, protocol=5)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _rebuilt(kind: str, message: str, hint: str | None, path: str | None, number: int) -> KistError:
+    if kind == "conflict":
+        return PathConflict(message, hint=hint, path=path)
+    return StorageError(message, hint=hint, path=path, errno=number)

@@ -1,0 +1,325 @@
+"""gc of a remote: condemn what nothing reaches, delete it after a grace, never what a push came to need.."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from kist.engine.cache.cache import Cache
+from kist.engine.gc.reach import GcRoot, reach
+from kist.engine.process.workers import Workers
+from kist.engine.storage.index_builder import IndexBuilder
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id
+from kist.engine.transfer import objects
+from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.parts import ReadNodes, TransferSettings
+from kist.engine.transfer.push_side import members_of
+from kist.engine.transfer.remote_index import RemoteIndexes, place_key
+from kist.engine.transfer.remote_read import RemoteReader
+from kist.engine.transfer.remote_store import CONDEMNED_KEY, FORMAT_KEY, GRACE, Published, RemoteStore, set_key
+from kist.engine.transfer.segments import SegmentTransfer
+from kist.errors import KistError, ObjectMissing, RemoteObjectNotFound
+from kist.model.digest import Digest
+
+_ORDER = ("sets/", "roots/", "refs/", "index/", "packs/", "objects/")
+"""What is deleted first: nothing ever speaks of what is gone already."""
+
+
+@dataclass(slots=True)
+class RemoteGcPlan:
+    """What a gc of a remote does.
+
+    Attributes:
+        dead: keys that nothing reaches -> bytes.
+        due: those that have been condemned for the whole grace, by our clock; the remote's decides.
+        since: key -> since when it is condemned, as read.
+        markers: what the markers of living versions say.
+        places: algorithm -> where each living object lies; only these stand in the new index.
+        packs: the packs that the indexes mention.
+        reindex: algorithms whose indexes speak of dead objects and are replaced.
+        dropped: versions that others need and we no longer do.
+        sets: what the sets say that speak of living versions only.
+    """
+
+    dead: dict[str, int] = field(default_factory=dict)
+    due: list[str] = field(default_factory=list)
+    since: dict[str, float] = field(default_factory=dict)
+    markers: dict[Digest, Published] = field(default_factory=dict)
+    places: dict[str, dict[bytes, Place]] = field(default_factory=dict)
+    packs: dict[str, PackEntry] = field(default_factory=dict)
+    reindex: set[str] = field(default_factory=set)
+    dropped: set[Digest] = field(default_factory=set)
+    sets: list[Published] = field(default_factory=list)
+
+    @property
+    def candidates(self) -> int:
+        """Keys that are or will be condemned."""
+        return len(self.dead)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes under them."""
+        return sum(self.dead.values())
+
+
+class RemoteCollector:
+    """Collects on one remote; whoever shares it keeps what it refers to.
+
+    Args:
+        store: the remote; it must allow listing.
+        repository_id: ours: only our own refs may go.
+        settings: codec and jobs.
+        cache: where nodes are looked for first, None for none.
+        grace: seconds from being condemned to being deleted, by the remote's own clock.
+    """
+
+    def __init__(
+        self,
+        store: RemoteStore,
+        repository_id: str,
+        settings: TransferSettings,
+        *,
+        cache: Cache | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        self._store = store
+        self._repository = repository_id
+        self._settings = settings
+        self._local = LocalSide(cache) if cache is not None else None
+        self._grace = grace
+        self._workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+
+    # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def plan(self, keep: Iterable[GcRoot]) -> RemoteGcPlan:
+        """Find out what nothing reaches; nothing is changed.
+
+        Args:
+            keep: our versions that must live; those of other repositories live by their refs.
+
+        Raises:
+            ObjectMissing: a living version is not whole, so that nobody can tell what it needs.
+            ObjectCorrupt: likewise, it is damaged.
+            RemoteError: the remote refused or failed.
+        """
+        plan = RemoteGcPlan()
+        if not self._store.open():
+            return plan
+        plan.since = dict(self._store.read_condemned().keys)
+        listed = {one.key: one for one in self._store.remote.list() if objects.is_own_key(one.key)}
+        ours = list(keep)
+        roots = self._living_roots(ours, listed)
+        plan.markers = self._markers([root.digest for root in roots if objects.root_key(root.digest) in listed])
+        needed = {root.digest for root in ours}
+        plan.dropped = {
+            root for root, one in plan.markers.items() if self._repository in one.repositories and root not in needed
+        }
+        alive = self._living_keys(plan, [root for root in roots if root.digest in plan.markers])
+        alive |= {key for key in listed if self._is_living_ref(key, needed)} | self._living_sets(plan, listed)
+        plan.dead = {key: one.size for key, one in listed.items() if key not in alive}
+        now = time.time()
+        plan.due = [key for key in plan.dead if key in plan.since and plan.since[key] + self._grace <= now]
+        return plan
+
+    def _living_roots(self, keep: Sequence[GcRoot], listed: Iterable[str]) -> list[GcRoot]:
+        """Our versions in use, and those that another repository refers to."""
+        roots = {root.digest: root for root in keep}
+        for key in listed:
+            ref = objects.parse_ref_key(key)
+            if ref is not None and ref[0] != self._repository:
+                roots.setdefault(ref[1], GcRoot(ref[1]))
+        return list(roots.values())
+
+    def _markers(self, roots: Sequence[Digest]) -> dict[Digest, Published]:
+        found: dict[Digest, Published] = {}
+        for root, result in self._workers.run(self._store.read_marker, roots):
+            if isinstance(result, KistError):
+                raise result
+            if result is not None:
+                found[root] = result
+        return found
+
+    def _living_keys(self, plan: RemoteGcPlan, roots: Sequence[GcRoot]) -> set[str]:
+        alive = {FORMAT_KEY, CONDEMNED_KEY}
+        readers: dict[str, ReadNodes] = {}
+        indexes: dict[str, RemoteIndexes] = {}
+        for algorithm in sorted({root.digest.algorithm for root in roots}):
+            names = [name for one in plan.markers.values() for name in one.indexes.get(algorithm, ())]
+            indexes[algorithm] = RemoteIndexes(self._store, algorithm, names)
+            indexes[algorithm].open(self._workers)
+            for error in indexes[algorithm].damaged.values():
+                raise error
+            readers[algorithm] = self._reader(algorithm, indexes[algorithm])
+        reached = reach(roots, self._settings.codec, readers)
+        for digest in reached.unknown:
+            raise ObjectMissing(str(digest), where=f"the remote {self._store.name}")
+        for algorithm, raws in reached.alive.items():
+            self._choose_places(plan, algorithm, indexes[algorithm], raws)
+            alive |= self._keys_of(algorithm, plan.places[algorithm], raws)
+        for root in plan.markers:
+            alive.add(objects.root_key(root))
+            alive.update(plan.markers[root].index_keys() if root.algorithm not in plan.reindex else ())
+        return alive
+
+    def _is_living_ref(self, key: str, needed: set[Digest]) -> bool:
+        ref = objects.parse_ref_key(key)
+        return ref is not None and (ref[0] != self._repository or ref[1] in needed)
+
+    def _living_sets(self, plan: RemoteGcPlan, listed: Iterable[str]) -> set[str]:
+        """Sets that speak of living versions only."""
+        keys = [key for key in listed if key.startswith("sets/") and key not in plan.since]
+        for _, result in self._workers.run(self._store.read_any_set, keys):
+            if isinstance(result, KistError):
+                raise result
+            if result is not None and all(root in plan.markers for root in result.roots):
+                plan.sets.append(result)
+        return {set_key(one.roots) for one in plan.sets}
+
+    def _reader(self, algorithm: str, indexes: RemoteIndexes) -> ReadNodes:
+        remote = RemoteReader(self._store, indexes, self._workers, algorithm)
+        local = self._local.nodes_of(algorithm) if self._local is not None else None
+
+        def read(raws: Sequence[bytes]) -> list[bytes | KistError]:
+            found: dict[bytes, bytes | KistError] = dict(zip(raws, local(raws), strict=True)) if local else {}
+            absent = [raw for raw in raws if not isinstance(found.get(raw), bytes)]
+            found |= remote.read_nodes(absent) if absent else {}
+            return [found[raw] for raw in raws]
+
+        return read
+
+    # ── where living objects lie ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _choose_places(self, plan: RemoteGcPlan, algorithm: str, indexes: RemoteIndexes, alive: set[bytes]) -> None:
+        """One place for each living object, in as few packs as will do."""
+        by_pack: dict[str, dict[bytes, Place]] = {}
+        stale = False
+        for name in indexes.names:
+            index: Index = indexes.whole(name)
+            for raw, place in index:
+                if raw in alive:
+                    by_pack.setdefault(place.pack, {})[raw] = place
+                else:
+                    stale = True
+            plan.packs |= {entry.id: entry for entry in index.packs}
+        chosen: dict[bytes, Place] = {}
+        for _, members in sorted(by_pack.items(), key=lambda item: (-len(item[1]), item[0])):
+            chosen |= {raw: place for raw, place in members.items() if raw not in chosen}
+        plan.places[algorithm] = chosen
+        unused = by_pack.keys() - {place.pack for place in chosen.values()}
+        if stale or unused:
+            plan.reindex.add(algorithm)
+
+    def _keys_of(self, algorithm: str, places: Mapping[bytes, Place], raws: Iterable[bytes]) -> set[str]:
+        keys: set[str] = set()
+        hasher = self._store.hashers(algorithm)
+        segmented = []
+        for raw in raws:
+            digest = Digest.from_raw(algorithm, raw)
+            place = places.get(raw)
+            if place is None:
+                raise ObjectMissing(str(digest), where=f"the remote {self._store.name}")
+            keys.add(place_key(place, digest))
+            if place.pack == SEGMENTED:
+                segmented.append(digest)
+        transfer = SegmentTransfer(self._store.remote, hasher, self._workers)
+        for digest, result in self._workers.run(transfer.read_list, segmented):
+            if isinstance(result, RemoteObjectNotFound):
+                raise ObjectMissing(str(digest), where=f"the remote {self._store.name}")
+            if isinstance(result, KistError):
+                raise result
+            keys |= {objects.object_key(part) for part, _ in result.segments}
+        return keys
+
+    # ── apply ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def apply(self, plan: RemoteGcPlan) -> list[str]:
+        """Condemn what is dead, and delete what has been condemned for the whole grace.
+
+        Living versions get an index that speaks of living objects only, before anything that the old one spoke of is
+        condemned. What was put again since it was condemned is spared.
+
+        Args:
+            plan: made just before, so that it knows all markers and refs.
+
+        Returns:
+            The keys that were deleted.
+
+        Raises:
+            RemoteError: the remote refused or failed; a later gc goes on from there.
+        """
+        if not plan.dead and not plan.since:
+            return []
+        new_keys = self._reindex(plan)
+        dead = plan.dead.keys() - new_keys
+        standing = {key: since for key, since in plan.since.items() if key in dead}
+        now = self._store.stamp_condemned(standing)
+        condemned = {key: standing.get(key, now) for key in dead}
+        self._store.write_condemned(condemned)
+        due = sorted(key for key, since in condemned.items() if since + self._grace <= now)
+        deleted = self._delete(due, condemned)
+        if due:
+            # What was put again since it was condemned begins its time anew.
+            left = {key: now if key in due else since for key, since in condemned.items() if key not in set(deleted)}
+            self._store.write_condemned(left)
+        return deleted
+
+    def _reindex(self, plan: RemoteGcPlan) -> set[str]:
+        """Replace indexes that speak of dead objects, and put the markers that name them again."""
+        names: dict[str, tuple[str, ...]] = {}
+        for algorithm in plan.reindex:
+            builder = IndexBuilder(algorithm, self._store.hashers(algorithm).digest_size)
+            groups: dict[str, list[bytes]] = {}
+            for raw, place in plan.places[algorithm].items():
+                groups.setdefault(place.pack, []).append(raw)
+            for pack, raws in groups.items():
+                places = [plan.places[algorithm][raw] for raw in raws]
+                if pack in (LOOSE, SEGMENTED):
+                    builder.add_loose(raws, [place.plain for place in places], segmented=pack == SEGMENTED)
+                else:
+                    builder.add_pack(plan.packs[pack], members_of(builder.width, raws, places))
+            data = builder.build()
+            names[algorithm] = (index_id(data),)
+            self._store.put_bytes(f"index/{names[algorithm][0]}", data)
+        self._store.remote.sync()
+        again = [self._renewed(plan, one, names) for one in plan.markers.values()]
+        self._each(self._store.write_marker, [one for one in again if one != plan.markers[one.roots[0]]])
+        sets = [(one, self._renewed(plan, one, names)) for one in plan.sets]
+        self._each(self._store.write_set, [new for old, new in sets if old != new])
+        return {f"index/{name}" for found in names.values() for name in found}
+
+    def _renewed(self, plan: RemoteGcPlan, one: Published, names: Mapping[str, tuple[str, ...]]) -> Published:
+        """A marker or set with the new indexes, and without us where we dropped a version."""
+        indexes = {algorithm: names.get(algorithm, found) for algorithm, found in one.indexes.items()}
+        owners = one.repositories
+        if not plan.dropped.isdisjoint(one.roots):
+            owners = tuple(owner for owner in owners if owner != self._repository)
+        return Published(one.roots, indexes, owners)
+
+    def _delete(self, due: Sequence[str], since: Mapping[str, float]) -> list[str]:
+        """Delete in the order in which nothing speaks of what is gone; spare what was put again meanwhile."""
+        deleted: list[str] = []
+        for prefix in _ORDER:
+            keys = [key for key in due if key.startswith(prefix)]
+            for key, result in self._workers.run(partial(self._delete_one, since), keys):
+                if isinstance(result, KistError):
+                    raise result
+                if result:
+                    deleted.append(key)
+        return deleted
+
+    def _delete_one(self, since: Mapping[str, float], key: str) -> bool:
+        try:
+            written = self._store.remote.stat(key).mtime
+        except RemoteObjectNotFound:
+            return False
+        if written is not None and written >= since[key] and self._grace > 0:
+            return False
+        self._store.remote.delete(key)
+        return True
+
+    def _each(self, function: Callable[[Published], None], items: Iterable[Published]) -> None:
+        for _, result in self._workers.run(function, items):
+            if isinstance(result, KistError):
+                raise result

@@ -1,0 +1,93 @@
+"""What roots reach: the objects that must live.."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kist.abc.metafile import ManifestCodec
+from kist.engine.transfer.parts import ReadNodes, Walker, content_sizes
+from kist.errors import KistError, MetafileError, ObjectMissing
+from kist.model.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class GcRoot:
+    """An object that must live, with all that it reaches.
+
+    Args:
+        digest: its name.
+        is_directory: whether it is a manifest's root; None where nobody knows, then its bytes tell.
+    """
+
+    digest: Digest
+    is_directory: bool | None = None
+
+
+@dataclass(slots=True)
+class Reached:
+    """What some roots reach.
+
+    Attributes:
+        alive: algorithm -> raw digests, of nodes and of contents.
+        unknown: nodes that are not here, so that what lies below them could not be followed.
+    """
+
+    alive: dict[str, set[bytes]] = field(default_factory=dict)
+    unknown: list[Digest] = field(default_factory=list)
+
+    def has(self, algorithm: str, raw: bytes) -> bool:
+        """Whether an object is reached."""
+        return raw in self.alive.get(algorithm, ())
+
+
+def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNodes]) -> Reached:
+    """Follow roots to all that they reach.
+
+    Args:
+        roots: where to start.
+        codec: reads manifests.
+        read: algorithm -> what brings nodes.
+
+    Returns:
+        What must live.
+
+    Raises:
+        ObjectCorrupt: a node is damaged, so that nobody can tell what it needs.
+        RemoteError: the remote refused or failed.
+    """
+    reached = Reached()
+    groups: dict[str, list[GcRoot]] = {}
+    for root in dict.fromkeys(roots):
+        groups.setdefault(root.digest.algorithm, []).append(root)
+        reached.alive.setdefault(root.digest.algorithm, set()).add(root.digest.raw)
+    for algorithm, group in groups.items():
+        walker = Walker(codec, algorithm, read[algorithm])
+        alive = reached.alive[algorithm]
+        for columns in walker.leaves(_directories(group, codec, read[algorithm])):
+            alive.update(content_sizes(columns))
+        alive.update(walker.sizes)
+        alive.update(walker.failed)
+        for raw, error in walker.failed.items():
+            if not isinstance(error, ObjectMissing):
+                raise error
+            reached.unknown.append(Digest.from_raw(algorithm, raw))
+    return reached
+
+
+def _directories(roots: Sequence[GcRoot], codec: ManifestCodec, read: ReadNodes) -> Iterable[bytes]:
+    """The roots that are manifests."""
+    for root in roots:
+        if root.is_directory or (root.is_directory is None and _is_manifest(root.digest, codec, read)):
+            yield root.digest.raw
+
+
+def _is_manifest(digest: Digest, codec: ManifestCodec, read: ReadNodes) -> bool:
+    [data] = read([digest.raw])
+    if isinstance(data, KistError):
+        return False
+    try:
+        codec.children(data, digest.algorithm)
+    except MetafileError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""What belongs to running processes: locks, scratch folders, journals, waiting for the disk, network threads."""

@@ -1,0 +1,1 @@
+"""The files that objects lie in: packs, index files, the trash."""

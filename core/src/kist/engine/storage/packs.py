@@ -1,0 +1,396 @@
+"""Packs: files of many small objects.
+
+    header   64 bytes   magic KISTPACK, version, kind, digest width, length of the algorithm's name, the name, zeros
+    member   raw digest, codec u8, 7 zeros, stored length u64, plain length u64, then the stored bytes
+    footer   count u64, then columns sorted by digest: digests, offsets of the stored bytes u64, stored u64, plain u64,
+             codecs u8
+    trailer  48 bytes   magic KISTPEND, footer offset u64, footer length u64, version u8, 7 zeros, first 16 bytes of the
+             SHA-256 of header and footer
+
+All numbers are little-endian. A pack is named by the SHA-256 of its footer, which covers the name, place and length of
+every member; the members' bytes are covered by their digests. Members follow one another without gaps, so that a pack
+whose footer is lost can be read from its members alone.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
+from operator import ge
+from pathlib import Path
+from struct import Struct
+from types import TracebackType
+from typing import Self
+
+from kist.abc.hasher import Hasher
+from kist.engine.storage.members import EMPTY, PLAIN, ZLIB, Members, ReadRange, decode, descriptor_reader, join_ranges
+from kist.errors import ObjectCorrupt, RepoFormatError
+from kist.util.atomic import storage_error, storage_errors, write_all
+
+DATA, NODES = 0, 1
+"""Kinds of pack: files' content, manifest nodes."""
+
+PACK_LIMIT = 32 << 20
+"""A pack is closed when the next member would make it longer than this."""
+
+HEADER_SIZE, TRAILER_SIZE = 64, 48
+_VERSION = 1
+_HEADER = Struct("<8sBBBB")
+_LENGTHS = Struct("<8xQQ")
+_MEMBER = Struct("<B7sQQ")
+_TRAILER = Struct("<8sQQB7x16s")
+_MAGIC, _END = b"KISTPACK", b"KISTPEND"
+_ZEROS = bytes(7)
+
+
+def pack_id(footer: bytes) -> str:
+    """The name of the pack with this footer."""
+    from hashlib import sha256
+
+    return sha256(footer, usedforsecurity=False).hexdigest()
+
+
+def _check_of(head: bytes, footer: bytes) -> bytes:
+    from hashlib import sha256
+
+    return sha256(head + footer, usedforsecurity=False).digest()[:16]
+
+
+class PackWriter:
+    """Writes one pack; the caller sees to it that no digest is appended twice.
+
+    Attributes:
+        path: the file, made here.
+        kind: ``DATA`` or ``NODES``.
+        algorithm: the hash algorithm of the digests.
+        descriptor: the open file, for reading back what was appended.
+        size: bytes so far.
+        id: the pack's name, once it is finished.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing; what was appended before is still good.
+    """
+
+    def __init__(self, path: Path, kind: int, algorithm: str, width: int) -> None:
+        self.path = path
+        self.kind = kind
+        self.algorithm = algorithm
+        self.width = width
+        self.id = ""
+        self._raws: list[bytes] = []
+        self._columns: tuple[array[int], array[int], array[int]] = (array("Q"), array("Q"), array("Q"))
+        self._codecs = bytearray()
+        with storage_errors(path):
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        name = algorithm.encode("ascii")
+        head = _HEADER.pack(_MAGIC, _VERSION, kind, width, len(name)) + name
+        self.size = 0
+        self._head = head.ljust(HEADER_SIZE, b"\0")
+        self._write([self._head])
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    def append_many(self, raws: Sequence[bytes], buffers: Sequence[bytes]) -> None:
+        """Append plain members.
+
+        Args:
+            raws: their digests.
+            buffers: their bytes, in the same order.
+        """
+        lengths = array("Q", map(len, buffers))
+        pack = _LENGTHS.pack
+        headers = [raw + pack(length, length) for raw, length in zip(raws, lengths, strict=True)]
+        step = self.width + _MEMBER.size
+        start = self.size
+        self._write(list(chain.from_iterable(zip(headers, buffers, strict=True))))
+        ends = accumulate(lengths, lambda end, length: end + step + length, initial=start)
+        self._columns[0].extend(end + step for end, _ in zip(ends, lengths, strict=False))
+        self._columns[1].extend(lengths)
+        self._columns[2].extend(lengths)
+        self._codecs += bytes(len(lengths))
+        self._raws += raws
+
+    def append(self, raw: bytes, stored: bytes, plain: int, codec: int) -> int:
+        """Append one member in its stored form; returns where its stored bytes begin."""
+        offset = self.size + self.width + _MEMBER.size
+        self._write([raw + _MEMBER.pack(codec, bytes(7), len(stored), plain), stored])
+        for column, value in zip(self._columns, (offset, len(stored), plain), strict=True):
+            column.append(value)
+        self._codecs.append(codec)
+        self._raws.append(raw)
+        return offset
+
+    def finish(self) -> Members:
+        """Write footer and trailer, make the file read-only and set ``id``; the descriptor stays open."""
+        members = Members.from_rows(self.width, self._raws, *self._columns, self._codecs)
+        footer = members.dump()
+        self.id = pack_id(footer)
+        check = _check_of(self._head, footer)
+        self._write([footer, _TRAILER.pack(_END, self.size, len(footer), _VERSION, check)])
+        with storage_errors(self.path):
+            os.fchmod(self.descriptor, 0o444)
+        self._raws = []
+        return members
+
+    def close(self) -> None:
+        """Close the descriptor; may be called twice."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _write(self, pieces: list[bytes]) -> None:
+        descriptor, start = self.descriptor, self.size
+        with storage_errors(self.path):
+            try:
+                for first in range(0, len(pieces), 1024):
+                    part = pieces[first : first + 1024]
+                    length = sum(map(len, part))
+                    written = os.writev(descriptor, part)
+                    if written < length:  # nearly full disk, or a signal: the rest goes out the slow way
+                        write_all(descriptor, b"".join(part)[written:])
+                    self.size += length
+            except BaseException:
+                # A torn member must not stand between good ones.
+                self.size = start
+                os.ftruncate(descriptor, start)
+                os.lseek(descriptor, start, os.SEEK_SET)
+                raise
+
+
+class PackReader:
+    """Reads one pack through ranges; validates all that it relies on.
+
+    Args:
+        read: reads a range of the pack's file.
+        size: the file's length.
+        where: what to call the pack in errors.
+
+    Attributes:
+        kind: ``DATA`` or ``NODES``.
+        algorithm: the hash algorithm of the digests.
+        width: bytes of one raw digest.
+
+    Raises:
+        ObjectCorrupt: the header is not that of a pack.
+        RepoFormatError: the pack was written by a newer version.
+    """
+
+    def __init__(self, read: ReadRange, size: int, where: str) -> None:
+        self.size = size
+        self.where = where
+        self.read_range = read
+        self._descriptor = -1
+        self._head = b""
+        self._footer: bytes | None = None
+        self._members: Members | None = None
+        head = read(0, HEADER_SIZE)
+        if len(head) < HEADER_SIZE or not head.startswith(_MAGIC):
+            raise self._corrupt("no pack header")
+        _, version, self.kind, self.width, length = _HEADER.unpack_from(head)
+        if version > _VERSION:
+            raise RepoFormatError(f"pack {where} is of version {version}: a newer kist wrote it", path=where)
+        name = head[_HEADER.size : _HEADER.size + length]
+        if version != _VERSION or self.kind > NODES or not 8 <= self.width <= 64 or not 1 <= length <= 32:
+            raise self._corrupt("a header that makes no sense")
+        if not name.isascii() or head != head[: _HEADER.size + length].ljust(HEADER_SIZE, b"\0"):
+            raise self._corrupt("a header that makes no sense")
+        self.algorithm = name.decode("ascii")
+        self._head = head
+
+    @classmethod
+    def open(cls, path: Path) -> PackReader:
+        """Open a pack on this machine.
+
+        Raises:
+            StorageError: it cannot be read.
+            ObjectCorrupt: it is no pack.
+            RepoFormatError: a newer version wrote it.
+            FileNotFoundError: it is not there (any more); the caller looks again.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as exc:
+            raise storage_error(exc, path) from exc
+        try:
+            reader = cls(descriptor_reader(descriptor), os.fstat(descriptor).st_size, str(path))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        reader._descriptor = descriptor
+        return reader
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file if this reader opened it; may be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @property
+    def id(self) -> str:
+        """The pack's name, computed from its footer."""
+        return pack_id(self._load_footer())
+
+    @property
+    def members(self) -> Members:
+        """The members according to the footer, checked for sense.
+
+        Raises:
+            ObjectCorrupt: the footer is missing or damaged; ``scan`` may still find members.
+        """
+        if self._members is None:
+            members = Members.load(self._load_footer(), self.width)
+            if members is None or not self._makes_sense(members):
+                raise self._corrupt("a footer that makes no sense")
+            self._members = members
+        return self._members
+
+    def scan(self) -> Members:
+        """Find the members without the footer, by walking from one to the next until something else comes.
+
+        Nothing is proved yet: a digest found here counts only once its bytes were hashed.
+        """
+        rows: dict[bytes, tuple[int, int, int, int]] = {}
+        offset, step = HEADER_SIZE, self.width + _MEMBER.size
+        while len(head := self.read_range(offset, step)) == step:
+            codec, zeros, stored, plain = _MEMBER.unpack_from(head, self.width)
+            if codec > ZLIB or any(zeros) or offset + step + stored > self.size:
+                break
+            rows.setdefault(head[: self.width], (offset + step, stored, plain, codec))
+            offset += step + stored
+        return Members.from_rows(self.width, list(rows), *zip(*rows.values(), strict=True)) if rows else EMPTY
+
+    def read_many(self, positions: Sequence[int], members: Members) -> Iterator[tuple[int, bytes]]:
+        """Read stored bytes, adjacent ones in one range.
+
+        Args:
+            positions: which members, in the order in which they lie in the file.
+            members: their columns.
+
+        Yields:
+            (position, stored bytes): shorter than promised where the file was cut off.
+        """
+        offsets = [members.offsets[position] for position in positions]
+        lengths = [members.stored[position] for position in positions]
+        for first, stop in join_ranges(offsets, lengths):
+            start = offsets[first]
+            data = self.read_range(start, offsets[stop - 1] + lengths[stop - 1] - start)
+            for index in range(first, stop):
+                begin = offsets[index] - start
+                yield positions[index], data[begin : begin + lengths[index]]
+
+    def check(self, hasher: Hasher, members: Members | None = None) -> Iterator[tuple[int, bool]]:
+        """Hash every member and compare the header before it with the columns.
+
+        Args:
+            hasher: of the pack's algorithm.
+            members: what to check; None for what the footer lists.
+
+        Yields:
+            (position, whether it is good), in the order in which they lie in the file.
+        """
+        members = self.members if members is None else members
+        step = self.width + _MEMBER.size
+        order = members.in_offset_order()
+        starts = [members.offsets[position] - step for position in order]
+        lengths = [members.stored[position] + step for position in order]
+        for first, stop in join_ranges(starts, lengths):
+            start = starts[first]
+            data = self.read_range(start, starts[stop - 1] + lengths[stop - 1] - start)
+            begins = [begin - start for begin in starts[first:stop]]
+            positions = order[first:stop]
+            # Many hashed at once cost much less than each by itself; what may unfold to more is not held together.
+            plain = not any(members.codecs[position] for position in positions)
+            if plain and self._all_good(hasher, members, positions, begins, data):
+                yield from ((position, True) for position in positions)
+                continue
+            for position, begin in zip(positions, begins, strict=True):
+                yield position, self._all_good(hasher, members, [position], [begin], data)
+
+    def _all_good(
+        self, hasher: Hasher, members: Members, positions: Sequence[int], begins: Sequence[int], data: bytes
+    ) -> bool:
+        """Whether members are what the columns say; *begins*: where in *data* the headers before them lie."""
+        width, view = self.width, memoryview(data)
+        step = width + _MEMBER.size
+        raws: list[bytes] = []
+        contents: list[bytes | memoryview] = []
+        for position, begin in zip(positions, begins, strict=True):
+            stored, plain, codec = members.stored[position], members.plains[position], members.codecs[position]
+            raw = members.digests[position * width : position * width + width]
+            content: bytes | memoryview | None = (stands := view[begin + step : begin + step + stored])
+            if len(stands) != stored or view[begin : begin + step] != raw + _MEMBER.pack(codec, _ZEROS, stored, plain):
+                return False
+            if codec != PLAIN or stored != plain:
+                content = decode(codec, bytes(stands), plain)
+            if content is None:
+                return False
+            raws.append(raw)
+            contents.append(content)
+        return hasher.raw_many(contents) == b"".join(raws)
+
+    def _load_footer(self) -> bytes:
+        if self._footer is None:
+            trailer = self.read_range(max(0, self.size - TRAILER_SIZE), TRAILER_SIZE)
+            if len(trailer) < TRAILER_SIZE or not trailer.startswith(_END):
+                raise self._corrupt("no trailer: the file was cut off")
+            _, offset, length, version, check = _TRAILER.unpack(trailer)
+            if trailer != _TRAILER.pack(_END, offset, length, _VERSION, check) or version != _VERSION:
+                raise self._corrupt("a trailer that makes no sense")
+            if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != self.size:
+                raise self._corrupt("a trailer that does not fit the file")
+            footer = self.read_range(offset, length)
+            if _check_of(self._head, footer) != check:
+                raise self._corrupt("a damaged footer")
+            self._footer = footer
+        return self._footer
+
+    def _makes_sense(self, members: Members) -> bool:
+        raws = members.raws()
+        if not raws or any(map(ge, raws, raws[1:])):
+            return False
+        if max(members.codecs) > ZLIB:
+            return False
+        # Without gaps and overlaps the members are exactly what lies between header and footer.
+        step, end = self.width + _MEMBER.size, HEADER_SIZE
+        for position in members.in_offset_order():
+            if members.offsets[position] != end + step:
+                return False
+            end += step + members.stored[position]
+        return end == self.size - TRAILER_SIZE - len(self._load_footer())
+
+    def _corrupt(self, found: str) -> ObjectCorrupt:
+        return ObjectCorrupt(f"pack:{Path(self.where).name}", actual=found, where=self.where)
+
+
+def copy_members(reader: PackReader, positions: Iterable[int], writer: PackWriter, members: Members) -> None:
+    """Copy members to another pack in their stored form.
+
+    Args:
+        reader: where they lie.
+        positions: which ones, in the order in which they lie there.
+        writer: where they go.
+        members: the columns that *positions* refer to.
+
+    Raises:
+        ObjectCorrupt: the source is shorter than its columns say.
+        StorageError: the disk is full, read-only or failing.
+    """
+    width = members.width
+    for position, stored in reader.read_many(list(positions), members):
+        raw = members.digests[position * width : position * width + width]
+        if len(stored) != members.stored[position]:
+            raise ObjectCorrupt(f"{reader.algorithm}:{raw.hex()}", actual="fewer bytes", where=reader.where)
+        writer.append(raw, stored, members.plains[position], members.codecs[position])

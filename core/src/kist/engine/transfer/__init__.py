@@ -1,0 +1,1 @@
+"""Between a cache and a remote: push, fetch, and the check of a remote."""

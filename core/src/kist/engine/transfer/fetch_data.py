@@ -1,0 +1,219 @@
+"""The data of a fetch: whole packs, ranges of packs, large objects; all checked before they are stored.."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from kist.abc.progress import Progress
+from kist.engine.cache.cache import Cache
+from kist.engine.cache.session import CacheSession
+from kist.engine.process.workers import Workers
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
+from kist.engine.storage.members import decode
+from kist.engine.storage.packs import DATA, PackReader
+from kist.engine.transfer import objects
+from kist.engine.transfer.parts import FATAL, ItemProgress
+from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
+from kist.engine.transfer.remote_store import RemoteStore
+from kist.engine.transfer.segments import SegmentTransfer
+from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
+from kist.model.digest import Digest
+
+WHOLE_FROM = 0.9
+"""A pack of which at least this part is wanted is brought as one file, and kept as one if all of it is good."""
+
+COMMIT_EVERY = 512 << 20
+"""Bytes after which what came is made permanent, so that a killed fetch does not begin anew."""
+
+_CHUNK = 1 << 20
+
+Job = Span | str | tuple[bytes, Place]
+"""Ranges of a pack, a whole pack's id, an object by itself."""
+
+
+class DataFetch:
+    """Brings contents of one algorithm into the cache.
+
+    Args:
+        cache: where to.
+        store: the remote.
+        reader: reads from it.
+        workers: run the calls.
+        progress: is told of plain bytes.
+
+    Attributes:
+        failed: objects that are missing or damaged on the remote.
+    """
+
+    def __init__(
+        self, cache: Cache, store: RemoteStore, reader: RemoteReader, workers: Workers, progress: Progress
+    ) -> None:
+        self.failed: dict[bytes, KistError] = {}
+        self._cache = cache
+        self._store = store
+        self._reader = reader
+        self._workers = workers
+        self._progress = progress
+        self._moved = 0
+        self._fresh = 0
+        self._groups: dict[str, list[Placed]] = {}
+
+    def run(self, algorithm: str, contents: Mapping[bytes, int], places: Mapping[bytes, Place]) -> int:
+        """Bring objects; what came stays also if this is interrupted.
+
+        Args:
+            algorithm: their hash algorithm.
+            contents: raw digest -> plain size, in path order.
+            places: where they lie on the remote.
+
+        Returns:
+            Bytes that moved.
+
+        Raises:
+            RemoteError: the remote refused or failed altogether.
+            StorageError: the disk is full, read-only or failing.
+        """
+        self._hasher = self._store.hashers(algorithm)
+        for raw in contents:
+            self._groups.setdefault(places[raw].pack, []).append((raw, places[raw]))
+        with self._cache.session(algorithm) as session:
+            try:
+                self._run_all(session)
+            finally:
+                session.commit()
+        return self._moved
+
+    def _run_all(self, session: CacheSession) -> None:
+        segmented = self._groups.pop(SEGMENTED, [])
+        self._progresses = self._workers.progress(self._progress)
+        for job, result in self._workers.run(lambda job: self._bring(job, session), self._jobs()):
+            if isinstance(result, FATAL):
+                raise result
+            if isinstance(result, KistError):
+                self._fail(job, result)
+            else:
+                self._store_brought(result, session)
+        for raw, place in segmented:
+            self._bring_segmented(raw, place, session)
+
+    def _jobs(self) -> Iterator[Job]:
+        """Large objects first, then packs."""
+        yield from sorted(self._groups.pop(LOOSE, []), key=lambda item: -item[1].plain)
+        for name, group in self._groups.items():
+            entry = self._reader.packs.get(name)
+            stored = sum(place.stored for _, place in group)
+            small = max(place.plain for _, place in group) < self._cache.pack_threshold
+            if small and entry is not None and entry.kind == DATA and stored >= WHOLE_FROM * entry.size:
+                yield name
+            else:
+                yield from plan_spans(name, group)
+
+    # ── in worker threads ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _bring(self, job: Job, session: CacheSession) -> Brought:
+        if isinstance(job, Span):
+            brought = self._reader.bring(job)
+            self._progresses.advance(job.plain)
+            return brought
+        if isinstance(job, str):
+            return self._bring_pack(job, session)
+        return self._bring_loose(*job, session)
+
+    def _bring_pack(self, name: str, session: CacheSession) -> Brought:
+        """A whole pack: adopted if all of it is good, else its good members are taken."""
+        group = self._groups[name]
+        path = session.file()
+        item = ItemProgress(self._progresses, sum(place.plain for _, place in group))
+        self._store.remote.get_file(f"packs/{name}", path, progress=item)
+        brought = Brought()
+        if self._is_whole(path, name):
+            session.adopt_pack(path)  # it stays where it is until the session commits
+        else:
+            brought = self._salvage(path, group)
+            path.unlink()
+        brought.moved = self._reader.packs[name].size
+        item.complete()
+        return brought
+
+    def _is_whole(self, path: Path, name: str) -> bool:
+        try:
+            with PackReader.open(path) as reader:
+                if reader.id != name or reader.algorithm != self._hasher.name:
+                    return False
+                if max(reader.members.plains) >= self._cache.pack_threshold:
+                    return False
+                return all(good for _, good in reader.check(self._hasher))
+        except (ObjectError, RepoFormatError):
+            return False
+
+    def _salvage(self, path: Path, group: list[Placed]) -> Brought:
+        brought = Brought()
+        with path.open("rb") as file:
+            for raw, place in sorted(group, key=lambda item: item[1].offset):
+                file.seek(place.offset)
+                plain = decode(place.codec, file.read(place.stored), place.plain)
+                if plain is not None and self._hasher.raw(plain) == raw:
+                    brought.raws.append(raw)
+                    brought.buffers.append(plain)
+                else:
+                    brought.bad[raw] = self._reader.damaged(raw)
+        return brought
+
+    def _bring_loose(self, raw: bytes, place: Place, session: CacheSession) -> Brought:
+        digest = Digest.from_raw(self._hasher.name, raw)
+        path = session.file()
+        item = ItemProgress(self._progresses, place.plain)
+        self._store.remote.get_file(objects.object_key(digest), path, progress=item)
+        running = self._hasher.new()
+        with path.open("rb", buffering=0) as file:
+            while data := file.read(_CHUNK):
+                running.update(data)
+        item.complete()
+        if running.digest() != raw:
+            path.unlink()
+            return Brought(bad={raw: self._reader.damaged(raw)}, moved=place.stored)
+        session.put_loose_file(path, digest)
+        return Brought(moved=place.stored)
+
+    # ── in the main thread ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _bring_segmented(self, raw: bytes, place: Place, session: CacheSession) -> None:
+        digest = Digest.from_raw(self._hasher.name, raw)
+        folder = self._cache.root / "partial"
+        try:
+            item = ItemProgress(self._progress, place.plain)
+            remote = self._store.remote
+            transfer = SegmentTransfer(remote, self._hasher, self._workers, item)
+            with transfer.get(digest, folder) as path:
+                session.put_loose_file(path, digest)
+                session.commit()  # moves it to its place while the block still protects it
+                self._moved += place.plain
+        except FATAL:
+            raise
+        except RemoteObjectNotFound:
+            self.failed[raw] = self._reader.missing(raw)
+        except ObjectCorrupt:
+            self.failed[raw] = self._reader.damaged(raw)
+
+    def _store_brought(self, brought: Brought, session: CacheSession) -> None:
+        self.failed |= brought.bad
+        self._moved += brought.moved
+        if brought.raws:
+            session.put_small(b"".join(brought.raws), brought.buffers)
+        self._fresh += sum(map(len, brought.buffers))
+        if self._fresh >= COMMIT_EVERY:
+            self._fresh = 0
+            session.commit()
+
+    def _fail(self, job: Job, error: KistError) -> None:
+        """What a file that could not be read was to bring."""
+        if isinstance(job, Span):
+            raws = [raw for raw, _ in job.members]
+        else:
+            raws = [raw for raw, _ in self._groups[job]] if isinstance(job, str) else [job[0]]
+        for raw in raws:
+            if isinstance(error, RemoteObjectNotFound):
+                self.failed[raw] = self._reader.missing(raw)
+            else:
+                self.failed[raw] = self._reader.damaged(raw) if isinstance(error, ObjectCorrupt) else error

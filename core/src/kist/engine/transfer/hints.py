@@ -1,0 +1,47 @@
+"""Hints: what a machine remembers of a remote, never a proof of anything there.."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kist.errors import StorageError
+from kist.util.atomic import write_file
+
+
+class Hints:
+    """Small files in a private folder; losing them costs requests, nothing else.
+
+    Args:
+        folder: where they lie, None to remember nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def recall(self, name: str) -> bytes | None:
+        """What was remembered under a name, None if it is not there."""
+        if self._folder is None:
+            return None
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
+    def remember(self, name: str, data: bytes) -> None:
+        """Keep *data*; a disk that refuses is no failure of the transfer."""
+        if self._folder is None:
+            return
+        try:
+            (self._folder / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_file(self._folder / name, data, sync=False)
+        except (OSError, StorageError):
+            return
+
+    def forget(self, name: str) -> None:
+        """Drop what was remembered under a name."""
+        if self._folder is None:
+            return
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError:
+            return

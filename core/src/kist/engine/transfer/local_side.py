@@ -1,0 +1,105 @@
+"""LocalSide: a cache as transfers see it: an object that cannot be read is a result, not the end.."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kist.engine.cache.cache import Cache
+from kist.engine.storage.indexes import LOOSE, PackEntry, Place
+from kist.engine.storage.members import Members
+from kist.engine.storage.packs import PackReader
+from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RepoFormatError, StorageError
+from kist.model.digest import Digest
+from kist.util.atomic import storage_errors
+
+_BATCH = 4096
+
+
+class LocalSide:
+    """Reads from a cache, tolerantly.
+
+    Args:
+        cache: the cache.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+
+    def nodes_of(self, algorithm: str) -> Callable[[Sequence[bytes]], list[bytes | KistError]]:
+        """A reader of nodes for :class:`kist.engine.transfer.parts.Walker`."""
+
+        def read(raws: Sequence[bytes]) -> list[bytes | KistError]:
+            found = dict(self.contents(algorithm, raws))
+            return [found[raw] for raw in raws]
+
+        return read
+
+    def contents(self, algorithm: str, raws: Iterable[bytes]) -> Iterator[tuple[bytes, bytes | KistError]]:
+        """Read small objects: pairs of raw digest and bytes, or what is wrong with them; each once."""
+        ordered = list(dict.fromkeys(raws))
+        for start in range(0, len(ordered), _BATCH):
+            left = dict.fromkeys(ordered[start : start + _BATCH])
+            while left:
+                try:
+                    for raw, data in self.cache.read_iter(algorithm, list(left)):
+                        del left[raw]
+                        yield raw, data
+                except (ObjectMissing, ObjectCorrupt) as exc:
+                    bad = Digest.parse(exc.digest).raw
+                    del left[bad]
+                    yield bad, exc
+
+    def places(self, algorithm: str, raws: Iterable[bytes]) -> dict[bytes, Place]:
+        """Where objects lie; those that are not here are left out."""
+        return self.cache.places(algorithm, raws)
+
+    def whole_packs(self, algorithm: str, places: Iterable[Place]) -> Iterator[tuple[Path, PackEntry, Members]]:
+        """Packs of the cache of which every member is among *places* and proved good just now."""
+        counts = Counter(place.pack for place in places if place.pack != LOOSE)
+        hasher = self.cache.folder.hasher(algorithm)
+        for name, count in sorted(counts.items()):
+            path = self.cache.folder.packs / name
+            try:
+                with PackReader.open(path) as reader:
+                    members = reader.members
+                    if len(members) == count and reader.id == name and all(good for _, good in reader.check(hasher)):
+                        yield path, PackEntry(name, reader.size, reader.kind), members
+            except (FileNotFoundError, ObjectError, RepoFormatError, StorageError):
+                continue  # its members are read one by one, which says what is wrong with which
+
+    @contextmanager
+    def file_of(self, digest: Digest, scratch: Path) -> Iterator[Path]:
+        """An object as a file whose bytes were just hashed.
+
+        Args:
+            digest: the object.
+            scratch: a file name that may be used for a copy.
+
+        Raises:
+            ObjectMissing: it is not here.
+            ObjectCorrupt: it is damaged.
+        """
+        path = self.cache.folder.loose_path(digest.algorithm, digest.raw)
+        loose = path.is_file() and not path.is_symlink()
+        with self.cache.open(digest) as reader:
+            if loose:
+                while reader.read(1 << 20):
+                    pass
+            else:
+                with storage_errors(scratch), scratch.open("wb") as writer:
+                    while data := reader.read(1 << 20):
+                        writer.write(data)
+        try:
+            yield path if loose else scratch
+        finally:
+            if not loose:
+                scratch.unlink(missing_ok=True)
+
+    def loose_file(self, digest: Digest) -> Path | None:
+        """The file of a loose object, not checked; None if it is not here as one."""
+        path = self.cache.folder.loose_path(digest.algorithm, digest.raw)
+        return path if os.path.isfile(path) else None

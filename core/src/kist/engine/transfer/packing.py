@@ -1,0 +1,160 @@
+"""What a push sends: packs of the cache as they are, new packs, large objects by themselves.."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kist.abc.hasher import Hasher
+from kist.engine.storage.indexes import PackEntry, Place
+from kist.engine.storage.members import PLAIN, ZLIB, Members
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackWriter
+from kist.engine.transfer.local_side import LocalSide
+from kist.errors import KistError
+
+_FLUSH = 1 << 20
+"""Bytes of members that are written at a time."""
+
+_WORTH = 0.95
+"""A node is stored compressed if that is not larger than this part of it."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """One file to send.
+
+    Args:
+        key: where it goes.
+        path: the file; None for a large object, whose file is looked for when its turn comes.
+        plain: plain bytes of the objects in it, as they count in the progress.
+        raws: the objects in it.
+        pack: what the index says of it, None for an object by itself.
+        members: likewise.
+        temporary: whether the file is to be removed afterwards.
+    """
+
+    key: str
+    path: Path | None
+    plain: int
+    raws: Sequence[bytes]
+    pack: PackEntry | None = None
+    members: Members | None = None
+    temporary: bool = False
+
+
+class Packer:
+    """Turns objects of the cache into files to send.
+
+    Args:
+        local: the cache.
+        hasher: of the objects' algorithm.
+        scratch: a folder for new packs.
+        pack_limit: bytes after which a pack is closed.
+
+    Attributes:
+        failed: objects that are missing or damaged here, and why.
+    """
+
+    def __init__(self, local: LocalSide, hasher: Hasher, scratch: Path, *, pack_limit: int = PACK_LIMIT) -> None:
+        self._local = local
+        self._hasher = hasher
+        self._scratch = scratch
+        self._limit = pack_limit
+        self._numbers = itertools.count()
+        self.failed: dict[bytes, KistError] = {}
+
+    def small(
+        self, contents: Mapping[bytes, int], places: Mapping[bytes, Place], extra: Iterable[bytes]
+    ) -> Iterator[Upload]:
+        """Files for small objects, in path order.
+
+        Args:
+            contents: objects to send: raw digest -> size. Packs of the cache that hold nothing else go as they are.
+            places: where they lie in the cache.
+            extra: objects of small packs on the remote that are packed again with them.
+        """
+        algorithm = self._hasher.name
+        left = dict(contents)
+        found = (places[raw] for raw in contents if raw in places)
+        for path, pack, members in self._local.whole_packs(algorithm, found):
+            if pack.kind != DATA or len(members) == 1:
+                continue
+            raws = members.raws()
+            for raw in raws:
+                left.pop(raw, None)
+            yield Upload(f"packs/{pack.id}", path, sum(members.plains), raws, pack, members)
+        yield from self._pack(DATA, itertools.chain(left, extra))
+
+    def nodes(self, raws: Iterable[bytes]) -> Iterator[Upload]:
+        """Packs of manifest nodes."""
+        return self._pack(NODES, raws)
+
+    def large(self, contents: Mapping[bytes, int], key_of: Mapping[bytes, str]) -> Iterator[Upload]:
+        """One file an object."""
+        for raw, size in contents.items():
+            yield Upload(key_of[raw], None, size, (raw,))
+
+    def _pack(self, kind: int, raws: Iterable[bytes]) -> Iterator[Upload]:
+        writer: PackWriter | None = None
+        try:
+            for batch_raws, buffers in self._batches(raws):
+                length = sum(map(len, buffers))
+                if writer is not None and writer.size + length > self._limit:
+                    yield self._finish(writer)
+                    writer = None
+                if writer is None:
+                    path = self._scratch / f"pack-{next(self._numbers)}"
+                    writer = PackWriter(path, kind, self._hasher.name, self._hasher.digest_size)
+                if kind == NODES:
+                    _append_nodes(writer, batch_raws, buffers)
+                else:
+                    writer.append_many(batch_raws, buffers)
+            if writer is not None:
+                yield self._finish(writer)
+                writer = None
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def _batches(self, raws: Iterable[bytes]) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        batch: list[bytes] = []
+        buffers: list[bytes] = []
+        length = 0
+        for raw, data in self._local.contents(self._hasher.name, raws):
+            if isinstance(data, KistError):
+                self.failed[raw] = data
+                continue
+            if length + len(data) > _FLUSH and batch:
+                yield batch, buffers
+                batch, buffers, length = [], [], 0
+            batch.append(raw)
+            buffers.append(data)
+            length += len(data)
+        if batch:
+            yield batch, buffers
+
+    @staticmethod
+    def _finish(writer: PackWriter) -> Upload:
+        members = writer.finish()
+        writer.close()
+        pack = PackEntry(writer.id, writer.size, writer.kind)
+        return Upload(
+            f"packs/{pack.id}", writer.path, sum(members.plains), members.raws(), pack, members, temporary=True
+        )
+
+
+def _append_nodes(writer: PackWriter, raws: Sequence[bytes], buffers: Sequence[bytes]) -> None:
+    for raw, data in zip(raws, buffers, strict=True):
+        stored = zlib.compress(data, 1)
+        if len(stored) <= len(data) * _WORTH:
+            writer.append(raw, stored, len(data), ZLIB)
+        else:
+            writer.append(raw, data, len(data), PLAIN)
+
+
+def sizes_from(places: Mapping[bytes, Place], told: Mapping[bytes, int]) -> dict[bytes, int]:
+    """The sizes of objects, as the cache knows them, else as the manifest tells."""
+    return {raw: places[raw].plain if raw in places else size for raw, size in told.items()}

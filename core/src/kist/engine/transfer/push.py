@@ -1,0 +1,253 @@
+"""Push: send what a remote lacks, then the index, refs, and last of all the markers that say "complete".."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar, Unpack
+
+from kist.engine.cache.cache import Cache
+from kist.engine.process.scratch import Scratch
+from kist.engine.process.workers import Workers
+from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.parts import (
+    TransferOptions,
+    TransferSettings,
+    Version,
+)
+from kist.engine.transfer.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
+from kist.engine.transfer.push_side import PushState, SidePush
+from kist.engine.transfer.remote_store import Published, RemoteStore
+from kist.errors import KistError, RemoteObjectNotFound, RemotePrecondition
+from kist.model.digest import Digest
+from kist.model.plan import TransferPlan
+from kist.model.report import TransferReport
+from kist.util.atomic import storage_errors
+
+A = TypeVar("A")
+
+
+def push_versions(
+    cache: Cache,
+    store: RemoteStore,
+    versions: Sequence[Version],
+    bases: Bases = (),
+    *,
+    repository_id: str,
+    repair: bool = False,
+    **options: Unpack[TransferOptions],
+) -> TransferReport:
+    """Make versions complete on a remote.
+
+    Args:
+        cache: where their objects are.
+        store: the remote.
+        versions: what to send.
+        bases: versions that the remote may have already (HEAD, upstream, merge base), or what tells them if needed.
+        repository_id: whose versions they are.
+        repair: also check every object of versions that are there, and send again what is missing or damaged.
+        options: codec, jobs, progress, dry_run, before: see :class:`TransferSettings`.
+
+    Returns:
+        What moved; ``failures`` names objects that are missing or damaged here, or did not arrive: all others did, and
+        versions without failures are complete.
+
+    Raises:
+        RemoteError: the remote refused or failed altogether.
+        RepoFormatError: the remote is not ours, or newer.
+    """
+    before = store.requests
+    push = Push(cache, store, TransferSettings(**options), repository_id=repository_id)
+    push.settings.announce(push.plan(versions, bases))
+    report = push.run()
+    if repair and not push.settings.dry_run:
+        from kist.engine.transfer.remote_check import repair_remote
+
+        left = repair_remote(cache, store, list(versions), push.settings, repository_id=repository_id)
+        known = dict(report.failures)
+        failures = tuple((name, error) for name, error in left.errors(store.name) if name not in known)
+        report = replace(
+            report,
+            objects=report.objects + left.sent_objects,
+            bytes=report.bytes + left.sent_bytes,
+            failures=report.failures + failures,
+            requests=store.requests - before,
+        )
+    return report
+
+
+class Push:
+    """One push: :meth:`plan`, then :meth:`run`.
+
+    Args:
+        cache: where the objects are.
+        store: the remote.
+        settings: how to transfer.
+        repository_id: whose versions they are.
+    """
+
+    def __init__(self, cache: Cache, store: RemoteStore, settings: TransferSettings, *, repository_id: str) -> None:
+        self.local = LocalSide(cache)
+        self.store = store
+        self.settings = settings
+        self._repository = repository_id
+        self._workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        self._plan = PushPlan([])
+        self._before = store.requests
+        self._state = PushState(self.local, store, self._workers, settings)
+
+    def plan(self, versions: Sequence[Version], bases: Bases = ()) -> TransferPlan:
+        """Find out what is missing; nothing is sent but the remote's ``kist-remote`` where it is new.
+
+        Raises:
+            RemoteError: the remote refused or failed.
+            RepoFormatError: the remote is not ours, or newer.
+        """
+        planner = PushPlanner(self.local, self.store, self._workers, self.settings)
+        self._plan = plan = planner.plan(versions, bases)
+        roots = tuple(str(version.root) for version in plan.pending)
+        return TransferPlan("push", self.store.name, plan.objects, plan.size, roots)
+
+    def plan_repair(
+        self, versions: Sequence[Version], published: Mapping[Digest, Published], bad_keys: Collection[str]
+    ) -> None:
+        """Plan to send again what lies under *bad_keys*, and to mark the versions anew.
+
+        Args:
+            versions: what to mend.
+            published: what their markers say.
+            bad_keys: keys whose content is missing or damaged.
+        """
+        planner = PushPlanner(self.local, self.store, self._workers, self.settings)
+        self._plan = planner.plan_repair(versions, published, frozenset(bad_keys))
+
+    def run(self) -> TransferReport:
+        """Send what was planned; what could not be sent is among the report's failures.
+
+        Raises:
+            RemoteError: the remote refused or failed altogether.
+        """
+        plan = self._plan
+        self._state.resend = plan.resend
+        if self.settings.dry_run:
+            return self._report(plan.objects, plan.size, [version.root for version in plan.pending])
+        if plan.sides:
+            self.settings.progress.start("push", total=plan.size)
+            try:
+                with _working_on(self.local.cache, self.store) as scratch:
+                    done = self._send(scratch)
+            finally:
+                self.settings.progress.finish()
+        else:
+            done = {}
+            self._publish(done)
+        return self._report(self._state.objects, self._state.moved, [*plan.published, *done])
+
+    def _send(self, scratch: Path) -> dict[Digest, Published]:
+        """Send what is missing and publish what is complete then."""
+        done: dict[Digest, Published] = {}
+        for side in self._plan.sides:
+            done |= SidePush(self._state, side, scratch).run()
+        self._publish(done)
+        return done
+
+    # ── refs, markers, set ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _publish(self, done: dict[Digest, Published]) -> None:
+        """Write refs, then markers, then the set: each only after all that it speaks of."""
+        plan, me = self._plan, self._repository
+        strangers = {root: one for root, one in plan.published.items() if me not in one.repositories}
+        markers = {
+            root: Published(one.roots, one.indexes, tuple(sorted({*one.repositories, me})))
+            for root, one in (strangers | done).items()
+        }
+        if markers:
+            self.store.remote.sync()
+            self._check_condemned()
+            self._each(lambda root: self.store.write_ref(me, root), markers)
+            self._each(self.store.write_marker, markers.values())
+        everything = plan.published | markers
+        roots = [version.root for version in plan.versions]
+        complete = all(root in everything for root in roots)
+        if complete and len(roots) > 1 and (markers or not plan.set_written):
+            self._write_set([everything[root] for root in roots])
+        if complete and (markers or not plan.set_written):
+            remember_set(self.store, roots)
+        if markers or self._state.unmarked:
+            remember_unfinished(self.store, [] if complete else self._state.unmarked)
+
+    def _write_set(self, parts: Sequence[Published]) -> None:
+        from kist.engine.transfer.remote_store import MAX_INDEXES
+
+        indexes: dict[str, dict[str, None]] = {}
+        for part in parts:
+            for algorithm, names in part.indexes.items():
+                indexes.setdefault(algorithm, {}).update(dict.fromkeys(names))
+        if all(len(names) <= MAX_INDEXES for names in indexes.values()):
+            named = {algorithm: tuple(names) for algorithm, names in indexes.items()}
+            owners = set.intersection(*(set(part.repositories) | {self._repository} for part in parts))
+            self.store.write_set(Published(tuple(part.roots[0] for part in parts), named, tuple(sorted(owners))))
+
+    def _check_condemned(self) -> None:
+        """Base no marker on old knowledge of what gc means to delete, nor on what it deleted meanwhile.
+
+        Raises:
+            RemotePrecondition: gc crossed this push; running it again sends what is missing.
+        """
+        known = self._plan.condemned
+        lost = False
+        if known.stale:
+            used = {f"index/{name}" for side in self._plan.sides for name in side.proven.names}
+            fresh = self.store.read_condemned().keys.keys() - known.keys.keys()
+            lost = any(key in used or key.startswith(("packs/", "objects/")) for key in fresh)
+        condemned = [key for key in self._state.resent if key in known]
+        for _, result in self._workers.run(self.store.remote.stat, condemned):
+            if isinstance(result, KistError) and not isinstance(result, RemoteObjectNotFound):
+                raise result
+            lost = lost or isinstance(result, KistError)
+        if lost:
+            raise RemotePrecondition(
+                f"gc ran on {self.store.name} at the same time", hint="run the push again", remote=self.store.name
+            )
+
+    def _each(self, function: Callable[[A], None], items: Iterable[A]) -> None:
+        for _, result in self._workers.run(function, items):
+            if isinstance(result, KistError):
+                raise result
+
+    def _report(self, count: int, size: int, roots: Sequence[Digest]) -> TransferReport:
+        total = sum(version.size for version in self._plan.versions)
+        return TransferReport(
+            "push",
+            self.store.name,
+            objects=count,
+            bytes=size,
+            bytes_saved=max(0, total - size),
+            requests=self.store.requests - self._before,
+            roots=tuple(str(root) for root in roots),
+            failures=tuple(self._state.failures.items()),
+        )
+
+
+@contextmanager
+def _working_on(cache: Cache, store: RemoteStore) -> Iterator[Path]:
+    """Keep gc out of the cache and lend a folder for new packs, which the next command sweeps if we are killed.
+
+    A cache that we cannot write in is not ours to collect either.
+    """
+    with ExitStack() as stack:
+        if os.access(cache.root, os.W_OK):
+            stack.enter_context(cache.folder.lock("gc.lock", what="the cache", shared=True))
+            folder = stack.enter_context(Scratch(cache.folder.tmp, verb="push")).path
+        else:
+            with storage_errors():
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="kist-push-")))
+        store.scratch = folder
+        try:
+            yield folder
+        finally:
+            store.scratch = None

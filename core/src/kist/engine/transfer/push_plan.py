@@ -1,0 +1,286 @@
+"""Plan a push: what the remote lacks, according to the markers of base versions.."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from kist.engine.process.workers import Workers
+from kist.engine.storage.indexes import Place
+from kist.engine.transfer import objects
+from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.merging import Merge, plan_index_merge
+from kist.engine.transfer.parts import Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
+from kist.engine.transfer.remote_index import RemoteIndexes
+from kist.engine.transfer.remote_store import Condemned, Published, RemoteStore, set_key
+from kist.errors import KistError, MetafileError, ObjectError, RemoteError, RemotePermissionError
+from kist.model.digest import Digest
+
+Bases = Sequence[Digest] | Callable[[], Sequence[Digest]]
+"""Versions that the remote may have, or what finds them, called only if something is to be sent."""
+
+_LAST_SET = "last-set"
+_UNFINISHED = "unfinished"
+_MOST_LISTED = 64
+_INDEX_NAME = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(slots=True)
+class Side:
+    """What a push does for one hash algorithm.
+
+    Attributes:
+        algorithm: its name.
+        versions: the versions that are not complete on the remote yet.
+        proven: indexes that markers name: what lies below a node that they have is there too.
+        closure: what the remote lacks.
+        found: contents that lie on the remote although no marker says so.
+        found_nodes: likewise, manifest nodes.
+        hinted: the indexes that say so.
+        merge: which indexes and packs are merged.
+    """
+
+    algorithm: str
+    versions: list[Version]
+    proven: RemoteIndexes
+    closure: Closure = field(default_factory=Closure)
+    found: dict[bytes, Place] = field(default_factory=dict)
+    found_nodes: dict[bytes, Place] = field(default_factory=dict)
+    hinted: RemoteIndexes | None = None
+    merge: Merge = field(default_factory=Merge)
+
+
+@dataclass(slots=True)
+class PushPlan:
+    """What a push has to do.
+
+    Attributes:
+        versions: the versions asked for, each once.
+        published: what markers say of those that are complete already.
+        set_written: whether the set of all of them stands there.
+        condemned: keys that gc means to delete, as of the beginning.
+        sides: one for each algorithm that has something to do.
+        resend: keys that are sent even if they are there.
+    """
+
+    versions: list[Version]
+    published: dict[Digest, Published] = field(default_factory=dict)
+    set_written: bool = False
+    condemned: Condemned = field(default_factory=Condemned)
+    sides: list[Side] = field(default_factory=list)
+
+    resend: frozenset[str] = frozenset()
+
+    @property
+    def pending(self) -> list[Version]:
+        """Versions without a marker."""
+        return [version for version in self.versions if version.root not in self.published]
+
+    @property
+    def objects(self) -> int:
+        """Objects to send."""
+        return sum(len(side.closure.nodes) + len(side.closure.contents) for side in self.sides)
+
+    @property
+    def size(self) -> int:
+        """Plain bytes to send."""
+        return sum(side.closure.size for side in self.sides)
+
+
+class PushPlanner:
+    """Finds out what a push has to send.
+
+    Args:
+        local: the cache.
+        store: the remote.
+        workers: run the calls.
+        settings: how to transfer.
+    """
+
+    def __init__(self, local: LocalSide, store: RemoteStore, workers: Workers, settings: TransferSettings) -> None:
+        self._local = local
+        self._store = store
+        self._workers = workers
+        self._settings = settings
+
+    def plan(self, versions: Sequence[Version], bases: Bases) -> PushPlan:
+        """Plan the push of *versions* to a remote that may have *bases*.
+
+        Raises:
+            RemoteError: the remote refused or failed.
+            RepoFormatError: the remote is not ours, or newer.
+        """
+        store = self._store
+        plan = PushPlan(list({version.root: version for version in versions}.values()))
+        exists = store.open(create=not self._settings.dry_run)
+        plan.condemned = store.read_condemned()
+        plan.resend = frozenset(plan.condemned.keys)
+        roots = [version.root for version in plan.versions]
+        evidence: dict[Digest, Published] = {}
+        if exists and not store.created:
+            evidence = self._published(roots, bases, plan)
+        plan.published = {root: evidence[root] for root in roots if root in evidence}
+        groups = by_algorithm(version.root for version in plan.pending)
+        for algorithm, group in groups.items():
+            wanted = set(group)
+            pending = [version for version in plan.pending if version.root in wanted]
+            plan.sides.append(self._side(algorithm, pending, evidence, plan.condemned))
+        return plan
+
+    def plan_repair(
+        self, versions: Sequence[Version], published: Mapping[Digest, Published], bad_keys: frozenset[str]
+    ) -> PushPlan:
+        """Plan to make versions whole of which some keys are missing or damaged.
+
+        Nothing is taken on trust: every node is walked, and an object counts as there only at a good key.
+
+        Args:
+            versions: what to mend.
+            published: what their markers say.
+            bad_keys: keys whose content is missing or damaged.
+        """
+        plan = PushPlan(list({version.root: version for version in versions}.values()))
+        self._store.open(create=True)
+        plan.condemned = self._store.read_condemned()
+        plan.resend = bad_keys | frozenset(plan.condemned.keys)
+        for algorithm, group in by_algorithm(version.root for version in plan.versions).items():
+            wanted = set(group)
+            side = Side(algorithm, [one for one in plan.versions if one.root in wanted], self._indexes(algorithm, ()))
+            names = {name for root in group if root in published for name in published[root].indexes[algorithm]}
+            side.hinted = self._indexes(algorithm, names, plan.resend)
+            self._walk(side)
+            plan.sides.append(side)
+        return plan
+
+    def _indexes(self, algorithm: str, names: Collection[str], exclude: Container[str] = frozenset()) -> RemoteIndexes:
+        indexes = RemoteIndexes(self._store, algorithm, sorted(names), exclude)
+        indexes.open(self._workers)
+        return indexes
+
+    # ── what is published ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _published(self, roots: Sequence[Digest], bases: Bases, plan: PushPlan) -> dict[Digest, Published]:
+        evidence: dict[Digest, Published] = {}
+        self._take(evidence, self._store.published(roots).values(), plan.condemned)
+        if all(root in evidence for root in roots):
+            plan.set_written = len(roots) > 1 and set_key(roots) not in plan.condemned
+            return evidence
+        bases = bases() if callable(bases) else bases
+        asked = {frozenset(roots)}
+        for candidate in (bases, self._last_set()):
+            distinct = frozenset(candidate)
+            if len(distinct) > 1 and distinct not in asked:
+                asked.add(distinct)
+                found = self._store.read_set(distinct)
+                if found is not None and set_key(distinct) not in plan.condemned:
+                    self._take(evidence, (found.narrowed(root) for root in found.roots), plan.condemned)
+        single = set(roots) if len(set(roots)) == 1 else set()
+        unknown = [root for root in dict.fromkeys([*roots, *bases]) if root not in evidence and root not in single]
+        for _, result in self._workers.run(self._store.read_marker, unknown):
+            if isinstance(result, KistError):
+                raise result
+            if result is not None:
+                self._take(evidence, [result], plan.condemned)
+        return evidence
+
+    @staticmethod
+    def _take(evidence: dict[Digest, Published], found: Iterable[Published], condemned: Condemned) -> None:
+        """Believe what is not about to be deleted."""
+        for one in found:
+            (root,) = one.roots
+            keys = (objects.root_key(root), *one.index_keys())
+            if not any(key in condemned for key in keys):
+                evidence[root] = one
+
+    def _last_set(self) -> list[Digest]:
+        text = self._store.hints.recall(_LAST_SET) or b""
+        try:
+            return [Digest.parse(line) for line in text.decode("ascii").split()]
+        except (MetafileError, UnicodeDecodeError):
+            return []
+
+    # ── what is missing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _side(
+        self, algorithm: str, versions: list[Version], evidence: dict[Digest, Published], condemned: Condemned
+    ) -> Side:
+        names = [name for one in evidence.values() for name in one.indexes.get(algorithm, ())]
+        while True:
+            side = Side(algorithm, versions, RemoteIndexes(self._store, algorithm, names, condemned.keys))
+            side.proven.open(self._workers)
+            side.hinted = self._hints(side, condemned)
+            self._walk(side)
+            fresh = len(side.closure.nodes) + len(side.closure.contents) + len(side.found)
+            if not side.proven.damaged:
+                with suppress(ObjectError):
+                    side.merge = plan_index_merge(side.proven, fresh)
+                    return side
+            names = []  # what a marker promises is gone: trust no marker of this algorithm, send all again
+
+    def _hints(self, side: Side, condemned: Condemned) -> RemoteIndexes | None:
+        """Index files that no marker names: of pushes that were not finished, or of versions that we do not know."""
+        if self._store.created or not self._store.open():
+            return None
+        names = set((self._store.hints.recall(_UNFINISHED) or b"").decode("ascii", "replace").split())
+        if not side.proven.names and self._store.remote.capabilities.cheap_list:
+            names |= set(self._listed())
+        names = {name for name in names - set(side.proven.names) if _INDEX_NAME.fullmatch(name)}
+        names = {name for name in names if f"index/{name}" not in condemned}
+        if not names:
+            return None
+        hinted = RemoteIndexes(self._store, side.algorithm, sorted(names), condemned.keys)
+        hinted.open(self._workers)
+        return hinted if hinted.names else None
+
+    def _listed(self) -> Iterator[str]:
+        try:
+            for number, info in enumerate(self._store.remote.list("index/")):
+                if number >= _MOST_LISTED:
+                    return
+                yield info.key.removeprefix("index/")
+        except RemotePermissionError:
+            return
+
+    def _walk(self, side: Side) -> None:
+        """Collect what is missing: nodes and contents that no index covers."""
+        walker = Walker(self._settings.codec, side.algorithm, self._local.nodes_of(side.algorithm), side.proven.covered)
+        closure = side.closure
+        for version in side.versions:
+            if not version.is_directory:
+                self._note(side, {version.root.raw: version.size})
+        for columns in walker.leaves(version.root.raw for version in side.versions if version.is_directory):
+            self._note(side, content_sizes(columns))
+        closure.nodes, closure.failed = walker.sizes, walker.failed
+        if side.hinted is not None:
+            side.found_nodes = side.hinted.lookup(closure.nodes)
+            closure.nodes = {raw: size for raw, size in closure.nodes.items() if raw not in side.found_nodes}
+
+    @staticmethod
+    def _note(side: Side, contents: dict[bytes, int]) -> None:
+        fresh = [raw for raw in contents if raw not in side.closure.contents and raw not in side.found]
+        missing = [raw for raw, there in zip(fresh, side.proven.covered(fresh), strict=True) if not there]
+        if side.hinted is not None and missing:
+            found = side.hinted.lookup(missing)
+            side.found |= found
+            missing = [raw for raw in missing if raw not in found]
+        for raw in missing:
+            side.closure.contents[raw] = contents[raw]
+
+
+def remember_set(store: RemoteStore, roots: Iterable[Digest]) -> None:
+    """Note which versions stood on the remote together, as a hint for the next push."""
+    store.hints.remember(_LAST_SET, "".join(f"{root}\n" for root in roots).encode())
+
+
+def remember_unfinished(store: RemoteStore, names: Iterable[str]) -> None:
+    """Note indexes that no marker names yet, so that the next push finds what this one sent."""
+    text = "".join(f"{name}\n" for name in names)
+    if text:
+        store.hints.remember(_UNFINISHED, text.encode())
+    else:
+        store.hints.forget(_UNFINISHED)
+
+
+__all__ = ["PushPlan", "PushPlanner", "RemoteError", "Side", "remember_set", "remember_unfinished"]

@@ -1,0 +1,282 @@
+"""Check what lies on a remote, object by object, and mend it from the cache.."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from kist.engine.cache.cache import Cache
+from kist.engine.process.workers import Workers
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
+from kist.engine.transfer import objects
+from kist.engine.transfer.hints import Hints
+from kist.engine.transfer.parts import (
+    FATAL,
+    TransferSettings,
+    Version,
+    Walker,
+    by_algorithm,
+    content_sizes,
+    named_paths,
+)
+from kist.engine.transfer.remote_index import RemoteIndexes, place_key
+from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
+from kist.engine.transfer.remote_store import Published, RemoteStore
+from kist.engine.transfer.segments import SegmentTransfer
+from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
+from kist.model.digest import Digest
+
+_CHUNK = 1 << 20
+
+Job = Span | tuple[bytes, Place]
+
+
+@dataclass(slots=True)
+class RemoteFindings:
+    """What a check of a remote found.
+
+    Attributes:
+        checked: objects that were read and hashed.
+        damaged: digest -> the workspace paths that need it.
+        missing: likewise.
+        keys: the keys that hold what is damaged or missing.
+        sent_objects: objects that a repair sent again.
+        sent_bytes: bytes that it moved for that.
+    """
+
+    checked: int = 0
+    damaged: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
+    missing: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    sent_objects: int = 0
+    sent_bytes: int = 0
+
+    @property
+    def bad(self) -> set[Digest]:
+        """All that is not as it should be."""
+        return {*self.damaged, *self.missing}
+
+    def errors(self, store_name: str) -> list[tuple[str, KistError]]:
+        """The same as pairs of an object's name and the error that says what is wrong with it."""
+        where = f"the remote {store_name}"
+        errors: list[tuple[str, KistError]] = [
+            (str(digest), ObjectMissing(str(digest), paths=paths, where=where))
+            for digest, paths in self.missing.items()
+        ]
+        return errors + [(str(digest), ObjectCorrupt(str(digest), where=where)) for digest in self.damaged]
+
+
+def verify_remote(
+    store: RemoteStore, versions: Sequence[Version], settings: TransferSettings, *, sample: float = 100.0
+) -> RemoteFindings:
+    """Read versions back from a remote and hash every object, or a sample of them.
+
+    Args:
+        store: the remote.
+        versions: what to check; a version without a marker counts as missing.
+        settings: codec, jobs and progress.
+        sample: percent of the contents to read; nodes are all read. Which ones follows from their digests.
+
+    Returns:
+        What is wrong, with the paths that need it.
+
+    Raises:
+        RemoteError: the remote refused or failed altogether.
+    """
+    findings = RemoteFindings()
+    store.hints = Hints(None)  # what is remembered here must not stand in for what is there
+    workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+    published = _published(store, versions, workers)
+    for version in versions:
+        if version.root not in published:
+            findings.missing[version.root] = (version.path,)
+            findings.keys.add(objects.root_key(version.root))
+    groups = by_algorithm(version.root for version in versions if version.root in published)
+    for algorithm, roots in groups.items():
+        mine = [version for version in versions if version.root in set(roots)]
+        _AlgorithmCheck(store, algorithm, mine, workers, settings).run(published, sample, findings)
+    return findings
+
+
+def repair_remote(
+    cache: Cache, store: RemoteStore, versions: Sequence[Version], settings: TransferSettings, *, repository_id: str
+) -> RemoteFindings:
+    """Check versions on a remote, and send again from the cache what is missing or damaged there.
+
+    Args:
+        cache: where good copies are looked for.
+        store: the remote.
+        versions: what to mend.
+        settings: codec, jobs and progress.
+        repository_id: whose versions they are.
+
+    Returns:
+        What is still wrong afterwards.
+
+    Raises:
+        RemoteError: the remote refused or failed altogether.
+    """
+    from kist.engine.transfer.push import Push
+
+    before: set[Digest] = set()
+    bad_keys: set[str] = set()
+    objects = moved = 0
+    while True:
+        findings = replace(verify_remote(store, versions, settings), sent_objects=objects, sent_bytes=moved)
+        # A damaged node hides what lies below it, so a round may bring new findings; one that brings none is the last.
+        if not findings.bad or findings.bad == before:
+            return findings
+        before, bad_keys = findings.bad, bad_keys | findings.keys
+        workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        push = Push(cache, store, settings, repository_id=repository_id)
+        push.plan_repair(versions, _published(store, versions, workers), bad_keys)
+        report = push.run()
+        objects, moved = objects + report.objects, moved + report.bytes
+
+
+def _published(store: RemoteStore, versions: Sequence[Version], workers: Workers) -> dict[Digest, Published]:
+    roots = list(dict.fromkeys(version.root for version in versions))
+    found: dict[Digest, Published] = {}
+    if not store.open():
+        return found
+    for root, result in workers.run(store.read_marker, roots):
+        if isinstance(result, KistError):
+            raise result
+        if result is not None:
+            found[root] = result
+    return found
+
+
+class _AlgorithmCheck:
+    """Checks the versions of one algorithm."""
+
+    def __init__(
+        self,
+        store: RemoteStore,
+        algorithm: str,
+        versions: Sequence[Version],
+        workers: Workers,
+        settings: TransferSettings,
+    ) -> None:
+        self._store = store
+        self._algorithm = algorithm
+        self._versions = versions
+        self._workers = workers
+        self._settings = settings
+        self._hasher = store.hashers(algorithm)
+
+    def run(self, published: dict[Digest, Published], sample: float, findings: RemoteFindings) -> None:
+        """Read nodes, then contents."""
+        names = [
+            name for version in self._versions for name in published[version.root].indexes.get(self._algorithm, ())
+        ]
+        indexes = RemoteIndexes(self._store, self._algorithm, names)
+        indexes.open(self._workers)
+        reader = RemoteReader(self._store, indexes, self._workers, self._algorithm)
+        bad: dict[bytes, KistError] = {}
+        contents: dict[bytes, int] = {}
+        walker = self._walker(reader)
+        for version in self._versions:
+            if not version.is_directory:
+                contents[version.root.raw] = version.size
+        for columns in walker.leaves(version.root.raw for version in self._versions if version.is_directory):
+            contents |= content_sizes(columns)
+        bad |= walker.failed
+        findings.checked += len(walker.sizes)
+        chosen = [raw for raw in contents if _in_sample(raw, sample)]
+        places = reader.locate(chosen)
+        bad |= {raw: reader.missing(raw) for raw in chosen if raw not in places}
+        self._settings.progress.start("verify", total=sum(place.plain for place in places.values()))
+        try:
+            bad |= self._read_all(reader, places)
+        finally:
+            self._settings.progress.finish()
+        findings.checked += len(chosen)
+        self._report(findings, bad, reader)
+        findings.keys |= {f"index/{name}" for name in indexes.damaged}
+
+    def _walker(self, reader: RemoteReader) -> Walker:
+        def read(raws: Sequence[bytes]) -> list[bytes | KistError]:
+            found = reader.read_nodes(raws)
+            return [found[raw] for raw in raws]
+
+        return Walker(self._settings.codec, self._algorithm, read)
+
+    def _read_all(self, reader: RemoteReader, places: dict[bytes, Place]) -> dict[bytes, KistError]:
+        bad: dict[bytes, KistError] = {}
+        groups: dict[str, list[Placed]] = {}
+        for raw, place in places.items():
+            groups.setdefault(place.pack, []).append((raw, place))
+        segmented = groups.pop(SEGMENTED, [])
+        for job, result in self._workers.run(lambda job: self._read(reader, job), _jobs(groups)):
+            if isinstance(result, FATAL):
+                raise result
+            if isinstance(result, KistError):
+                raws = [raw for raw, _ in job.members] if isinstance(job, Span) else [job[0]]
+                gone = isinstance(result, RemoteObjectNotFound)
+                bad |= {raw: reader.missing(raw) if gone else reader.damaged(raw) for raw in raws}
+            else:
+                bad |= result.bad
+                self._settings.progress.advance(result.moved)
+        for raw, _ in segmented:
+            bad |= self._read_segments(reader, raw)
+        return bad
+
+    def _read(self, reader: RemoteReader, job: Job) -> Brought:
+        if isinstance(job, Span):
+            return reader.bring(job)
+        raw, place = job
+        running = self._hasher.new()
+        with self._store.remote.open(objects.object_key(Digest.from_raw(self._algorithm, raw))) as stream:
+            while data := stream.read(_CHUNK):
+                running.update(data)
+        bad: dict[bytes, KistError] = {} if running.digest() == raw else {raw: reader.damaged(raw)}
+        return Brought(bad=bad, moved=place.plain)
+
+    def _read_segments(self, reader: RemoteReader, raw: bytes) -> dict[bytes, KistError]:
+        transfer = SegmentTransfer(self._store.remote, self._hasher, self._workers, self._settings.progress)
+        try:
+            transfer.check(Digest.from_raw(self._algorithm, raw))
+        except RemoteObjectNotFound:
+            return {raw: reader.missing(raw)}
+        except ObjectError:
+            return {raw: reader.damaged(raw)}
+        return {}
+
+    def _report(self, findings: RemoteFindings, bad: dict[bytes, KistError], reader: RemoteReader) -> None:
+        places = reader.locate(bad)
+        paths = self._paths_of(reader, set(bad)) if bad else {}
+        for raw, error in bad.items():
+            digest = Digest.from_raw(self._algorithm, raw)
+            where = tuple(paths.get(raw, ()))
+            if isinstance(error, ObjectMissing):
+                findings.missing[digest] = where
+            elif isinstance(error, ObjectCorrupt):
+                findings.damaged[digest] = where
+            else:
+                raise error
+            if raw in places:
+                findings.keys.add(place_key(places[raw], digest))
+
+    def _paths_of(self, reader: RemoteReader, bad: set[bytes]) -> dict[bytes, list[str]]:
+        paths: dict[bytes, list[str]] = {}
+        for version in self._versions:
+            if version.root.raw in bad:
+                paths.setdefault(version.root.raw, []).append(version.path)
+            if version.is_directory:
+                for columns in self._walker(reader).leaves([version.root.raw]):
+                    for raw, path in named_paths(columns, bad):
+                        text = path.decode("utf-8", "backslashreplace")
+                        paths.setdefault(raw, []).append(f"{version.path}/{text}" if version.path else text)
+        return paths
+
+
+def _jobs(groups: dict[str, list[Placed]]) -> Iterator[Job]:
+    yield from groups.pop(LOOSE, [])
+    for name, group in groups.items():
+        yield from plan_spans(name, group)
+
+
+def _in_sample(raw: bytes, percent: float) -> bool:
+    """Whether an object belongs to the sample; a larger sample holds a smaller one."""
+    return percent >= 100 or int.from_bytes(raw[-4:], "big") < percent / 100 * (1 << 32)

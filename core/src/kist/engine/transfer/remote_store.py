@@ -1,0 +1,348 @@
+"""RemoteStore: what stands on a remote besides data: format, markers, sets, refs, condemned keys.."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kist.abc.hasher import Hasher
+from kist.abc.remote import Remote
+from kist.engine.transfer import objects
+from kist.engine.transfer.counted import CountedRemote
+from kist.engine.transfer.hints import Hints
+from kist.errors import (
+    KistError,
+    MetafileVersionError,
+    ObjectCorrupt,
+    RemoteError,
+    RemoteObjectNotFound,
+    RemotePermissionError,
+    RepoFormatError,
+)
+from kist.model.digest import Digest
+
+FORMAT_KEY = "kist-remote"
+CONDEMNED_KEY = "condemned"
+PACK_THRESHOLD = 1 << 20
+"""Objects of at least this many bytes lie by themselves on a new remote, smaller ones in packs."""
+
+MAX_INDEXES = 32
+"""Most index files that one marker or set names for one algorithm."""
+
+GRACE = 14 * 86400.0
+"""Seconds that a condemned key is kept, by the remote's own clock."""
+
+_INDEX_NAME = "[0-9a-f]{64}"
+_REPOSITORY = "[0-9a-z][0-9a-z._-]{0,63}"
+
+Hashers = Callable[[str], Hasher]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a marker or set says: these versions are complete, and these indexes tell where everything lies.
+
+    Args:
+        roots: the versions.
+        indexes: algorithm -> names of index files, the largest first.
+        repositories: ids of the repositories whose refs to all the roots were written.
+    """
+
+    roots: tuple[Digest, ...]
+    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    repositories: tuple[str, ...] = ()
+
+    def index_keys(self) -> tuple[str, ...]:
+        """The keys of all its index files."""
+        return tuple(f"index/{name}" for names in self.indexes.values() for name in names)
+
+    def narrowed(self, root: Digest) -> Published:
+        """What it says of one of its roots."""
+        return Published((root,), {root.algorithm: self.indexes.get(root.algorithm, ())}, self.repositories)
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """Keys that gc means to delete.
+
+    Args:
+        keys: key -> since when, UTC seconds by the remote's clock.
+        read_at: when it was read, by this process's monotonic clock.
+    """
+
+    keys: Mapping[str, float] = field(default_factory=dict)
+    read_at: float = 0.0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    @property
+    def stale(self) -> bool:
+        """Whether half the grace has passed since it was read, so that no marker may be based on it."""
+        return time.monotonic() - self.read_at > GRACE / 2
+
+
+class RemoteStore:
+    """A remote that holds versions in the native layout.
+
+    Args:
+        remote: the key-to-bytes store, already wrapped with the retry policy.
+        hashers: makes the hasher of an algorithm.
+        name: the remote's configured name, for messages.
+        memory: a private folder for hints and copies of index files, None for none.
+
+    Attributes:
+        hints: what this machine remembers of it.
+        pack_threshold: as ``kist-remote`` says, known after :meth:`open`.
+        scratch: where temporary files stand, None: where the system keeps them.
+        created: whether this object wrote ``kist-remote``, so that nothing else can be there yet.
+    """
+
+    def __init__(self, remote: Remote, *, hashers: Hashers, name: str = "remote", memory: Path | None = None) -> None:
+        self.remote = CountedRemote(remote)
+        self.hashers = hashers
+        self.name = name
+        self.hints = Hints(memory)
+        self.pack_threshold = PACK_THRESHOLD
+        self.scratch: Path | None = None
+        self.created = False
+        self._opened: bool | None = None
+
+    @property
+    def requests(self) -> int:
+        """Requests made so far."""
+        return self.remote.requests
+
+    def open(self, *, create: bool = False) -> bool:
+        """Read ``kist-remote``; the first call costs one request, later ones none.
+
+        Args:
+            create: write it if it is absent and nothing foreign is there.
+
+        Returns:
+            Whether the remote is a store of ours (now).
+
+        Raises:
+            RepoFormatError: the format is newer or not readable, or something else is there.
+            RemoteError: the remote refused or failed.
+        """
+        if self._opened is None:
+            self._opened = self._read_format(forgive=create)
+        if not self._opened and create:
+            self._refuse_foreign()
+            self.put_bytes(FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
+            self.created = self._opened = True
+        return self._opened
+
+    def _read_format(self, *, forgive: bool) -> bool:
+        try:
+            data = objects.get_bytes(self.remote, FORMAT_KEY, limit=4096)
+            value = objects.load_text("remote", data, where=FORMAT_KEY)
+            threshold = objects.whole_number(value.get("pack_threshold"), FORMAT_KEY)
+        except RemoteObjectNotFound:
+            return False
+        except RemotePermissionError:
+            if forgive:  # without the right to list, some stores answer "forbidden" for what is absent
+                return False
+            raise
+        except MetafileVersionError as exc:
+            raise RepoFormatError(
+                f"the remote {self.name} was made by a newer version of kist", hint=exc.hint, remote=self.name
+            ) from exc
+        except ObjectCorrupt as exc:
+            raise RepoFormatError(
+                f"the remote {self.name} has a {FORMAT_KEY} that cannot be read",
+                hint="is this the right place? If so, remove that one file and push again",
+                remote=self.name,
+            ) from exc
+        self.pack_threshold = min(threshold, 16 << 20)
+        return True
+
+    def _refuse_foreign(self) -> None:
+        """Do not mix with what somebody else keeps there."""
+        try:
+            found = next(iter(self.remote.list("")), None)
+        except (RemotePermissionError, NotImplementedError):
+            return
+        if found is not None and not objects.is_own_key(found.key):
+            raise RepoFormatError(
+                f"the remote {self.name} holds something else already ({found.key:.80})",
+                hint="give it an empty folder or prefix of its own",
+                remote=self.name,
+            )
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Store a small text or an index."""
+        objects.put_bytes(self.remote, key, data, folder=self.scratch)
+
+    # ── markers and sets ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def read_marker(self, root: Digest) -> Published | None:
+        """The marker of a version; None if it is absent, not valid, or forbidden (which some stores say for absent)."""
+        return self._read_published("root", objects.root_key(root), (root,))
+
+    def read_set(self, roots: Iterable[Digest]) -> Published | None:
+        """The set of exactly these versions, None if there is none."""
+        ordered = tuple(sorted(set(roots)))
+        return self._read_published("set", set_key(ordered), ordered)
+
+    def _read_published(self, what: str, key: str, roots: tuple[Digest, ...]) -> Published | None:
+        if not self.open():
+            return None
+        try:
+            value = objects.load_text(what, objects.get_bytes(self.remote, key), where=key)
+            return _load_published(value, roots, key)
+        except (RemoteObjectNotFound, RemotePermissionError, ObjectCorrupt):
+            return None
+
+    def read_any_set(self, key: str) -> Published | None:
+        """The set under a key, whatever versions it speaks of; None if it is absent or not valid."""
+        try:
+            value = objects.load_text("set", objects.get_bytes(self.remote, key), where=key)
+            roots = objects.digest_list(value.get("roots"), key)
+            return _load_published(value, roots, key) if set_key(roots) == key else None
+        except (RemoteObjectNotFound, ObjectCorrupt):
+            return None
+
+    def write_marker(self, published: Published) -> None:
+        """Write the marker of the one version of *published*: last of all, when everything else is durable."""
+        (root,) = published.roots
+        self.put_bytes(objects.root_key(root), _dump_published("root", published))
+
+    def write_set(self, published: Published) -> None:
+        """Write a set, after the markers of all its versions."""
+        ordered = Published(tuple(sorted(set(published.roots))), published.indexes, published.repositories)
+        self.put_bytes(set_key(ordered.roots), _dump_published("set", ordered))
+
+    def published(self, roots: Sequence[Digest]) -> dict[Digest, Published]:
+        """What is known of many versions for one request: a set for several, a marker for one.
+
+        Args:
+            roots: the versions.
+
+        Returns:
+            The complete ones; those that are not in it may still have a marker.
+        """
+        distinct = sorted(set(roots))
+        if not distinct:
+            return {}
+        found = self.read_marker(distinct[0]) if len(distinct) == 1 else self.read_set(distinct)
+        return {root: found.narrowed(root) for root in distinct} if found else {}
+
+    # ── refs and condemned keys ──────────────────────────────────────────────────────────────────────────────────────
+
+    def write_ref(self, repository_id: str, root: Digest) -> None:
+        """Say that *root* is a version of this repository."""
+        value = {"repository": repository_id, "root": str(root)}
+        self.put_bytes(objects.ref_key(repository_id, root), objects.dump_text("ref", value))
+
+    def read_condemned(self) -> Condemned:
+        """The keys that gc means to delete; one request.
+
+        Raises:
+            ObjectCorrupt: the list cannot be read, so nothing may be trusted to stay.
+            RemoteError: the remote refused or failed.
+        """
+        now = time.monotonic()
+        if self.created or not self.open():
+            return Condemned({}, now)
+        try:
+            data = objects.get_bytes(self.remote, CONDEMNED_KEY)
+        except (RemoteObjectNotFound, RemotePermissionError):
+            return Condemned({}, now)
+        value = objects.load_text("condemned", data, where=CONDEMNED_KEY)
+        keys = value.get("keys")
+        if not isinstance(keys, dict) or not all(isinstance(since, int | float) for since in keys.values()):
+            raise ObjectCorrupt(CONDEMNED_KEY, actual="a text of another form", where=self.name)
+        return Condemned({key: float(since) for key, since in keys.items()}, now)
+
+    def write_condemned(self, keys: Mapping[str, float]) -> None:
+        """Replace the list of condemned keys; an empty one removes the file."""
+        if keys:
+            self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
+        else:
+            self.remote.delete(CONDEMNED_KEY)
+
+    def stamp_condemned(self, keys: Mapping[str, float]) -> float:
+        """Write the list of condemned keys and tell the remote's own time, which nobody else can set.
+
+        Args:
+            keys: key -> since when.
+
+        Returns:
+            UTC seconds; by our clock where the remote does not tell times.
+        """
+        self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
+        now = self.remote.stat(CONDEMNED_KEY).mtime
+        return time.time() if now is None else now
+
+    def check_hash(self, key: str, data: bytes) -> bytes:
+        """*data* of a key whose last part is the SHA-256 of its bytes, checked.
+
+        Raises:
+            ObjectCorrupt: it is not that.
+        """
+        if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
+            raise ObjectCorrupt(key, where=f"the remote {self.name}")
+        return data
+
+
+def set_key(roots: Iterable[Digest]) -> str:
+    """The key of the set of exactly these versions."""
+    text = "".join(f"{root}\n" for root in sorted(set(roots)))
+    return f"sets/{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _dump_published(what: str, published: Published) -> bytes:
+    return objects.dump_text(
+        what,
+        {
+            "roots": [str(root) for root in published.roots],
+            "indexes": {algorithm: list(names) for algorithm, names in published.indexes.items()},
+            "repositories": sorted(published.repositories),
+        },
+    )
+
+
+def _load_published(value: Mapping[str, object], roots: tuple[Digest, ...], key: str) -> Published:
+    """What a marker or set says, if it speaks of *roots*."""
+    if objects.digest_list(value.get("roots"), key) != roots:
+        raise ObjectCorrupt(key, actual="a text about other versions", where="the remote")
+    lists = value.get("indexes")
+    if not isinstance(lists, dict):
+        raise ObjectCorrupt(key, actual="a text of another form", where="the remote")
+    indexes = {name: objects.text_list(one, _INDEX_NAME, key) for name, one in lists.items()}
+    if any(len(names) > MAX_INDEXES for names in indexes.values()):
+        raise ObjectCorrupt(key, actual="a text that names too many indexes", where="the remote")
+    return Published(roots, indexes, objects.text_list(value.get("repositories"), _REPOSITORY, key))
+
+
+def never_pushed(root: Digest, store_name: str, paths: Sequence[str] = ()) -> KistError:
+    """The error for a version without a marker."""
+    from kist.errors import ObjectMissing
+
+    return ObjectMissing(
+        str(root),
+        paths=paths,
+        where=f"the remote {store_name}",
+        hint="this version was never pushed there, or not completely: run 'kist push' where it was added",
+    )
+
+
+__all__ = [
+    "CONDEMNED_KEY",
+    "FORMAT_KEY",
+    "GRACE",
+    "MAX_INDEXES",
+    "PACK_THRESHOLD",
+    "Condemned",
+    "Hashers",
+    "Published",
+    "RemoteError",
+    "RemoteStore",
+    "never_pushed",
+    "set_key",
+]

@@ -1,0 +1,348 @@
+"""Segments: how a large object lies on a remote, so that any remote can resume it and move it in parallel.."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kist.abc.hasher import Hasher, RunningHash
+from kist.abc.progress import NullProgress, Progress
+from kist.abc.remote import Remote
+from kist.engine.process.workers import Workers
+from kist.engine.transfer import objects
+from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound, RemoteUnavailable
+from kist.model.digest import Digest
+from kist.util.atomic import storage_errors, write_all
+
+SEGMENT_SIZE = 16 << 20
+"""Bytes of every segment but the last."""
+
+SEGMENTED_FROM = 64 << 20
+"""An object of more bytes than this is stored as segments."""
+
+KEEP_PARTIAL = 14 * 86400.0
+"""Seconds after which a half-fetched object that nobody touched is dropped."""
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentList:
+    """The segments of one object, in order.
+
+    Args:
+        digest: the object.
+        size: its bytes.
+        segments: digest and bytes of each segment.
+    """
+
+    digest: Digest
+    size: int
+    segments: tuple[tuple[Digest, int], ...]
+
+    def dump(self) -> bytes:
+        """As stored under the object's key + ``.segments``."""
+        parts = [[str(digest), size] for digest, size in self.segments]
+        return objects.dump_text("segments", {"digest": str(self.digest), "size": self.size, "segments": parts})
+
+    @classmethod
+    def load(cls, data: bytes, digest: Digest) -> SegmentList:
+        """Read a segment list.
+
+        Raises:
+            ObjectCorrupt: it is not one of this object, or its parts do not add up.
+            MetafileVersionError: it was written by a newer version.
+        """
+        key = objects.segments_key(digest)
+        value = objects.load_text("segments", data, where=key)
+        listed = value.get("segments")
+        if value.get("digest") != str(digest) or not isinstance(listed, list):
+            raise ObjectCorrupt(key, actual="a segment list of another form", where="the remote")
+        if not all(isinstance(one, list) and len(one) == 2 for one in listed):
+            raise ObjectCorrupt(key, actual="a segment list of another form", where="the remote")
+        names = objects.digest_list([one[0] for one in listed], key)
+        sizes = [objects.whole_number(one[1], key) for one in listed]
+        size = objects.whole_number(value.get("size"), key)
+        if sum(sizes) != size:
+            raise ObjectCorrupt(key, actual="a segment list that does not add up", where="the remote")
+        return cls(digest, size, tuple(zip(names, sizes, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    digest: Digest
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTransfer:
+    """Moves large objects of one algorithm as segments.
+
+    Args:
+        remote: where to or from.
+        hasher: names objects and segments.
+        workers: run the calls.
+        progress: is told of every byte, also of those that need not move.
+        segment_size: bytes of a segment.
+        scratch: where copies of segments stand, None: where the system keeps temporary files.
+    """
+
+    remote: Remote
+    hasher: Hasher
+    workers: Workers
+    progress: Progress = field(default_factory=NullProgress)
+    segment_size: int = SEGMENT_SIZE
+    scratch: Path | None = None
+
+    def put(self, source: Path, digest: Digest, *, resend: Container[str] | None = ()) -> int:
+        """Send a large object; segments that are there already are not sent again.
+
+        Args:
+            source: the object's bytes, hashed while they are read.
+            digest: its name.
+            resend: keys to send even if they are there; None: nothing can be there, so nobody asks.
+
+        Returns:
+            Bytes sent.
+
+        Raises:
+            ObjectCorrupt: the bytes are not the ones that the digest names; no list was written.
+            RemoteError: the remote refused or failed; what was sent stays for the next attempt.
+        """
+        running = self.hasher.new()
+        found: list[_Segment] = []
+        progress = self.workers.progress(self.progress)
+
+        def cut() -> Iterator[_Segment]:
+            with storage_errors(source), source.open("rb", buffering=0) as reader:
+                while data := _read_up_to(reader.fileno(), self.segment_size):
+                    running.update(data)
+                    found.append(_Segment(self.hasher.digest(data), _end(found), len(data)))
+                    yield found[-1]
+
+        def send(segment: _Segment) -> int:
+            key = objects.object_key(segment.digest)
+            there = resend is not None and key not in resend and _is_there(self.remote, key, segment.size)
+            if not there:
+                with _copy_of(source, segment, self.scratch) as part:
+                    if _digest_of(part, self.hasher) != segment.digest:
+                        raise ObjectCorrupt(str(digest), actual="bytes that change", where=str(source))
+                    self.remote.put_file(key, part)
+            progress.advance(segment.size)
+            return 0 if there else segment.size
+
+        sent = 0
+        for _, result in self.workers.run(send, cut()):
+            if isinstance(result, KistError):
+                raise result
+            sent += result
+        actual = Digest.from_raw(self.hasher.name, running.digest())
+        if actual != digest:
+            raise ObjectCorrupt(str(digest), actual=str(actual), where=str(source))
+        parts = tuple((one.digest, one.size) for one in found)
+        listed = SegmentList(digest, _end(found), parts).dump()
+        objects.put_bytes(self.remote, objects.segments_key(digest), listed, folder=self.scratch)
+        return sent
+
+    def read_list(self, digest: Digest) -> SegmentList:
+        """The segment list of an object; one request.
+
+        Raises:
+            RemoteObjectNotFound: the object is not there as segments.
+            ObjectCorrupt: the list is damaged.
+        """
+        return SegmentList.load(objects.get_bytes(self.remote, objects.segments_key(digest)), digest)
+
+    def check(self, digest: Digest) -> bool:
+        """Read every segment and tell whether all of them, and so the object, are good.
+
+        Raises:
+            RemoteObjectNotFound: the list or a segment is not there.
+            ObjectCorrupt: the list or a segment is damaged.
+        """
+        progress = self.workers.progress(self.progress)
+
+        def read(segment: _Segment) -> None:
+            running = self.hasher.new()
+            with self.remote.open(objects.object_key(segment.digest), length=segment.size + 1) as reader:
+                while data := reader.read(_CHUNK):
+                    running.update(data)
+                    progress.advance(len(data))
+            if running.digest() != segment.digest.raw:
+                raise ObjectCorrupt(str(segment.digest), where="the remote", actual="other bytes")
+
+        listed = self.read_list(digest)
+        for _, result in self.workers.run(read, _placed(listed)):
+            if isinstance(result, KistError):
+                raise result
+        return True
+
+    @contextmanager
+    def get(self, digest: Digest, folder: Path) -> Iterator[Path]:
+        """Bring a large object to a file that lasts for the block; the block may rename it away.
+
+        A partial file of an earlier attempt is continued: segments in it that are whole are not fetched again.
+
+        Args:
+            digest: the object.
+            folder: where partial files stand, on the file system where the object is to go.
+
+        Raises:
+            RemoteObjectNotFound: the object or one of its segments is not there.
+            ObjectCorrupt: a segment, or the whole, is damaged.
+        """
+        listed = self.read_list(digest)
+        with _partial_file(folder, digest, listed.size) as (path, descriptor):
+            stream = _SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
+            for _, result in self.workers.run(stream.fetch, _placed(listed)):
+                if isinstance(result, KistError):
+                    raise result
+            if _digest_of(path, self.hasher) != digest:
+                path.unlink(missing_ok=True)
+                raise ObjectCorrupt(str(digest), where="the remote", actual="segments that give another object")
+            yield path
+
+
+class _SegmentStream:
+    """Brings segments into their places in a partial file; a segment whose stream broke is continued where it broke."""
+
+    def __init__(self, remote: Remote, descriptor: int, hasher: Hasher, progress: Progress) -> None:
+        self._remote = remote
+        self._descriptor = descriptor
+        self._hasher = hasher
+        self._progress = progress
+        self._begun: dict[int, tuple[RunningHash, int]] = {}
+
+    def fetch(self, segment: _Segment) -> None:
+        """Bring one segment, unless the file has it."""
+        running, done = self._begun.pop(segment.offset, (None, 0))
+        if running is None:
+            if _holds(self._descriptor, segment, self._hasher):
+                self._progress.advance(segment.size)
+                return
+            running = self._hasher.new()
+        key = objects.object_key(segment.digest)
+        try:
+            with self._remote.open(key, start=done, length=segment.size - done) as reader:
+                read = getattr(reader, "read1", reader.read)  # hands out what came before the stream broke
+                while data := read(min(_CHUNK, segment.size - done)):
+                    running.update(data)
+                    with storage_errors():
+                        os.pwrite(self._descriptor, data, segment.offset + done)
+                    done += len(data)
+                    self._progress.advance(len(data))
+        except RemoteUnavailable:
+            self._begun[segment.offset] = (running, done)
+            raise
+        if running.digest() != segment.digest.raw:
+            raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
+
+
+def _placed(listed: SegmentList) -> Iterator[_Segment]:
+    offset = 0
+    for digest, size in listed.segments:
+        yield _Segment(digest, offset, size)
+        offset += size
+
+
+def _end(segments: list[_Segment]) -> int:
+    return segments[-1].offset + segments[-1].size if segments else 0
+
+
+@contextmanager
+def _partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path, int]]:
+    """The partial file of an object, locked: another process gets one of its own."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _drop_old(folder)
+        path = folder / f"{digest.algorithm}-{digest.hex}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        own = False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            descriptor, name = tempfile.mkstemp(prefix="own-", dir=folder)
+            path, own = Path(name), True
+    try:
+        with storage_errors(path):
+            os.ftruncate(descriptor, size)
+        yield path, descriptor
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+        if own:
+            path.unlink(missing_ok=True)
+
+
+def _drop_old(folder: Path) -> None:
+    """Remove partial files that nobody continued."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEEP_PARTIAL:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _holds(descriptor: int, segment: _Segment, hasher: Hasher) -> bool:
+    """Whether the partial file has this segment already; a hole is told by its first bytes."""
+    head = os.pread(descriptor, 4096, segment.offset)
+    if not any(head):
+        return False
+    running = hasher.new()
+    offset, end = segment.offset, segment.offset + segment.size
+    while offset < end and (data := os.pread(descriptor, min(_CHUNK, end - offset), offset)):
+        running.update(data)
+        offset += len(data)
+    return running.digest() == segment.digest.raw
+
+
+def _is_there(remote: Remote, key: str, size: int) -> bool:
+    try:
+        return remote.stat(key).size == size
+    except RemoteObjectNotFound:
+        return False
+
+
+@contextmanager
+def _copy_of(source: Path, segment: _Segment, folder: Path | None) -> Iterator[Path]:
+    """One segment as a file of its own, since that is what a remote takes."""
+    with storage_errors():
+        descriptor, name = tempfile.mkstemp(prefix="kist-segment-", dir=folder)
+    path = Path(name)
+    try:
+        with storage_errors(path):
+            try:
+                with source.open("rb", buffering=0) as reader:
+                    reader.seek(segment.offset)
+                    left = segment.size
+                    while left and (data := reader.read(min(_CHUNK, left))):
+                        write_all(descriptor, data)
+                        left -= len(data)
+            finally:
+                os.close(descriptor)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _digest_of(path: Path, hasher: Hasher) -> Digest:
+    running = hasher.new()
+    with storage_errors(path), path.open("rb", buffering=0) as reader:
+        while data := reader.read(_CHUNK):
+            running.update(data)
+    return Digest.from_raw(hasher.name, running.digest())
+
+
+def _read_up_to(descriptor: int, length: int) -> bytes:
+    parts = []
+    while length and (data := os.read(descriptor, min(length, 4 * _CHUNK))):
+        parts.append(data)
+        length -= len(data)
+    return b"".join(parts)

@@ -1,0 +1,1 @@
+"""What the workspace holds: walking, reading and remembering it."""

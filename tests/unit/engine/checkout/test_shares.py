@@ -1,0 +1,60 @@
+import os
+import signal
+
+import pytest
+
+from kist.engine.checkout import shares as checkout_shares
+from kist.engine.checkout.shares import Helper, divide
+from kist.errors import PathConflict, StorageError
+
+
+@pytest.fixture
+def several(monkeypatch):
+    monkeypatch.setattr(checkout_shares, "WORTH", 2)
+    monkeypatch.setattr(checkout_shares, "_processes", lambda: 3)
+
+
+def test_little_work_is_one_share():
+    groups = {b"": [range(3)], b"a": [range(3, 5)]}
+    assert divide(groups) == ({b"": [range(3)]}, [{b"a": [range(3, 5)]}])
+
+
+def test_shares_hold_no_folder_of_each_other(several):
+    names = [b"", b"a", b"a/b", b"a/b/c", b"a/c", b"d/e/f", b"g", b"h/i"]
+    groups = {name: [range(at * 2, at * 2 + 2)] for at, name in enumerate(names)}
+    first, shares = divide(groups)
+    assert set(first) == {b"", b"a", b"a/b"}
+    assert len(shares) == 3
+    assert [name for share in shares for name in share] == [b"a/b/c", b"a/c", b"d/e/f", b"g", b"h/i"]
+    assert all(shares)
+    assert {**first, **{name: where for share in shares for name, where in share.items()}} == groups
+
+
+def test_a_helper_sends_its_result():
+    helper = Helper(lambda check: (check(), os.getpid()))
+    assert helper.result()[1] not in (0, os.getpid())
+    helper.stop()
+
+
+@pytest.mark.parametrize("error", [StorageError("full", path="x", errno=28, hint="free"), PathConflict("no", path="y")])
+def test_a_helper_sends_its_error(error):
+    def work(_check):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        Helper(work).result()
+    assert vars(caught.value) == vars(error)
+
+
+@pytest.mark.parametrize("work", [lambda _check: os.kill(os.getpid(), signal.SIGKILL), lambda _check: os._exit(3)])
+def test_a_helper_that_dies_is_an_error(work):
+    helper = Helper(work)
+    with pytest.raises(StorageError):
+        helper.result()
+    helper.stop()
+
+
+def test_a_helper_can_be_stopped():
+    helper = Helper(lambda _check: signal.pause())
+    helper.stop()
+    helper.stop()

@@ -1,0 +1,139 @@
+"""gc of a cache: what goes, what stays, how it comes back."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kist.engine.gc.collect import apply_cache_gc, plan_cache_gc, undo_cache_gc
+from kist.engine.gc.reach import GcRoot
+from kist.engine.storage.trash import Trash
+from kist.errors import ObjectCorrupt, ObjectMissing, RepoLocked
+from kist.remotes.memory import MemoryRemote
+
+SHARED = {f"shared{number}": b"shared %d" % number for number in range(50)}
+OLD = SHARED | {f"old{number}": b"old %d" % number for number in range(50)} | {"big-old": b"B" * (1 << 20)}
+NEW = SHARED | {"new": b"new", "big-new": b"N" * (1 << 20)}
+
+
+@pytest.fixture
+def here(clone):
+    return clone(MemoryRemote())
+
+
+def roots_of(*versions):
+    return [GcRoot(version.root, version.is_directory) for version in versions]
+
+
+def collect(here, *versions, trash=None):
+    plan = plan_cache_gc(here.cache, roots_of(*versions), here.codec)
+    return apply_cache_gc(here.cache, plan, lambda: roots_of(*versions), here.codec, trash)
+
+
+def test_what_no_root_reaches_goes_and_comes_back(here):
+    old, new = here.add(OLD), here.add(NEW)
+    trash = Trash(here.folder / "trash", sync=False)
+    plan = plan_cache_gc(here.cache, roots_of(new), here.codec)
+    assert plan.candidates == 50 + 1 + 1
+    assert plan.bytes > 1 << 20
+    assert len(plan.objects()) == plan.candidates
+    assert here.files(old) == OLD, "a plan changes nothing"
+    done = apply_cache_gc(here.cache, plan, lambda: roots_of(new), here.codec, trash)
+    assert done.id == plan.id
+    assert here.files(new) == NEW
+    absent = here.cache.missing("blake3", [here.hasher.raw(data) for data in OLD.values()])
+    assert len(absent) == 51
+    assert here.cache.missing("blake3", [old.root.raw])
+    assert collect(here, new, trash=trash).candidates == 0
+    [(_, count)] = undo_cache_gc(here.cache, trash).items()
+    assert count >= 2
+    assert here.files(old) == OLD
+    assert here.files(new) == NEW
+    assert undo_cache_gc(here.cache, trash) == {}
+
+
+def test_now(here):
+    old, new = here.add(OLD), here.add(NEW)
+    collect(here, new)
+    assert here.files(new) == NEW
+    with pytest.raises(ObjectMissing):
+        here.files(old)
+    again = here.add(OLD)
+    assert again.root == old.root
+    assert here.files(again) == OLD
+
+
+def test_undo_after_some_of_it_was_stored_again(here):
+    old, new = here.add(OLD), here.add(NEW)
+    trash = Trash(here.folder / "trash", sync=False)
+    collect(here, new, trash=trash)
+    here.add_file(OLD["big-old"])
+    undo_cache_gc(here.cache, trash)
+    assert here.files(old) == OLD
+
+
+def test_all_goes_when_there_are_no_roots(here):
+    here.add(OLD)
+    single = here.add_file(b"1" * (1 << 20))
+    assert collect(here, single).candidates == len(OLD) + 1
+    assert here.files(single) == {"file": b"1" * (1 << 20)}
+    collect(here)
+    assert list(here.cache.objects()) == []
+    assert list(here.cache.packs()) == []
+    assert here.cache.folder.index_ids() == []
+
+
+def test_a_root_of_unknown_kind_stands_for_what_it_reaches(here):
+    old, new = here.add(OLD), here.add(NEW)
+    single = here.add_file(b"just a file")
+    roots = [GcRoot(old.root), GcRoot(new.root), GcRoot(single.root)]
+    assert plan_cache_gc(here.cache, roots, here.codec).candidates == 0
+
+
+def test_what_came_to_be_needed_since_the_plan_stays(here):
+    old, new = here.add(OLD), here.add(NEW)
+    plan = plan_cache_gc(here.cache, roots_of(new), here.codec)
+    done = apply_cache_gc(here.cache, plan, lambda: roots_of(old, new), here.codec, None)
+    assert done.candidates == 0
+    assert here.files(old) == OLD
+
+
+def test_grace_spares_what_is_young(here):
+    here.add(OLD)
+    assert plan_cache_gc(here.cache, [], here.codec, grace=3600).candidates == 0
+
+
+def test_a_version_that_is_not_here_is_told(here, clone):
+    elsewhere = clone(MemoryRemote())
+    absent = elsewhere.add(NEW)
+    plan = plan_cache_gc(here.cache, roots_of(absent), here.codec)
+    assert plan.unknown == [absent.root]
+
+
+def test_a_damaged_node_stops_gc(here):
+    version = here.add(OLD)
+    place = here.cache.places("blake3", [version.root.raw])[version.root.raw]
+    path = here.cache.folder.packs / place.pack
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(place.offset)
+        file.write(b"xxxx")
+    with pytest.raises(ObjectCorrupt):
+        plan_cache_gc(here.cache, roots_of(version), here.codec)
+
+
+def test_gc_waits_for_who_stores(here):
+    version = here.add(OLD)
+    plan = plan_cache_gc(here.cache, [], here.codec)
+    with here.cache.session("blake3"), pytest.raises(RepoLocked):
+        apply_cache_gc(here.cache, plan, list, here.codec, None, timeout=0.1)
+    assert here.files(version) == OLD
+
+
+def test_a_large_pack_with_little_dead_stays(here):
+    files = {f"f{number}": random.Random(number).randbytes(100_000) for number in range(60)}
+    version = here.add(files)
+    fewer = here.add({name: data for name, data in files.items() if name != "f7"})
+    plan = plan_cache_gc(here.cache, roots_of(fewer), here.codec)
+    assert plan.objects() == [version.root], "only the old node goes"

@@ -1,0 +1,104 @@
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kist.engine.process import scratch
+from kist.engine.process.scratch import Scratch, new_token, sweep
+from kist.util.atomic import temp_name, write_file
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from kist.engine.process.scratch import Scratch
+from kist.util.atomic import temp_name
+base = Path(sys.argv[1])
+scratch = Scratch(base / "tmp").__enter__()
+(base / "work" / "deep").mkdir(parents=True, exist_ok=True)
+token = scratch.token_for(base / "work")
+scratch.register([os.fsencode(base / "work" / "deep"), b"/nowhere"])
+for folder in ("work", "work/deep"):
+    (base / folder / temp_name("a", token)).write_text("x")
+(base / "work" / "mine").write_text("keep")
+scratch.file(".pack").write_text("q")
+os.kill(os.getpid(), 9)
+"""
+
+
+def kill_one(base):
+    subprocess.run([sys.executable, "-c", KILLED, str(base)], check=False)
+
+
+def test_a_folder_of_its_own_goes_with_the_process(tmp_path):
+    with Scratch(tmp_path / "tmp", verb="add") as one, Scratch(tmp_path / "tmp") as two:
+        assert one.token != two.token
+        one.file(".a").write_text("1")
+        assert one.file() != one.file()
+        assert sweep(tmp_path / "tmp") == 0
+        assert one.path.is_dir() and two.path.is_dir()
+        assert one.path.stat().st_mode & 0o777 == 0o700
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_the_next_process_sweeps_what_a_killed_one_left(tmp_path):
+    kill_one(tmp_path)
+    assert len(os.listdir(tmp_path / "work")) == 3
+    with Scratch(tmp_path / "tmp") as alive:
+        token = alive.token_for(tmp_path / "work")
+        mine = tmp_path / "work" / temp_name("b", token)
+        mine.write_text("alive")
+        assert sweep(tmp_path / "tmp") == 1
+        assert sorted(os.listdir(tmp_path / "work")) == sorted(["deep", "mine", mine.name])
+        assert os.listdir(tmp_path / "work" / "deep") == []
+        mine.unlink()
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_sweep_follows_no_link_and_takes_no_other_name(tmp_path):
+    kill_one(tmp_path)
+    outside = tmp_path / "outside"
+    (tmp_path / "work").rename(outside)
+    (tmp_path / "work").symlink_to(outside)
+    assert sweep(tmp_path / "tmp") == 1
+    assert len([name for name in os.listdir(outside) if name.startswith(".a")]) == 1
+
+
+def test_an_error_leaves_no_temporary_file(tmp_path):
+    with pytest.raises(KeyError), Scratch(tmp_path / "tmp") as one:
+        token = one.token_for(tmp_path)
+        (tmp_path / temp_name("x", token)).write_text("half")
+        write_file(tmp_path / "whole", b"1", token=token)
+        raise KeyError
+    assert sorted(os.listdir(tmp_path)) == ["tmp", "whole"]
+
+
+def test_where_no_kernel_lock_tells_the_process_number_does(tmp_path, monkeypatch):
+    kill_one(tmp_path)
+
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(scratch.fcntl, "flock", refuse)
+    with Scratch(tmp_path / "tmp"):
+        assert sweep(tmp_path / "tmp") == 1
+    with Scratch(tmp_path / "tmp") as other:
+        monkeypatch.setattr("kist.engine.process.locks.machine", lambda: "elsewhere")
+        assert sweep(tmp_path / "tmp") == 0
+        os.utime(tmp_path / "tmp" / f"{other.token}.lock", (1, 1))
+        assert sweep(tmp_path / "tmp") == 1
+
+
+def test_foreign_files_and_missing_folders_are_left_alone(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "Strange.lock").write_text("x")
+    (tmp_path / "tmp" / "notes").write_text("x")
+    assert sweep(tmp_path / "tmp") == 0
+    assert sweep(tmp_path / "none") == 0
+    assert len(os.listdir(tmp_path / "tmp")) == 2
+
+
+def test_tokens_are_plain():
+    assert new_token() != new_token()
+    assert set(new_token()) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

@@ -1,0 +1,111 @@
+"""Threads for the network: bounded, adaptive, and gone when they are not needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from kist.abc.progress import Progress
+from kist.engine.process.workers import Workers
+from kist.errors import RemoteError, RemoteUnavailable
+
+
+def test_every_item_has_a_result_and_errors_are_results():
+    def work(number):
+        if number % 10 == 3:
+            raise RemoteError(str(number))
+        return number * 2
+
+    results = dict(Workers(8, 8).run(work, range(100)))
+    assert len(results) == 100
+    assert results[4] == 8
+    assert isinstance(results[13], RemoteError)
+
+
+@pytest.mark.parametrize(("jobs", "most"), [(3, 8), (20, 5), (0, 8)])
+def test_never_more_than_allowed(jobs, most):
+    lock, now, peak = threading.Lock(), 0, 0
+
+    def work(_):
+        nonlocal now, peak
+        with lock:
+            now += 1
+            peak = max(peak, now)
+        time.sleep(0.002)
+        with lock:
+            now -= 1
+
+    list(Workers(jobs, most).run(work, range(60)))
+    assert peak <= max(1, min(jobs, most))
+
+
+def test_grows_while_it_goes_well_and_halves_when_not():
+    workers = Workers(32, 32)
+    assert workers.limit == 4
+    list(workers.run(abs, range(200)))
+    grown = workers.limit
+    assert grown > 10
+    calls = iter([1])
+
+    def work(number):
+        if number == 0 and next(calls, 0):
+            raise RemoteUnavailable("slow down", retry_after=0.01)
+        return number
+
+    assert dict(workers.run(work, range(3))) == {0: 0, 1: 1, 2: 2}
+    assert workers.limit <= grown // 2 + 1
+
+
+def test_a_dead_remote_is_tried_once():
+    calls = []
+
+    def work(number):
+        calls.append(number)
+        raise RemoteUnavailable("gone")
+
+    [(_, error)] = Workers(4, 4).run(work, [1])
+    assert isinstance(error, RemoteUnavailable)
+    assert calls == [1]
+
+
+def test_other_exceptions_end_the_work_and_stop_the_others():
+    workers = Workers(4, 4)
+    progress = workers.progress(Progress())
+    ended = threading.Event()
+
+    def work(number):
+        if number == 3:
+            raise ZeroDivisionError
+        try:
+            while True:
+                progress.advance(1)
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    with pytest.raises(ZeroDivisionError):
+        list(workers.run(work, range(10)))
+    assert ended.wait(2)
+    assert workers.stop.is_set()
+
+
+def test_items_are_taken_as_needed():
+    taken = []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    run = Workers(2, 2).run(abs, items())
+    next(run)
+    assert len(taken) <= 4
+    run.close()
+
+
+def test_no_thread_stays():
+    before = threading.active_count()
+    list(Workers(8, 8).run(abs, range(100)))
+    assert threading.active_count() == before

@@ -1,0 +1,187 @@
+import os
+from array import array
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kist.engine.storage.index_builder import IndexBuilder, build_index
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id, plan_merge
+from kist.engine.storage.members import Members, memory_reader
+from kist.errors import KistError, ObjectCorrupt, RepoFormatError
+
+
+def members(raws, start=100):
+    offsets = array("Q", [start + 60 * position for position in range(len(raws))])
+    sizes = array("Q", [position % 50 for position in range(len(raws))])
+    return Members(len(raws[0]), b"".join(raws), offsets, sizes, sizes, bytes(len(raws)))
+
+
+def pack(number):
+    return PackEntry(f"{number:064x}", 1000 + number, number % 2)
+
+
+def raws(count, width=32):
+    return sorted(os.urandom(width) for _ in range(count))
+
+
+class Recorder:
+    def __init__(self, data):
+        self.data = data
+        self.calls = []
+
+    def __call__(self, offset, length):
+        self.calls.append((offset, length))
+        return self.data[offset : offset + length]
+
+
+@pytest.mark.parametrize("count", [1, 2, 255, 256, 3000, 40_000])
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_finds_all_and_nothing_else(count, width):
+    names = raws(count, width)
+    data = build_index("sha256", width, [(pack(3), members(names))])
+    for index in (Index.load(data, index_id(data)), Index(memory_reader(data), len(data))):
+        assert (index.algorithm, index.width, index.count, index.packs) == ("sha256", width, count, [pack(3)])
+        others = raws(100, width)
+        asked = sorted([*names, *others])
+        known = set(names)
+        assert [place is not None for place in index.lookup_many(asked)] == [raw in known for raw in asked]
+        some = names[:: max(1, count // 7)]
+        assert [place.offset for place in index.lookup_many(some)] == [100 + 60 * names.index(raw) for raw in some]
+        assert dict(index) == dict(zip(names, index.lookup_many(names), strict=True))
+        assert index.check()
+        assert index.lookup_many([]) == []
+
+
+def test_bytes_are_as_documented():
+    names = [bytes([first]) * 32 for first in (1, 1, 255)]
+    names[1] = names[1][:-1] + b"\2"
+    data = build_index("sha256", 32, [(pack(5), members(names))])
+    assert data[:11] == b"KISTINDX\x01\x20\x06"
+    assert data[11:48] == b"sha256".ljust(37, b"\0")
+    assert data[48:64] == (3).to_bytes(8, "little") + (1).to_bytes(4, "little") + bytes(4)
+    assert data[64:105] == bytes.fromhex(pack(5).id) + (1005).to_bytes(8, "little") + b"\1"
+    fanout = [int.from_bytes(data[105 + 4 * i : 109 + 4 * i], "little") for i in range(257)]
+    assert (fanout[1], fanout[2], fanout[255], fanout[256]) == (0, 2, 2, 3)
+    assert data[1133 : 1133 + 96] == b"".join(names)
+    assert len(data) == 1133 + 3 * (32 + 29)
+
+
+def test_order_of_adding_does_not_matter():
+    packs = [(pack(number), members(raws(50))) for number in range(4)]
+    assert build_index("sha256", 32, packs) == build_index("sha256", 32, reversed(packs))
+
+
+def test_loose_and_segmented():
+    names = raws(4)
+    builder = IndexBuilder("sha256", 32)
+    builder.add_loose([names[2], names[0]], [5, 6])
+    builder.add_loose([names[1]], [1 << 40], segmented=True)
+    builder.add_pack(pack(1), members([names[3]]))
+    places = Index.load(builder.build()).lookup_many(names)
+    assert places[:3] == [Place(LOOSE, 0, 6, 6, 0), Place(SEGMENTED, 0, 1 << 40, 1 << 40, 0), Place(LOOSE, 0, 5, 5, 0)]
+    assert places[3] == Place(pack(1).id, 100, 0, 0, 0)
+
+
+def test_merging_keeps_the_first_place_and_drops_packs():
+    names = raws(300)
+    one = Index.load(build_index("sha256", 32, [(pack(1), members(names[:200]))]))
+    two = Index.load(build_index("sha256", 32, [(pack(2), members(names[100:], 9000)), (pack(0), members(raws(9)))]))
+    builder = IndexBuilder("sha256", 32)
+    builder.add_index(one)
+    builder.add_index(two, keep={pack(2).id}.__contains__)
+    assert len(builder) == 400
+    merged = Index.load(builder.build())
+    assert merged.count == 300
+    assert merged.packs == [pack(1), pack(2)]
+    assert [place.pack for place in merged.lookup_many(names)] == [pack(1).id] * 200 + [pack(2).id] * 100
+
+
+def test_large_ones_are_read_by_ranges():
+    names = raws(60_000)
+    data = build_index("sha256", 32, [(pack(0), members(names))])
+    reader = Recorder(data)
+    index = Index(reader, len(data), index_id(data))
+    assert len(reader.calls) == 1
+    assert index.lookup_many(names[30_000:30_005]) == Index.load(data).lookup_many(names[30_000:30_005])
+    assert sum(length for _, length in reader.calls) < 100_000
+    assert len(reader.calls) <= 8
+    reader.calls.clear()
+    assert all(index.lookup_many(names))
+    assert len(reader.calls) <= 3
+
+
+def test_small_ones_are_read_whole_and_checked():
+    data = build_index("sha256", 32, [(pack(0), members(raws(20)))])
+    reader = Recorder(data)
+    assert list(Index(reader, len(data), index_id(data)))
+    assert len(reader.calls) == 1
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1
+        with pytest.raises(ObjectCorrupt):
+            Index.load(bytes(damaged), index_id(data))
+
+
+def test_a_large_one_in_memory_is_checked_too():
+    data = bytearray(build_index("sha256", 32, [(pack(0), members(raws(20_000)))]))
+    name = index_id(bytes(data))
+    data[-1] ^= 1
+    with pytest.raises(ObjectCorrupt):
+        Index.load(bytes(data), name)
+
+
+def test_truncations_give_a_typed_error():
+    data = build_index("sha256", 32, [(pack(0), members(raws(3)))])
+    for length in range(len(data)):
+        with pytest.raises(ObjectCorrupt):
+            Index.load(data[:length])
+    data = build_index("sha256", 32, [(pack(0), members(raws(30_000)))])
+    index = Index(lambda offset, length: data[offset : offset + length] if offset < 70_000 else b"", len(data))
+    with pytest.raises(ObjectCorrupt):
+        index.lookup_many([b"\xff" * 32])
+
+
+def test_newer_version_is_told():
+    data = bytearray(build_index("sha256", 32, [(pack(0), members(raws(3)))]))
+    data[8] = 2
+    with pytest.raises(RepoFormatError):
+        Index.load(bytes(data))
+
+
+def test_pack_number_out_of_range():
+    data = bytearray(build_index("sha256", 32, [(pack(0), members(names := raws(1)))]))
+    data[-29] = 9
+    with pytest.raises(ObjectCorrupt):
+        Index.load(bytes(data)).lookup_many(names)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=1500))
+def test_random_bytes_give_a_typed_error(data):
+    for candidate in (data, b"KISTINDX\x01\x20\x06sha256".ljust(48, b"\0") + data):
+        try:
+            index = Index.load(candidate)
+        except KistError:
+            continue
+        assert index.count == 0
+
+
+@given(st.lists(st.integers(1, 10_000), max_size=200))
+def test_geometric_merging_keeps_the_number_small(additions):
+    sizes = []
+    for size in additions:
+        sizes = [*sorted(sizes, reverse=True), size]
+        if count := plan_merge(sizes):
+            assert count >= 2
+            sizes[-count:] = [sum(sizes[-count:])]
+    assert sum(sizes) == sum(additions)
+    assert len(sizes) <= 2 + sum(sizes, 1).bit_length()
+
+
+def test_plan_merge():
+    assert plan_merge([]) == 0
+    assert plan_merge([5]) == 0
+    assert plan_merge([100, 5]) == 0
+    assert plan_merge([9, 5]) == 2
+    assert plan_merge([100, 19, 9, 5]) == 3

@@ -1,0 +1,196 @@
+"""Large objects as segments: resume on both ways, damage, the list's form."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import pytest
+
+from kist.abc.progress import Progress
+from kist.engine.process.workers import Workers
+from kist.engine.transfer import objects
+from kist.engine.transfer.segments import SegmentList, SegmentTransfer
+from kist.errors import MetafileVersionError, ObjectCorrupt, RemoteObjectNotFound, RemoteUnavailable
+from kist.model.digest import Digest
+from kist.remotes.memory import MemoryRemote
+from kist.remotes.wrappers import RecordingRemote
+from kist_blake3.hasher import Blake3Hasher
+
+HASHER = Blake3Hasher()
+SIZE = 1 << 16
+CONTENT = random.Random(1).randbytes(10 * SIZE + 123)
+DIGEST = HASHER.digest(CONTENT)
+
+
+class Told(Progress):
+    done = 0
+
+    def advance(self, amount):
+        self.done += amount
+
+
+def transfer(remote, progress=None, jobs=4):
+    return SegmentTransfer(remote, HASHER, Workers(jobs, 8), progress or Progress(), SIZE)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def fetch(remote, folder, **options):
+    with transfer(remote, **options).get(DIGEST, folder) as path:
+        return path.read_bytes()
+
+
+def test_round_trip(source, tmp_path):
+    remote = RecordingRemote(MemoryRemote())
+    told = Told()
+    assert transfer(remote, told).put(source, DIGEST, resend=None) == len(CONTENT) == told.done
+    assert remote.calls["put_file"] == 12
+    told = Told()
+    assert fetch(remote, tmp_path / "partial", progress=told) == CONTENT
+    assert told.done == len(CONTENT)
+    assert list((tmp_path / "partial").iterdir()) == []
+    assert transfer(remote).check(DIGEST)
+
+
+def test_segments_that_are_there_are_not_sent_again(source):
+    remote = MemoryRemote()
+    puts = 0
+
+    def gate(method):
+        nonlocal puts
+        puts += method == "put_file"
+        if method == "put_file" and puts > 5:
+            raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        transfer(MemoryRemote(remote.objects, gate=gate), jobs=1).put(source, DIGEST)
+    assert len(remote.objects) == 5
+    assert objects.segments_key(DIGEST) not in remote.objects
+    recorder = RecordingRemote(remote)
+    assert transfer(recorder).put(source, DIGEST) == len(CONTENT) - 5 * SIZE
+    assert transfer(recorder).put(source, DIGEST) == 0
+    everything = set(remote.objects)
+    assert transfer(recorder).put(source, DIGEST, resend=everything) == len(CONTENT)
+
+
+def test_appending_sends_only_what_is_new(source, tmp_path):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    longer = CONTENT + b"more"
+    source.write_bytes(longer)
+    assert transfer(remote).put(source, HASHER.digest(longer)) == 123 + 4
+
+
+def test_fetch_goes_on_after_a_kill(source, tmp_path):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    reads = 0
+
+    def gate(method):
+        nonlocal reads
+        reads += method == "open"
+        if reads == 6:
+            raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        fetch(MemoryRemote(remote.objects, gate=gate), tmp_path / "partial", jobs=1)
+    assert len(list((tmp_path / "partial").iterdir())) == 1
+    recorder = RecordingRemote(remote)
+    assert fetch(recorder, tmp_path / "partial") == CONTENT
+    assert recorder.calls["open"] == 1 + 11 - 4
+
+
+def test_a_stream_that_breaks_is_continued(source, tmp_path):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+
+    class Broken(io.RawIOBase):
+        def __init__(self, data):
+            self.data = data
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            if not self.data:
+                raise RemoteUnavailable("cut", retry_after=0.001)
+            count = min(len(buffer), len(self.data))
+            buffer[:count], self.data = self.data[:count], self.data[count:]
+            return count
+
+    class Cutting(MemoryRemote):
+        cuts = 0
+
+        def open(self, key, **options):
+            reader = super().open(key, **options)
+            self.cuts += not key.endswith(".segments")
+            return io.BufferedReader(Broken(reader.read(SIZE // 2)), 1000) if self.cuts % 3 == 1 else reader
+
+    recorder = RecordingRemote(Cutting(remote.objects))
+    assert fetch(recorder, tmp_path / "partial", jobs=1) == CONTENT
+    assert recorder.bytes_received <= len(CONTENT) * 1.01 + 2000
+
+
+@pytest.mark.parametrize("victim", ["list", "segment", "gone", "swapped"])
+def test_damage_never_becomes_a_file(source, tmp_path, victim):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    key = objects.segments_key(DIGEST)
+    other = next(one for one in remote.objects if one != key)
+    stored = remote.objects[key if victim == "list" else other]
+    if victim == "gone":
+        del remote.objects[other]
+    elif victim == "swapped":
+        listed = SegmentList.load(remote.objects[key].data, DIGEST)
+        parts = (listed.segments[1], listed.segments[0], *listed.segments[2:])
+        remote.objects[key] = stored._replace(data=SegmentList(DIGEST, listed.size, parts).dump())
+    else:
+        flipped = bytearray(stored.data)
+        flipped[40] ^= 1
+        remote.objects[key if victim == "list" else other] = stored._replace(data=bytes(flipped))
+    with pytest.raises(RemoteObjectNotFound if victim == "gone" else ObjectCorrupt):
+        fetch(remote, tmp_path / "partial")
+
+
+def test_bad_bytes_get_no_list(source):
+    remote = MemoryRemote()
+    with pytest.raises(ObjectCorrupt):
+        transfer(remote).put(source, HASHER.digest(b"something else"))
+    assert not any(key.endswith(".segments") for key in remote.objects)
+
+
+def test_two_processes_fetch_the_same(source, tmp_path):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    with transfer(remote).get(DIGEST, tmp_path / "partial") as first:
+        assert fetch(remote, tmp_path / "partial") == CONTENT
+        assert first.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"digest": str(DIGEST), "size": 3, "segments": [[str(DIGEST), 2]]},
+        {"digest": str(DIGEST), "size": -1, "segments": []},
+        {"digest": str(DIGEST), "size": 2, "segments": [[str(DIGEST)]]},
+        {"digest": str(DIGEST), "size": 2, "segments": [["md5", 2]]},
+        {"digest": str(DIGEST), "size": True, "segments": []},
+        {"digest": str(HASHER.digest(b"")), "size": 0, "segments": []},
+    ],
+)
+def test_list_that_makes_no_sense(value):
+    with pytest.raises(ObjectCorrupt):
+        SegmentList.load(objects.dump_text("segments", value), DIGEST)
+
+
+def test_newer_list():
+    data = objects.dump_text("segments", {}).replace(b"kist-segments/1", b"kist-segments/2")
+    with pytest.raises(MetafileVersionError):
+        SegmentList.load(data, Digest("blake3", DIGEST.hex))
