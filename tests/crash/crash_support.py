@@ -6,6 +6,7 @@ n-th call. No handler runs, no buffer is flushed, kernel locks go: what a SIGKIL
 own C code does to its files is not counted; it is its own journal that protects those.
 """
 
+import faulthandler
 import os
 import pickle
 import shutil
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KILLED = 77
+PATIENCE = 120.0
+"""Seconds after which a child is taken to hang: it shows where, and ends."""
 CALLS = ("rename", "replace", "link", "symlink", "unlink", "remove", "rmdir", "mkdir")
 
 
@@ -62,6 +65,7 @@ def in_child(work):
     child = os.fork()
     if child == 0:
         os.close(reader)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         try:
             answer = (work(), None)
         except BaseException:

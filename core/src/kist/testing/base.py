@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from kist.testing import overrides
@@ -60,3 +61,23 @@ def sentences(contract: type[ContractBase]) -> dict[str, str]:
             if name.startswith("test_"):
                 found[name] = " ".join((test.__doc__ or "").split())
     return found
+
+
+def difference(found: Sequence[object], wanted: Sequence[object]) -> str:
+    """Compare much content, and say little: assertion tools that show megabytes can take hours for it.
+
+    Args:
+        found: bytes, or another sequence.
+        wanted: what it should be.
+
+    Returns:
+        Nothing where they are equal, else lengths and the first difference.
+    """
+    if found == wanted:
+        return ""
+    pairs = enumerate(zip(found, wanted, strict=False))
+    first = next((number for number, (one, other) in pairs if one != other), min(len(found), len(wanted)))
+    return (
+        f"{len(found)} items instead of {len(wanted)}; from number {first}: "
+        f"{found[first : first + 8]!r:.300} instead of {wanted[first : first + 8]!r:.300}"
+    )
