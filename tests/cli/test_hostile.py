@@ -179,9 +179,9 @@ def forge(folder, rows, monkeypatch):
             algorithm, len(digest.raw), [parts, Columns.from_entries(algorithm, len(digest.raw), [entry])]
         )
     with monkeypatch.context() as careless, context.writing(), context.storing() as storing:
-        for module in ("node_cut", "node_format"):
+        for module in ("cut", "format"):
             for name in ("check_columns", "check_order"):
-                careless.setattr(f"kist.engine.{module}.{name}", lambda *facts: None)
+                careless.setattr(f"kist.engine.manifest.{module}.{name}", lambda *facts: None)
         careless.setattr("kist.engine.manifest.cut.OrderCheck.follows", lambda *facts: None)
         storing.sink(algorithm).put_small(digest.raw, [b"evil"])
         view = context.codec.write(
