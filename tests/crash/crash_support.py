@@ -6,7 +6,6 @@ n-th call. No handler runs, no buffer is flushed, kernel locks go: what a SIGKIL
 own C code does to its files is not counted; it is its own journal that protects those.
 """
 
-import faulthandler
 import os
 import pickle
 import shutil
@@ -14,9 +13,9 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from children import code_of, forked
+
 KILLED = 77
-PATIENCE = 120.0
-"""Seconds after which a child is taken to hang: it shows where, and ends."""
 CALLS = ("rename", "replace", "link", "symlink", "unlink", "remove", "rmdir", "mkdir")
 
 
@@ -62,23 +61,24 @@ def in_child(work):
         (exit code, what it returned or None, traceback or None).
     """
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def child():
         os.close(reader)
-        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         try:
             answer = (work(), None)
         except BaseException:
             answer = (None, traceback.format_exc())
         with os.fdopen(writer, "wb") as stream:
             pickle.dump(answer, stream)
-        os._exit(0 if answer[1] is None else 1)
+        if answer[1] is not None:
+            os._exit(1)
+
+    number = forked(child)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
         data = stream.read()
-    _, status = os.waitpid(child, 0)
     result, trace = pickle.loads(data) if data else (None, None)
-    return os.waitstatus_to_exitcode(status), result, trace
+    return code_of(number), result, trace
 
 
 def must(work):

@@ -1,27 +1,14 @@
 """The same content has the same root digest: whatever the order of the edits, whatever was known before."""
 
-import os
 import random
 import shutil
 import time
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kist.api import Repo
-
-
-@pytest.fixture(autouse=True)
-def fresh_user(tmp_path_factory, monkeypatch):
-    home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith(("KIST_", "GIT_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("KIST_CACHE_HOME", str(home / "plugins"))
-    monkeypatch.setenv("KIST_SYSTEM_CONFIG", str(home / "no-system.yaml"))
-    monkeypatch.setenv("KIST_FSYNC", "off")
 
 
 def start(folder, count=700):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kist.abc.progress import NullProgress, Progress
 from kist.errors import KistError
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from kist.operations.trash import Trashed
     from kist.operations.verify import VerifyOptions, VerifyReport
 
+StrPath: TypeAlias = str | os.PathLike[str]
+Targets: TypeAlias = StrPath | Sequence[StrPath]
+
 
 class Repo:
     """A kist repository.
 
     Methods print nothing and never change the current folder. Targets are paths as a person types them: relative to
-    the current folder, or absolute.
+    the current folder, or absolute; one, or a sequence of them.
 
     Args:
         path: a folder in the repository.
@@ -43,7 +46,7 @@ class Repo:
 
     def __init__(
         self,
-        path: str | os.PathLike[str] = ".",
+        path: StrPath = ".",
         *,
         settings: Mapping[str, Any] | None = None,
         progress: Progress = NullProgress(),
@@ -52,7 +55,7 @@ class Repo:
         self.context = RepoContext.find(Path(path), settings=settings or {}, progress=progress, verb=verb)
 
     @classmethod
-    def init(cls, path: str | os.PathLike[str] = ".", *, algorithm: str | None = None) -> Repo:
+    def init(cls, path: StrPath = ".", *, algorithm: str | None = None) -> Repo:
         """Make a repository in the folder *path* and open it.
 
         Args:
@@ -77,94 +80,93 @@ class Repo:
         """Errors that did not end a method, such as one broken metafile among good ones; yours to clear."""
         return self.context.problems
 
-    def add(self, targets: Sequence[str], *, description: str | None = None, dry_run: bool = False) -> AddReport:
+    def add(self, targets: Targets, *, description: str | None = None, dry_run: bool = False) -> AddReport:
         """Put files and directories under version control: see ``kist.operations.add``."""
         from kist.operations.add import AddOptions, add
 
-        return add(self.context, targets, AddOptions(description, dry_run))
+        return add(self.context, _texts(targets), AddOptions(description, dry_run))
 
-    def commit(self, targets: Sequence[str] = (), *, dry_run: bool = False) -> AddReport:
+    def commit(self, targets: Targets = (), *, dry_run: bool = False) -> AddReport:
         """Add every tracked output that changed."""
         from kist.operations.add import AddOptions
         from kist.operations.commit import commit
 
-        return commit(self.context, targets, AddOptions(dry_run=dry_run))
+        return commit(self.context, _texts(targets), AddOptions(dry_run=dry_run))
 
-    def status(self, targets: Sequence[str] = ()) -> StatusReport:
+    def status(self, targets: Targets = ()) -> StatusReport:
         """Compare the workspace with the metafiles."""
         from kist.operations.status import status
 
-        return status(self.context, targets)
+        return status(self.context, _texts(targets))
 
-    def diff(self, old: str | None = None, new: str | None = None, targets: Sequence[str] = ()) -> DiffReport:
+    def diff(self, old: str | None = None, new: str | None = None, targets: Targets = ()) -> DiffReport:
         """Compare two Git revisions; None: HEAD for *old*, the workspace for *new*."""
         from kist.operations.diff import diff
 
-        return diff(self.context, old, new, targets)
+        return diff(self.context, old, new, _texts(targets))
 
-    def log(self, targets: Sequence[str] = (), *, most: int | None = None) -> Iterator[Version]:
+    def log(self, targets: Targets = (), *, most: int | None = None) -> Iterator[Version]:
         """The versions that Git's history knows, the newest first."""
         from kist.operations.log import log
 
-        return log(self.context, targets, most=most)
+        return log(self.context, _texts(targets), most=most)
 
     def checkout(
-        self, targets: Sequence[str] = (), *, revision: str | None = None, force: bool = False, dry_run: bool = False
+        self, targets: Targets = (), *, revision: str | None = None, force: bool = False, dry_run: bool = False
     ) -> CheckoutReport:
         """Bring the workspace to the recorded version, or to that of a Git revision."""
         from kist.operations.checkout import CheckoutOptions, checkout
 
-        return checkout(self.context, targets, CheckoutOptions(force, dry_run, revision))
+        return checkout(self.context, _texts(targets), CheckoutOptions(force, dry_run, revision))
 
-    def move(self, source: str, target: str, *, dry_run: bool = False) -> list[tuple[str, str]]:
+    def move(self, source: StrPath, target: StrPath, *, dry_run: bool = False) -> list[tuple[str, str]]:
         """Move or rename tracked data; returns (old, new) paths of what moved."""
         from kist.operations.move import move
 
-        return move(self.context, source, target, dry_run=dry_run)
+        return move(self.context, os.fspath(source), os.fspath(target), dry_run=dry_run)
 
-    def remove(
-        self, targets: Sequence[str], *, keep: bool = False, force: bool = False, dry_run: bool = False
-    ) -> list[str]:
+    def remove(self, targets: Targets, *, keep: bool = False, force: bool = False, dry_run: bool = False) -> list[str]:
         """Stop tracking targets and, unless *keep*, take them out of the workspace; returns their paths."""
         from kist.operations.remove import remove
 
-        return remove(self.context, targets, keep=keep, force=force, dry_run=dry_run)
+        return remove(self.context, _texts(targets), keep=keep, force=force, dry_run=dry_run)
 
     def list(
-        self, target: str | None = None, *, revision: str | None = None, recursive: bool = False
+        self, target: StrPath | None = None, *, revision: str | None = None, recursive: bool = False
     ) -> Iterator[Listed]:
         """What is tracked at or below a path."""
         from kist.operations.list_ import list_entries
 
-        return list_entries(self.context, target, revision=revision, recursive=recursive)
+        text = None if target is None else os.fspath(target)
+        return list_entries(self.context, text, revision=revision, recursive=recursive)
 
-    def cat(self, target: str, *, revision: str | None = None) -> Iterator[bytes]:
+    def cat(self, target: StrPath, *, revision: str | None = None) -> Iterator[bytes]:
         """The content of one tracked file, in blocks."""
         from kist.operations.cat import cat
 
-        return cat(self.context, target, revision=revision)
+        return cat(self.context, os.fspath(target), revision=revision)
 
-    def push(self, targets: Sequence[str] = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
+    def push(self, targets: Targets = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
         """Send versions to their remotes; one report a remote."""
         from kist.operations.push import TransferOptions, push
 
-        return push(self.context, targets, options or TransferOptions())
+        return push(self.context, _texts(targets), options or TransferOptions())
 
-    def fetch(self, targets: Sequence[str] = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
+    def fetch(self, targets: Targets = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
         """Bring versions into the cache; one report a remote."""
         from kist.operations.fetch import fetch
         from kist.operations.push import TransferOptions
 
-        return fetch(self.context, targets, options or TransferOptions())
+        return fetch(self.context, _texts(targets), options or TransferOptions())
 
     def pull(
-        self, targets: Sequence[str] = (), options: TransferOptions | None = None, *, force: bool = False
+        self, targets: Targets = (), options: TransferOptions | None = None, *, force: bool = False
     ) -> tuple[Iterable[TransferReport], CheckoutReport]:
         """Fetch, then checkout."""
         from kist.operations.pull import pull
         from kist.operations.push import TransferOptions
 
-        return pull(self.context, targets, options or TransferOptions(), force=force)
+        return pull(self.context, _texts(targets), options or TransferOptions(), force=force)
 
     def gc(self, options: GcOptions | None = None) -> GcReport:
         """Collect what nothing needs."""
@@ -172,11 +174,11 @@ class Repo:
 
         return gc(self.context, options or GcOptions())
 
-    def verify(self, targets: Sequence[str] = (), options: VerifyOptions | None = None) -> VerifyReport:
+    def verify(self, targets: Targets = (), options: VerifyOptions | None = None) -> VerifyReport:
         """Check that data is there and undamaged."""
         from kist.operations.verify import VerifyOptions, verify
 
-        return verify(self.context, targets, options or VerifyOptions())
+        return verify(self.context, _texts(targets), options or VerifyOptions())
 
     def trash(self) -> Iterable[Trashed]:
         """What lies in the trash."""
@@ -184,11 +186,11 @@ class Repo:
 
         return list_trash(self.context)
 
-    def restore(self, name: str, to: str | None = None, *, dry_run: bool = False) -> Sequence[str]:
+    def restore(self, name: str, to: StrPath | None = None, *, dry_run: bool = False) -> Sequence[str]:
         """Bring something back from the trash; returns where it is now."""
         from kist.operations.trash import restore
 
-        return restore(self.context, name, to, dry_run=dry_run)
+        return restore(self.context, name, None if to is None else os.fspath(to), dry_run=dry_run)
 
     def empty_trash(self, *, older_than: float | None = None, dry_run: bool = False) -> tuple[int, int]:
         """Delete what lies in the trash for longer than *older_than* seconds; returns entries and bytes."""
@@ -213,6 +215,13 @@ class Repo:
         from kist.operations.doctor import doctor
 
         return doctor(self.context, remote=remote, fix=fix)
+
+
+def _texts(targets: Targets) -> list[str]:
+    """Targets as texts; a single one is not taken for a sequence of letters."""
+    if isinstance(targets, (str, os.PathLike)):
+        return [os.fspath(targets)]
+    return [os.fspath(one) for one in targets]
 
 
 def plugin_commands() -> dict[str, str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from kist.engine.workspace.scan import Scan
 from kist.errors import (
-    KistError,
     MetafileError,
     ObjectMissing,
     PathConflict,
@@ -88,11 +87,6 @@ def add(context: RepoContext, texts: Sequence[str], options: AddOptions = AddOpt
                 wanted.setdefault((one.path, one.inside), one)
         check_overlaps(context, [one.path for one in wanted.values() if one.tracked is None])
         return add_wanted(context, list(wanted.values()), options)
-
-
-def add_tracked(context: RepoContext, tracked: Iterable[Tracked], options: AddOptions = AddOptions()) -> AddReport:
-    """Record the changes of outputs that are tracked already."""
-    return add_wanted(context, [Wanted(one.path, one) for one in tracked], options)
 
 
 def _wanted(context: RepoContext, text: str) -> list[Wanted]:
@@ -220,31 +214,30 @@ def check_overlaps(context: RepoContext, new: Sequence[str]) -> None:
             )
 
 
-def add_wanted(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) -> AddReport:
-    """Scan, store and publish; outputs that cannot be added do not hold up the others."""
-    if options.dry_run:
-        return _add(context, wanted, options)
-    with changing(context):
-        return _add(context, wanted, options)
+def add_wanted(
+    context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *, changed_only: bool = False
+) -> AddReport:
+    """Scan, store and publish; outputs that cannot be added do not hold up the others.
+
+    Args:
+        context: the repository.
+        wanted: what to read.
+        options: how to add.
+        changed_only: leave out outputs that turn out to be what their metafile says.
+    """
+    with nullcontext() if options.dry_run else changing(context):
+        return _add(context, wanted, options, changed_only=changed_only)
 
 
-def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) -> AddReport:
-    ingested: list[Ingested] = []
-    failed: list[KistError] = []
+def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *, changed_only: bool) -> AddReport:
     context.progress.start("add")
     with context.storing(dry_run=options.dry_run) as storing:
-        groups = _by_output(wanted)
-        for group in groups:
-            try:
-                ingested.append(_ingest(context, storing, group, options))
-            except (WorkspaceError, StorageError, UsageError) as error:
-                if len(groups) == 1:
-                    raise
-                failed.append(error)
+        ingested = _ingest_all(context, storing, wanted, options)
         storing.commit()
         stored = storing.bytes_stored
         context.progress.finish()
-        edits = [one.edit for one in ingested]
+        kept = [one for one in ingested if one.changed] if changed_only else ingested
+        edits = [one.edit for one in kept]
         if not options.dry_run:  # inside the session, so that no gc can come between an object and its metafile
             edits = publish(context, edits, settle=lambda: _settle(ingested))
     if not options.dry_run:
@@ -260,8 +253,23 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions) ->
     )
     if edits and not options.dry_run:
         context.hooks.notify("kist_after_add", report=report)
-    context.problems += failed
     return report
+
+
+def _ingest_all(
+    context: RepoContext, storing: Storing, wanted: Sequence[Wanted], options: AddOptions
+) -> list[Ingested]:
+    """Read all that is wanted; the failures of several outputs become the context's problems."""
+    groups = _by_output(wanted)
+    ingested = []
+    for group in groups:
+        try:
+            ingested.append(_ingest(context, storing, group, options))
+        except (WorkspaceError, StorageError, UsageError) as error:
+            if len(groups) == 1:
+                raise
+            context.problems.append(error)
+    return ingested
 
 
 def _by_output(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
@@ -292,6 +300,11 @@ class Ingested:
     def bytes_read(self) -> int:
         """Content read from the workspace."""
         return sum(scan.bytes_read for scan in self.scans)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the metafile is to say something new."""
+        return self.edit.before is None or self.edit.output != self.edit.before.output
 
     def settle(self) -> None:
         """Remember which version the workspace is equal to, now that it is published."""

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.cache.cache import Cache
 from kist.engine.storage.indexes import LOOSE
@@ -656,21 +657,7 @@ def run_unprivileged(call, tmp_path):
             path.chmod(0o644)
         for path in tmp_path.rglob("verified/*"):
             path.chmod(0o644)
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            call()
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    as_nobody(call)
 
 
 @pytest.mark.parametrize("number", [5, 28])

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from children import code_of, forked
 from kist.engine.storage.trash import Trash
 from kist.errors import PathConflict, PathNotTracked, StorageError
 
@@ -180,25 +181,24 @@ def test_a_missing_file_is_told(trash, tmp_path):
 @pytest.mark.parametrize("step", range(12))
 def test_killed_at_any_step_the_file_is_here_or_there(tmp_path, file, step):
     trash = Trash(tmp_path / "trash")
-    child = os.fork()
-    if child == 0:
-        left = step
+    left = step
 
-        def killing(real):
-            def call(*args, **options):
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*args, **options)
+    def killing(real):
+        def call(*args, **options):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **options)
 
-            return call
+        return call
 
+    def put():
         for name in ("rename", "replace", "mkdir", "fsync", "open"):
             setattr(os, name, killing(getattr(os, name)))
         trash.put(file, str(file), "r")
-        os._exit(0)
-    os.waitpid(child, 0)
+
+    assert code_of(forked(put)) in (0, -signal.SIGKILL)
     if file.exists():
         assert list(trash.list()) == []
     else:
