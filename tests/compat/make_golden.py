@@ -117,7 +117,7 @@ def add_file(cache: Cache, data: bytes) -> Version:
 @contextmanager
 def small_segments() -> Iterator[None]:
     """Cut objects into segments that are small enough for golden files."""
-    transfer = partial(SegmentTransfer, segment_size=SEGMENT_SIZE)
+    transfer = partial(SegmentTransfer, length=SEGMENT_SIZE)
     with (
         mock.patch.object(push_side, "SEGMENTED_FROM", SEGMENTED_FROM),
         mock.patch.object(push_side, "SegmentTransfer", transfer),

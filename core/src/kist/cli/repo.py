@@ -23,6 +23,7 @@ def open_repo(args: argparse.Namespace, verb: str) -> Repo:
     settings = {}
     if args.lock_timeout is not None:
         settings["core.lock_timeout"] = args.lock_timeout
+    settings |= _budget_settings(args)
     repo = Repo(settings=settings, progress=args.output.progress, verb=verb)
     if verb != "doctor":  # which has them among its findings
         for warning in repo.context.config.warnings:
@@ -119,17 +120,40 @@ def add_transfer(parser: argparse.ArgumentParser) -> None:
     """The options of push, fetch and pull."""
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="metafile, tracked path, path inside, or glob")
     parser.add_argument("-r", "--remote", metavar="NAME", help="the remote (default: the output's own, or the default)")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="how many requests at once")
+    add_budget(parser)
     parser.add_argument("--dry-run", action="store_true", help="tell what would move, and move nothing")
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """The options of every verb that speaks to a remote: what all its calls may take together."""
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="how many requests at once (default 16)")
+    parser.add_argument("--limit-rate", metavar="BYTES/s", help="most bytes a second, such as 10MiB/s")
+    parser.add_argument("--max-requests", metavar="N", help="most requests a second")
+
+
+def _budget_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that :func:`add_budget`'s options stand for.
+
+    Raises:
+        UsageError: a number of jobs below one.
+    """
+    from kist.errors import UsageError
+
+    settings: dict[str, Any] = {}
+    jobs = getattr(args, "jobs", None)
+    if jobs is not None and jobs < 1:
+        raise UsageError("--jobs must be at least 1")
+    if (rate := getattr(args, "limit_rate", None)) is not None:
+        settings["transfer.limit_rate"] = rate.removesuffix("/s")
+    if (requests := getattr(args, "max_requests", None)) is not None:
+        settings["transfer.max_requests"] = requests
+    return settings
 
 
 def transfer_options(args: argparse.Namespace) -> Mapping[str, Any]:
     """Keyword arguments for TransferOptions from the parsed options."""
-    from kist.errors import UsageError
     from kist.operations.push import Selection
 
-    if args.jobs is not None and args.jobs < 1:
-        raise UsageError("--jobs must be at least 1")
     select = Selection()
     if hasattr(args, "all_branches"):
         select = Selection(args.all_branches, args.all_tags, args.all_commits, tuple(args.rev))

@@ -30,6 +30,7 @@ class RetryPolicy:
         jitter: how much of a wait is left to chance, 0 to 1, so that many clients do not come back at once.
         sleep: how to wait.
         clock: how to tell the time.
+        observe: called after every failure that another attempt may mend, from any thread.
     """
 
     attempts: int = 6
@@ -39,6 +40,7 @@ class RetryPolicy:
     jitter: float = 0.5
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    observe: Callable[[], object] | None = None
 
     def delay(self, failures: int, error: KistError) -> float:
         """Seconds to wait after the given number of failures in a row.
@@ -86,6 +88,8 @@ class Attempts:
         if not self.failures:
             self._since = now
         self.failures += 1
+        if error.retryable and policy.observe is not None:
+            policy.observe()
         if not error.retryable or self.failures >= policy.attempts:
             raise error
         wait = policy.delay(self.failures, error)

@@ -142,6 +142,9 @@ _ALL = (
     Known("cache.type", "list", ("reflink", "copy"), "link types, best first", "KIST_CACHE_TYPE", tracked=True),
     Known("cache.shared", "str", "private", "who may use the cache", choices=("private", "group")),
     Known("cache.pack_threshold", "size", None, "objects up to this size go into packs", "KIST_PACK_THRESHOLD"),
+    Known("transfer.limit_rate", "size", 0, "most bytes a second of all remotes; 0: no limit", "KIST_LIMIT_RATE"),
+    Known("transfer.max_requests", "int", 0, "most requests a second of all remotes; 0: no limit", "KIST_MAX_REQUESTS"),
+    Known("transfer.memory", "size", 128 << 20, "bytes that transfers hold in memory", "KIST_TRANSFER_MEMORY"),
     Known("plugins.block", "list", (), "distributions or group.key pairs never to load", "KIST_PLUGINS_BLOCK"),
     Known("plugins.prefer", "map", {}, "group.key: the distribution to take where several bring it"),
     Known("gc.grace", "duration", 14 * 86400.0, "how long what gc found stays recoverable", "KIST_GC_GRACE"),
@@ -156,5 +159,13 @@ KNOWN: dict[str, Known] = {one.key: one for one in _ALL}
 REMOTE_OPTIONS: dict[str, Known] = {
     "url": Known("url", "str", None, "where the remote is", tracked=True),
     "readonly": Known("readonly", "bool", False, "refuse to write to the remote", tracked=True),
+    "retries": Known("retries", "int", 5, "how often in a row a call that failed is repeated", tracked=True),
+    "retry_time": Known(
+        "retry_time",
+        "duration",
+        300.0,
+        "how long after the first failure in a row",
+        tracked=True,
+    ),
 }
 """Options that every remote has."""

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from kist.abc.options import Options
 from kist.abc.remote import Remote, RemoteScope, RemoteURL
+from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import ConfigError, KistError, UnknownOption
-from kist.remotes.wrappers import ReadOnlyRemote, RecordingRemote, RetryingRemote, RetryPolicy
+from kist.remotes.wrappers import (
+    Budget,
+    ReadOnlyRemote,
+    RecordingRemote,
+    RetryingRemote,
+    RetryPolicy,
+    ThrottledRemote,
+)
 from kist.repo.context import RepoContext
+from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.trust import endpoints_of, is_trusted, needs_trust
 from kist.util.paths import nearest
-
-CORE_OPTIONS = frozenset({"url", "readonly"})
-"""Options of every remote that the core itself interprets."""
 
 
 class OpenRemote:
@@ -28,17 +36,21 @@ class OpenRemote:
     Args:
         name: its name in the configuration.
         remote: the plugin's remote.
-        context: the repository.
-        readonly: whether writing is refused.
+        context: the repository, whose configuration says how often calls are repeated and what all may take together.
     """
 
-    def __init__(self, name: str, remote: Remote, context: RepoContext, *, readonly: bool = False) -> None:
+    def __init__(self, name: str, remote: Remote, context: RepoContext) -> None:
         self.name = name
         self.recorder = RecordingRemote(remote)
-        wrapped: Remote = RetryingRemote(self.recorder, RetryPolicy())
-        if readonly:
+        budget = budget_of(context)
+        load = Load(budget.memory)
+        inner: Remote = ThrottledRemote(self.recorder, budget.rates) if budget.limited else self.recorder
+        wrapped: Remote = RetryingRemote(inner, retry_policy(context, name, load))
+        if _option(context, name, "readonly"):
             wrapped = ReadOnlyRemote(wrapped)
-        self.store = RemoteStore(wrapped, hashers=context.hasher, name=name, memory=memory_folder(context, name))
+        self.store = RemoteStore(
+            wrapped, hashers=context.hasher, name=name, memory=memory_folder(context, name), load=load
+        )
 
     @property
     def requests(self) -> int:
@@ -48,6 +60,54 @@ class OpenRemote:
     def close(self) -> None:
         """Let go of connections."""
         self.recorder.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBudget:
+    """What all transfers of the process may take together.
+
+    Args:
+        rates: bytes and requests a second.
+        limited: whether *rates* has a limit at all.
+        memory: bytes in flight.
+    """
+
+    rates: Budget
+    limited: bool
+    memory: MemoryBudget
+
+
+def budget_of(context: RepoContext) -> TransferBudget:
+    """The budget that the configuration asks for, the same one for all repositories of the process that agree on it.
+
+    Args:
+        context: the repository.
+    """
+    get = context.config.get
+    return _shared_budget(get("transfer.limit_rate"), get("transfer.max_requests"), get("transfer.memory"))
+
+
+@lru_cache
+def _shared_budget(rate: int, requests: int, memory: int) -> TransferBudget:
+    rates = Budget(bytes_per_second=rate or None, requests_per_second=requests or None)
+    return TransferBudget(rates, bool(rate or requests), MemoryBudget(memory))
+
+
+def retry_policy(context: RepoContext, name: str, load: Load) -> RetryPolicy:
+    """How calls to a remote are repeated.
+
+    Args:
+        context: the repository.
+        name: the remote's name.
+        load: is told of every refusal.
+    """
+    retries, patience = _option(context, name, "retries"), _option(context, name, "retry_time")
+    return RetryPolicy(attempts=retries + 1, deadline=patience, observe=load.refused)
+
+
+def _option(context: RepoContext, name: str, option: str) -> Any:
+    """An option that every remote has."""
+    return context.config.get(f"remote.{name}.{option}")
 
 
 def memory_folder(context: RepoContext, name: str) -> Path:
@@ -115,7 +175,7 @@ def options_for(context: RepoContext, name: str, url: RemoteURL) -> Options:
     """
     kind = context.plugins.remote_options(url.scheme)
     trusted = context.config.trusted_options(name, kind)
-    own = {key: value for key, value in trusted.items() if key not in CORE_OPTIONS}
+    own = {key: value for key, value in trusted.items() if key not in REMOTE_OPTIONS}
     try:
         return kind.from_mapping(own, env=os.environ)
     except UnknownOption as error:
@@ -145,4 +205,4 @@ def open_remote(context: RepoContext, name: str | None = None) -> OpenRemote:
     except KistError as error:
         error.remote = name
         raise
-    return OpenRemote(name, remote, context, readonly=bool(values.get("readonly", False)))
+    return OpenRemote(name, remote, context)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from kist.abc.progress import Progress
+from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.process.workers import Workers
 from kist.errors import RemoteError, RemoteUnavailable
 
@@ -47,18 +48,28 @@ def test_grows_while_it_goes_well_and_halves_when_not():
     list(workers.run(abs, range(200)))
     grown = workers.limit
     assert grown > 10
-    calls = iter([1])
-
-    def work(number):
-        if number == 0 and next(calls, 0):
-            raise RemoteUnavailable("slow down", retry_after=0.01)
-        return number
-
-    assert dict(workers.run(work, range(3))) == {0: 0, 1: 1, 2: 2}
+    results = dict(workers.run(_refuse, range(3)))
+    assert isinstance(results[0], RemoteUnavailable)
     assert workers.limit <= grown // 2 + 1
 
 
-def test_a_dead_remote_is_tried_once():
+def _refuse(number):
+    if number == 0:
+        raise RemoteUnavailable("slow down", retry_after=0.01)
+    return number
+
+
+def test_halves_when_the_retry_policy_hid_a_refusal():
+    load = Load()
+    workers = Workers(32, 32, load)
+    list(workers.run(abs, range(200)))
+    grown = workers.limit
+    load.refused()
+    assert len(list(workers.run(abs, range(1)))) == 1
+    assert workers.limit == grown // 2
+
+
+def test_repeats_nothing():
     calls = []
 
     def work(number):
@@ -68,6 +79,49 @@ def test_a_dead_remote_is_tried_once():
     [(_, error)] = Workers(4, 4).run(work, [1])
     assert isinstance(error, RemoteUnavailable)
     assert calls == [1]
+
+
+def test_no_more_in_flight_than_memory_bears():
+    memory = MemoryBudget(100)
+    lock, now, peak = threading.Lock(), 0, 0
+
+    def work(_):
+        nonlocal now, peak
+        with lock:
+            now += 1
+            peak = max(peak, now)
+        time.sleep(0.002)
+        with lock:
+            now -= 1
+
+    list(Workers(8, 8, Load(memory)).run(work, range(40), weigh=lambda _: 40))
+    assert peak <= 2
+    assert memory.taken == 0
+
+
+def test_one_item_goes_even_if_it_is_larger_than_the_memory():
+    memory = MemoryBudget(10)
+    assert len(list(Workers(8, 8, Load(memory)).run(abs, range(5), weigh=lambda _: 40))) == 5
+    assert memory.taken == 0
+
+
+def test_two_transfers_share_the_memory():
+    memory = MemoryBudget(100)
+    assert memory.take(80)
+    run = Workers(8, 8, Load(memory)).run(abs, range(4), weigh=lambda _: 30)
+    next(run)
+    assert memory.taken == 110  # its own one, which it needs to get on
+    run.close()
+    assert memory.taken == 80
+
+
+def test_a_run_after_one_that_was_given_up():
+    workers = Workers(4, 4)
+    run = workers.run(lambda number: time.sleep(0.01) or number, range(20))
+    next(run)
+    run.close()
+    assert workers.stop.is_set()
+    assert len(list(workers.run(abs, range(20)))) == 20
 
 
 def test_other_exceptions_end_the_work_and_stop_the_others():

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     try:
         reports = list(repo.fetch(args.targets, TransferOptions(**transfer_options(args))))
     except TransferError as error:
-        args.data = transfer_data(error.reports)
+        args.data = {**transfer_data(error.reports), "dry_run": args.dry_run}
         tell_transfer(args.output, "fetched", error.reports, time.monotonic() - began)
         raise
     tell_transfer(args.output, "would fetch" if args.dry_run else "fetched", reports, time.monotonic() - began)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kist.api import Repo
-from kist.cli.repo import add_selection, finish, open_repo
+from kist.cli.repo import add_budget, add_selection, finish, open_repo
 from kist.errors import UsageError
 from kist.util.units import show_size
 
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--undo", action="store_true", help="bring back what the last gc took away")
     parser.add_argument("--forget", metavar="ID", help="no longer spare what a repository needs that is gone for good")
     parser.add_argument("--now", action="store_true", help="delete at once instead of moving to the trash")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="how many requests at once")
+    add_budget(parser)
     parser.add_argument("--dry-run", action="store_true", help="tell what would happen, change nothing")
 
 
@@ -81,8 +81,6 @@ def _options(args: argparse.Namespace, repo: Repo) -> GcOptions:
     from kist.operations.gc_plans import load_plan
     from kist.operations.push import Selection
 
-    if args.jobs is not None and args.jobs < 1:
-        raise UsageError("--jobs must be at least 1")
     if args.apply is not None:
         saved = load_plan(Path(args.apply), repo.context).options
         return replace(saved, now=args.now, dry_run=args.dry_run, jobs=args.jobs)

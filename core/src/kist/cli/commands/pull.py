@@ -31,9 +31,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     try:
         reports, placed = repo.pull(args.targets, TransferOptions(**transfer_options(args)), force=args.force)
     except TransferError as error:
-        args.data = transfer_data(error.reports)
+        args.data = {**transfer_data(error.reports), "dry_run": args.dry_run}
         if error.placed is not None:
             args.data = {**checkout.data_of(error.placed), **args.data}
+        tell_transfer(args.output, "fetched", error.reports, time.monotonic() - began)
         raise
     seconds = time.monotonic() - began
     tell_transfer(args.output, "would fetch" if args.dry_run else "fetched", reports, seconds)

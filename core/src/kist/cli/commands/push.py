@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     try:
         reports = list(repo.push(args.targets, TransferOptions(repair=args.repair, **transfer_options(args))))
     except TransferError as error:
-        args.data = transfer_data(error.reports)
+        args.data = {**transfer_data(error.reports), "dry_run": args.dry_run}
         tell_transfer(args.output, "sent", error.reports, time.monotonic() - began)
         raise
     tell_transfer(args.output, "would send" if args.dry_run else "sent", reports, time.monotonic() - began)

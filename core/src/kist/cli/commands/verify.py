@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from kist.cli.render import text_of
-from kist.cli.repo import finish, open_repo
+from kist.cli.repo import add_budget, finish, open_repo
 from kist.errors import ObjectError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-r", "--remote", metavar="NAME", help="read back from this remote instead of the cache")
     parser.add_argument("--sample", default="100", metavar="PCT", help="percent of the objects to hash (default 100)")
     parser.add_argument("--repair", action="store_true", help="bring back what is damaged or missing")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="how many requests at once")
+    add_budget(parser)
     parser.add_argument("--dry-run", action="store_true", help="with --repair: tell what is wrong, repair nothing")
 
 
@@ -39,8 +39,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         sample = float(args.sample.removesuffix("%"))
     except ValueError:
         raise UsageError(f"--sample takes a percentage, not '{args.sample}'") from None
-    if args.jobs is not None and args.jobs < 1:
-        raise UsageError("--jobs must be at least 1")
     repo = open_repo(args, "verify")
     report = repo.verify(args.targets, VerifyOptions(args.remote, sample, args.repair and not args.dry_run, args.jobs))
     _tell(args, report)

@@ -9,7 +9,6 @@ from functools import partial
 
 from kist.engine.cache.cache import Cache
 from kist.engine.gc.reach import GcRoot, reach
-from kist.engine.process.workers import Workers
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id
 from kist.engine.transfer import objects
@@ -89,7 +88,7 @@ class RemoteCollector:
         self._settings = settings
         self._local = LocalSide(cache) if cache is not None else None
         self._grace = grace
-        self._workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        self._workers = store.workers(settings.jobs)
 
     # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kist.abc.progress import Progress
+from kist.engine.process.load import Load
 from kist.errors import KistError, RemoteUnavailable
 
 A = TypeVar("A")
@@ -16,12 +18,6 @@ B = TypeVar("B")
 
 FIRST_LIMIT = 4
 """Calls in flight at the start."""
-
-ATTEMPTS = 3
-"""How often one item is tried while the remote answers that it is not available."""
-
-LONGEST_WAIT = 60.0
-"""Seconds that are waited at most because a remote asked for it."""
 
 PATIENCE = 1.5
 """Seconds that running calls get to end after an interruption."""
@@ -56,104 +52,109 @@ class Workers:
     """Runs calls to a remote in a bounded number of threads.
 
     Starts with few calls in flight, adds one for every round that went well, and halves when the remote answers that it
-    is overloaded. Threads are daemons, so that a call which hangs cannot keep the process from ending.
+    is overloaded, also when the retry policy hid that from the caller. Repeats nothing: that is the retry policy's
+    part. Threads are daemons, so that a call which hangs cannot keep the process from ending.
 
     Args:
         jobs: most calls in flight, as configured.
         max_concurrency: most calls that the remote bears.
+        load: the memory that calls may take, and the refusals of the remote.
 
     Attributes:
         stop: set once the work is to end; calls that report progress end at their next report.
         limit: calls in flight allowed at the moment.
     """
 
-    def __init__(self, jobs: int, max_concurrency: int) -> None:
+    def __init__(self, jobs: int, max_concurrency: int, load: Load | None = None) -> None:
         self.most = max(1, min(jobs, max_concurrency))
         self.limit = min(FIRST_LIMIT, self.most)
         self.stop = threading.Event()
+        self._load = load or Load()
+        self._refusals = self._load.refusals
         self._good = 0
-        self._succeeded = False
 
     def progress(self, outer: Progress) -> StoppableProgress:
         """A progress for the calls, which stops them when the workers are stopped."""
         return StoppableProgress(outer, self.stop)
 
-    def run(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B | KistError]]:
+    def run(
+        self,
+        function: Callable[[A], B],
+        items: Iterable[A],
+        *,
+        weigh: Callable[[A], int] | None = None,
+        most: int | None = None,
+    ) -> Iterator[tuple[A, B | KistError]]:
         """Call *function* for each item and yield pairs of item and result as they come.
 
-        At most ``limit`` items are in flight, those included whose result was not taken yet, so memory stays bounded.
+        At most ``limit`` items are in flight, those included whose result was not taken yet, and no more than the
+        process's memory bears, so memory stays bounded.
 
         Args:
             function: called in threads; a KistError is a result, anything else is raised here.
             items: taken as needed, in this thread.
+            weigh: bytes that an item and its result hold in memory; None: too few to count.
+            most: items in flight at most, beside the limit.
         """
-        tasks: SimpleQueue[tuple[A, int, float] | None] = SimpleQueue()
-        results: SimpleQueue[tuple[A, int, B | BaseException]] = SimpleQueue()
+        most = most or self.most
+        tasks: SimpleQueue[_Flight[A] | None] = SimpleQueue()
+        results: SimpleQueue[tuple[_Flight[A], B | BaseException]] = SimpleQueue()
         threads: list[threading.Thread] = []
-        source, again, flying, more = iter(items), list[tuple[A, int, float]](), 0, True
+        queue = _Queue(items, weigh, self._load)
+        if self.stop.is_set():  # an earlier run was given up; what it left running has the old event
+            self.stop = threading.Event()
         try:
             while True:
-                while flying < self.limit and (again or more):
-                    if again:
-                        tasks.put(again.pop())
-                    else:
-                        try:
-                            tasks.put((next(source), 1, 0.0))
-                        except StopIteration:
-                            more = False
-                            continue
-                    flying += 1
-                    self._hire(threads, flying, function, tasks, results)
-                if not flying:
+                while len(queue.flying) < min(self.limit, most) and (flight := queue.next()) is not None:
+                    tasks.put(flight)
+                    self._hire(threads, len(queue.flying), function, tasks, results)
+                if not queue.flying:
                     return
-                item, attempt, result = results.get()
-                flying -= 1
+                flight, result = results.get()
                 self._adapt(result)
-                if isinstance(result, RemoteUnavailable) and attempt < ATTEMPTS and self._is_alive(result):
-                    again.append((item, attempt + 1, min(result.retry_after or 0.05 * attempt, LONGEST_WAIT)))
-                elif isinstance(result, BaseException) and not isinstance(result, KistError):
+                if isinstance(result, BaseException) and not isinstance(result, KistError):
                     raise result
-                else:
-                    yield item, result
+                queue.arrived(flight)
+                yield flight.item, result
         finally:
-            self._dismiss(threads, tasks, idle=not flying)
+            idle = not queue.flying
+            queue.close()
+            self._dismiss(threads, tasks, idle=idle)
 
     def _hire(
         self,
         threads: list[threading.Thread],
         wanted: int,
         function: Callable[[A], B],
-        tasks: SimpleQueue[tuple[A, int, float] | None],
-        results: SimpleQueue[tuple[A, int, B | BaseException]],
+        tasks: SimpleQueue[_Flight[A] | None],
+        results: SimpleQueue[tuple[_Flight[A], B | BaseException]],
     ) -> None:
         """Start a thread if there are fewer than calls in flight."""
         if len(threads) >= wanted:
             return
 
+        stop = self.stop
+
         def work() -> None:
-            while (task := tasks.get()) is not None:
-                item, attempt, delay = task
+            while (flight := tasks.get()) is not None:
                 try:
-                    if self.stop.wait(delay) if delay else self.stop.is_set():
+                    if stop.is_set():
                         raise Stopped
-                    results.put((item, attempt, function(item)))
+                    results.put((flight, function(flight.item)))
                 except BaseException as exc:
-                    results.put((item, attempt, exc))
+                    results.put((flight, exc))
 
         thread = threading.Thread(target=work, name="kist-transfer", daemon=True)
         thread.start()
         threads.append(thread)
 
-    def _is_alive(self, error: RemoteUnavailable) -> bool:
-        """Whether trying again is worth it here: the retry policy has waited for a dead remote long enough."""
-        return error.retry_after is not None or self._succeeded
-
     def _adapt(self, result: object) -> None:
-        if isinstance(result, RemoteUnavailable):
+        refusals = self._load.refusals
+        if isinstance(result, RemoteUnavailable) or refusals != self._refusals:
+            self._refusals = refusals
             self.limit, self._good = max(1, self.limit // 2), 0
             return
         self._good += 1
-        self._succeeded = True
         if self._good >= self.limit:
             self.limit, self._good = min(self.most, self.limit + 1), 0
 
@@ -166,3 +167,53 @@ class Workers:
         deadline = time.monotonic() + PATIENCE
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+
+@dataclass(eq=False, slots=True)
+class _Flight(Generic[A]):
+    """One item in flight, and the bytes that are reserved for it."""
+
+    item: A
+    weight: int
+
+
+class _Queue(Generic[A]):
+    """Hands out items as far as the memory of the process bears them."""
+
+    def __init__(self, items: Iterable[A], weigh: Callable[[A], int] | None, load: Load) -> None:
+        self._source = iter(items)
+        self._weigh = weigh
+        self._memory = load.memory
+        self._waiting: _Flight[A] | None = None
+        self._arrived = 0
+        self.flying: set[_Flight[A]] = set()
+
+    def next(self) -> _Flight[A] | None:
+        """The next item, None if there is none or it must wait until another one arrives."""
+        self._settle()
+        if self._waiting is None:
+            try:
+                item = next(self._source)
+            except StopIteration:
+                return None
+            self._waiting = _Flight(item, self._weigh(item) if self._weigh is not None else 0)
+        flight = self._waiting
+        if flight.weight and not self._memory.take(flight.weight, anyway=not self.flying):
+            return None
+        self._waiting = None
+        self.flying.add(flight)
+        return flight
+
+    def arrived(self, flight: _Flight[A]) -> None:
+        """The item's result is handed out; what it holds in memory is free when the next one is asked for."""
+        self.flying.remove(flight)
+        self._arrived = flight.weight
+
+    def close(self) -> None:
+        """Give back all that is reserved."""
+        self._settle()
+        self._memory.give(sum(flight.weight for flight in self.flying))
+
+    def _settle(self) -> None:
+        self._memory.give(self._arrived)
+        self._arrived = 0

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Self, Unpack
 
 from kist.engine.cache.cache import Cache
-from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import Place
 from kist.engine.transfer.fetch_data import DataFetch
 from kist.engine.transfer.local_side import LocalSide
@@ -83,7 +82,7 @@ class Fetch:
         self._local = LocalSide(cache)
         self._store = store
         self.settings = settings
-        self._workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        self._workers = store.workers(settings.jobs)
         self._before = store.requests
         self._wants: list[Want] = []
         self._complete: list[Want] = []
@@ -134,7 +133,7 @@ class Fetch:
         return TransferReport(
             "fetch",
             self._store.name,
-            objects=self._nodes + count - sum(len(lack.failed) for lack in self._lacks),
+            objects=self._nodes + count - sum(len(lack.failed.keys() & lack.contents.keys()) for lack in self._lacks),
             bytes=self._node_bytes + (size if dry else moved),
             bytes_saved=max(0, sum(want.size for want in self._wants if want.inside is None) - size),
             requests=self._store.requests - self._before,

@@ -14,7 +14,7 @@ from kist.engine.storage.members import decode
 from kist.engine.storage.packs import DATA, PackReader
 from kist.engine.transfer import objects
 from kist.engine.transfer.parts import FATAL, ItemProgress
-from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
+from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans, weight_of
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
@@ -87,7 +87,7 @@ class DataFetch:
     def _run_all(self, session: CacheSession) -> None:
         segmented = self._groups.pop(SEGMENTED, [])
         self._progresses = self._workers.progress(self._progress)
-        for job, result in self._workers.run(lambda job: self._bring(job, session), self._jobs()):
+        for job, result in self._workers.run(lambda job: self._bring(job, session), self._jobs(), weigh=weight_of):
             if isinstance(result, FATAL):
                 raise result
             if isinstance(result, KistError):

@@ -12,7 +12,6 @@ from typing import TypeVar, Unpack
 
 from kist.engine.cache.cache import Cache
 from kist.engine.process.scratch import Scratch
-from kist.engine.process.workers import Workers
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import (
     TransferOptions,
@@ -95,7 +94,7 @@ class Push:
         self.store = store
         self.settings = settings
         self._repository = repository_id
-        self._workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        self._workers = store.workers(settings.jobs)
         self._plan = PushPlan([])
         self._before = store.requests
         self._state = PushState(self.local, store, self._workers, settings)

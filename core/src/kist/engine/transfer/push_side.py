@@ -33,6 +33,10 @@ ASK_FROM = 8 << 20
 """Before a file of at least this many bytes is sent we ask whether a killed push has sent it already."""
 
 
+PART = 16 << 20
+"""Bytes of a file that a backend holds in memory at most while it sends it."""
+
+
 @dataclass(slots=True)
 class PushState:
     """What the sides of one push share.
@@ -123,7 +127,7 @@ class SidePush:
             self._put(upload, item)
             item.complete()
 
-        for upload, result in workers.run(send, uploads):
+        for upload, result in workers.run(send, uploads, weigh=_weight_of):
             if upload.temporary and upload.path is not None:
                 upload.path.unlink(missing_ok=True)
             if isinstance(result, FATAL):
@@ -288,6 +292,11 @@ class SidePush:
                 self._builder.add_pack(packs[name], members_of(self._hasher.digest_size, raws, places))
             else:
                 self._builder.add_loose(raws, [place.plain for place in places], segmented=name == SEGMENTED)
+
+
+def _weight_of(upload: Upload) -> int:
+    """Bytes that a backend may hold of a file that it sends: what is one part of a large upload for most."""
+    return min(upload.pack.size if upload.pack is not None else upload.plain, PART)
 
 
 def members_of(width: int, raws: Sequence[bytes], places: Sequence[Place]) -> Members:

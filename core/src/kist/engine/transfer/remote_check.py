@@ -20,7 +20,7 @@ from kist.engine.transfer.parts import (
     named_paths,
 )
 from kist.engine.transfer.remote_index import RemoteIndexes, place_key
-from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans
+from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans, weight_of
 from kist.engine.transfer.remote_store import Published, RemoteStore
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
@@ -85,7 +85,7 @@ def verify_remote(
     """
     findings = RemoteFindings()
     store.hints = Hints(None)  # what is remembered here must not stand in for what is there
-    workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+    workers = store.workers(settings.jobs)
     published = _published(store, versions, workers)
     for version in versions:
         if version.root not in published:
@@ -127,7 +127,7 @@ def repair_remote(
         if not findings.bad or findings.bad == before:
             return findings
         before, bad_keys = findings.bad, bad_keys | findings.keys
-        workers = Workers(settings.jobs, store.remote.capabilities.max_concurrency)
+        workers = store.workers(settings.jobs)
         push = Push(cache, store, settings, repository_id=repository_id)
         push.plan_repair(versions, _published(store, versions, workers), bad_keys)
         report = push.run()
@@ -208,7 +208,7 @@ class _AlgorithmCheck:
         for raw, place in places.items():
             groups.setdefault(place.pack, []).append((raw, place))
         segmented = groups.pop(SEGMENTED, [])
-        for job, result in self._workers.run(lambda job: self._read(reader, job), _jobs(groups)):
+        for job, result in self._workers.run(lambda job: self._read(reader, job), _jobs(groups), weigh=weight_of):
             if isinstance(result, FATAL):
                 raise result
             if isinstance(result, KistError):

@@ -24,6 +24,9 @@ SMALL_PACK = 1 << 20
 MEMBER_LIMIT = 64 << 20
 """No member of a pack is larger, stored or plain; an index that says so is not believed."""
 
+STREAM = 2 << 20
+"""Bytes that a stream from a remote into a file holds in memory."""
+
 _KEPT = 32 << 20
 
 Placed = tuple[bytes, Place]
@@ -92,6 +95,11 @@ def _end(place: Place) -> int:
     return place.offset + place.stored
 
 
+def weight_of(job: object) -> int:
+    """Bytes that reading a range, or streaming something else, holds in memory until its result is taken."""
+    return job.length + job.plain if isinstance(job, Span) else STREAM
+
+
 def sensible(place: Place) -> bool:
     """Whether a place in a pack is one that a member can have."""
     return place.pack in (LOOSE, SEGMENTED) or max(place.stored, place.plain) <= MEMBER_LIMIT
@@ -141,7 +149,7 @@ class RemoteReader:
         for raw, place in places.items():
             groups.setdefault(place.pack, []).append((raw, place))
         spans = [span for name, placed in groups.items() for span in self._node_spans(name, placed)]
-        for span, brought in self._workers.run(self.bring, spans):
+        for span, brought in self._workers.run(self.bring, spans, weigh=weight_of):
             if isinstance(brought, RemoteObjectNotFound | ObjectError):
                 result |= {raw: self.missing(raw) for raw, _ in span.members}
             elif isinstance(brought, KistError):

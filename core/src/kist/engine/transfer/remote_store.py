@@ -10,6 +10,8 @@ from pathlib import Path
 
 from kist.abc.hasher import Hasher
 from kist.abc.remote import Remote
+from kist.engine.process.load import Load
+from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
 from kist.engine.transfer.counted import CountedRemote
 from kist.engine.transfer.hints import Hints
@@ -93,15 +95,26 @@ class RemoteStore:
         hashers: makes the hasher of an algorithm.
         name: the remote's configured name, for messages.
         memory: a private folder for hints and copies of index files, None for none.
+        load: the memory that transfers may take, and the remote's refusals; None for one of its own.
 
     Attributes:
         hints: what this machine remembers of it.
         pack_threshold: as ``kist-remote`` says, known after :meth:`open`.
         scratch: where temporary files stand, None: where the system keeps them.
+        load: what workers for it watch.
         created: whether this object wrote ``kist-remote``, so that nothing else can be there yet.
     """
 
-    def __init__(self, remote: Remote, *, hashers: Hashers, name: str = "remote", memory: Path | None = None) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        *,
+        hashers: Hashers,
+        name: str = "remote",
+        memory: Path | None = None,
+        load: Load | None = None,
+    ) -> None:
+        self.load = load or Load()
         self.remote = CountedRemote(remote)
         self.hashers = hashers
         self.name = name
@@ -115,6 +128,14 @@ class RemoteStore:
     def requests(self) -> int:
         """Requests made so far."""
         return self.remote.requests
+
+    def workers(self, jobs: int) -> Workers:
+        """Workers for calls to this remote.
+
+        Args:
+            jobs: most calls at once; the remote may bear fewer.
+        """
+        return Workers(jobs, self.remote.capabilities.max_concurrency, self.load)
 
     def open(self, *, create: bool = False) -> bool:
         """Read ``kist-remote``; the first call costs one request, later ones none.

@@ -11,17 +11,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kist.abc.hasher import Hasher, RunningHash
+from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
-from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound, RemoteUnavailable
+from kist.engine.transfer.parts import ItemProgress
+from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_all
 
-SEGMENT_SIZE = 16 << 20
-"""Bytes of every segment but the last."""
+SMALLEST_SEGMENT = 2 << 20
+LARGEST_SEGMENT = 16 << 20
+MOST_SEGMENTS = 512
+"""A large object has no more segments than this, unless they would be larger than the largest."""
+
+FLYING_PART = 85
+FLYING_LEAST = 12 << 20
+"""Segments in flight are lost when a process is killed, so they make up at most this part of an object, or these bytes:
+twenty kills, which find each half-way on average, then cost less than an eighth of the object."""
 
 SEGMENTED_FROM = 64 << 20
 """An object of more bytes than this is stored as segments."""
@@ -30,6 +38,30 @@ KEEP_PARTIAL = 14 * 86400.0
 """Seconds after which a half-fetched object that nobody touched is dropped."""
 
 _CHUNK = 1 << 20
+
+
+def segment_size(size: int) -> int:
+    """Bytes of every segment but the last of an object.
+
+    A power of two, so that versions of a growing file have their segments in common.
+
+    Args:
+        size: the object's bytes.
+    """
+    length = SMALLEST_SEGMENT
+    while length < LARGEST_SEGMENT and length * MOST_SEGMENTS < size:
+        length *= 2
+    return length
+
+
+def most_flying(size: int, length: int) -> int:
+    """How many segments of an object may be in flight.
+
+    Args:
+        size: the object's bytes.
+        length: bytes of a segment.
+    """
+    return max(1, max(FLYING_LEAST, size // FLYING_PART) // length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +122,7 @@ class SegmentTransfer:
         hasher: names objects and segments.
         workers: run the calls.
         progress: is told of every byte, also of those that need not move.
-        segment_size: bytes of a segment.
+        length: bytes of a segment; None: as :func:`segment_size` says.
         scratch: where copies of segments stand, None: where the system keeps temporary files.
     """
 
@@ -98,7 +130,7 @@ class SegmentTransfer:
     hasher: Hasher
     workers: Workers
     progress: Progress = field(default_factory=NullProgress)
-    segment_size: int = SEGMENT_SIZE
+    length: int | None = None
     scratch: Path | None = None
 
     def put(self, source: Path, digest: Digest, *, resend: Container[str] | None = ()) -> int:
@@ -120,9 +152,13 @@ class SegmentTransfer:
         found: list[_Segment] = []
         progress = self.workers.progress(self.progress)
 
+        with storage_errors(source):
+            size = source.stat().st_size
+        length = self.length or segment_size(size)
+
         def cut() -> Iterator[_Segment]:
             with storage_errors(source), source.open("rb", buffering=0) as reader:
-                while data := _read_up_to(reader.fileno(), self.segment_size):
+                while data := _read_up_to(reader.fileno(), length):
                     running.update(data)
                     found.append(_Segment(self.hasher.digest(data), _end(found), len(data)))
                     yield found[-1]
@@ -139,7 +175,7 @@ class SegmentTransfer:
             return 0 if there else segment.size
 
         sent = 0
-        for _, result in self.workers.run(send, cut()):
+        for _, result in self.workers.run(send, cut(), weigh=_weight_of, most=most_flying(size, length)):
             if isinstance(result, KistError):
                 raise result
             sent += result
@@ -179,7 +215,7 @@ class SegmentTransfer:
                 raise ObjectCorrupt(str(segment.digest), where="the remote", actual="other bytes")
 
         listed = self.read_list(digest)
-        for _, result in self.workers.run(read, _placed(listed)):
+        for _, result in self.workers.run(read, _placed(listed), weigh=_stream):
             if isinstance(result, KistError):
                 raise result
         return True
@@ -201,7 +237,9 @@ class SegmentTransfer:
         listed = self.read_list(digest)
         with _partial_file(folder, digest, listed.size) as (path, descriptor):
             stream = _SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
-            for _, result in self.workers.run(stream.fetch, _placed(listed)):
+            largest = max((size for _, size in listed.segments), default=1)
+            most = most_flying(listed.size, largest)
+            for _, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=most):
                 if isinstance(result, KistError):
                     raise result
             if _digest_of(path, self.hasher) != digest:
@@ -211,38 +249,50 @@ class SegmentTransfer:
 
 
 class _SegmentStream:
-    """Brings segments into their places in a partial file; a segment whose stream broke is continued where it broke."""
+    """Brings segments into their places in a partial file."""
 
     def __init__(self, remote: Remote, descriptor: int, hasher: Hasher, progress: Progress) -> None:
         self._remote = remote
         self._descriptor = descriptor
         self._hasher = hasher
         self._progress = progress
-        self._begun: dict[int, tuple[RunningHash, int]] = {}
 
     def fetch(self, segment: _Segment) -> None:
-        """Bring one segment, unless the file has it."""
-        running, done = self._begun.pop(segment.offset, (None, 0))
-        if running is None:
-            if _holds(self._descriptor, segment, self._hasher):
-                self._progress.advance(segment.size)
+        """Bring one segment, unless the file has it; one that came damaged is asked for once more."""
+        if _holds(self._descriptor, segment, self._hasher):
+            self._progress.advance(segment.size)
+            return
+        progress = ItemProgress(self._progress, segment.size)
+        for last in (False, True):
+            progress.restart()
+            try:
+                self._bring(segment, progress)
+            except ObjectCorrupt:
+                if last:
+                    raise
+            else:
                 return
-            running = self._hasher.new()
-        key = objects.object_key(segment.digest)
-        try:
-            with self._remote.open(key, start=done, length=segment.size - done) as reader:
-                read = getattr(reader, "read1", reader.read)  # hands out what came before the stream broke
-                while data := read(min(_CHUNK, segment.size - done)):
-                    running.update(data)
-                    with storage_errors():
-                        os.pwrite(self._descriptor, data, segment.offset + done)
-                    done += len(data)
-                    self._progress.advance(len(data))
-        except RemoteUnavailable:
-            self._begun[segment.offset] = (running, done)
-            raise
+
+    def _bring(self, segment: _Segment, progress: Progress) -> None:
+        running, done = self._hasher.new(), 0
+        with self._remote.open(objects.object_key(segment.digest), length=segment.size) as reader:
+            while data := reader.read(min(_CHUNK, segment.size - done)):
+                running.update(data)
+                with storage_errors():
+                    os.pwrite(self._descriptor, data, segment.offset + done)
+                done += len(data)
+                progress.advance(len(data))
         if running.digest() != segment.digest.raw:
             raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
+
+
+def _weight_of(segment: _Segment) -> int:
+    """What a backend may hold of a segment that it sends."""
+    return segment.size
+
+
+def _stream(_: _Segment) -> int:
+    return 2 * _CHUNK
 
 
 def _placed(listed: SegmentList) -> Iterator[_Segment]:
