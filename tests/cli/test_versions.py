@@ -68,6 +68,7 @@ def test_status(tracked):
         "clean": True,
         "changes": [],
         "outputs": [{"path": "data", "metafile": "data.kist", "clean": True}],
+        "warnings": [],
         "sections": [],
     }
     assert tracked("status").out == "clean\n"

@@ -25,6 +25,7 @@ from kist.model.change import Change
 from kist.model.delta import changes, deltas
 from kist.model.report import AddedOutput, AddReport
 from kist.model.tracked import Metafile, TrackedOutput
+from kist.operations.edited_links import ObjectsEdited, setting_aside
 from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
@@ -226,13 +227,15 @@ def add_wanted(
         changed_only: leave out outputs that turn out to be what their metafile says.
     """
     with nullcontext() if options.dry_run else changing(context):
-        return _add(context, wanted, options, changed_only=changed_only)
+        return setting_aside(context, lambda: _add(context, wanted, options, changed_only=changed_only))
 
 
 def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *, changed_only: bool) -> AddReport:
     context.progress.start("add")
     with context.storing(dry_run=options.dry_run) as storing:
         ingested = _ingest_all(context, storing, wanted, options)
+        if context.edited_links and not options.dry_run:
+            raise ObjectsEdited
         storing.commit()
         stored = storing.bytes_stored
         context.progress.finish()

@@ -189,7 +189,8 @@ def _plan_columns(
     base: Iterable[Columns] | None,
 ) -> CheckoutPlan:
     saved = saved_in_cache(context, digest.algorithm)
-    return plan_checkout(current, wanted, base, saved)
+    ours = os.fsencode(os.path.realpath(context.cache_folder / "objects")) + b"/"
+    return plan_checkout(current, wanted, base, saved, ours)
 
 
 def _current(context: RepoContext, target: Target) -> Iterable[Columns]:

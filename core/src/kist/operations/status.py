@@ -27,10 +27,12 @@ class StatusReport:
     Args:
         outputs: every output that was looked at, with its changes.
         sections: what plugins add.
+        warnings: what is wrong beside the changes: objects of the cache that were edited through a link.
     """
 
     outputs: tuple[OutputStatus, ...]
     sections: tuple[StatusSection, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -60,7 +62,17 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
     context.progress.finish()
     context.save_fingerprints()
     sections = context.hooks.collect("kist_status_sections")
-    return StatusReport(tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)))
+    return StatusReport(
+        tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)), _edited_links(context)
+    )
+
+
+def _edited_links(context: RepoContext) -> tuple[str, ...]:
+    if not context.edited_links:
+        return ()
+    from kist.operations.edited_links import findings
+
+    return findings(context)
 
 
 def compare_target(context: RepoContext, target: Target) -> tuple[Change, ...]:

@@ -12,6 +12,7 @@ from kist.engine.transfer.parts import Version, Walker, content_sizes, named_pat
 from kist.errors import KistError, ObjectError, ObjectMissing, UsageError
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
+from kist.operations.edited_links import detach
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import open_remote
@@ -251,6 +252,7 @@ def _repair(
         structures = [one for one in before.damaged if one.digest.partition(":")[0] in _STRUCTURES]
         objects = [one for one in before.damaged if one not in structures]
         for one in objects:
+            detach(context, Digest.parse(one.digest), one.paths)  # an edit through a link shall stay in the workspace
             context.cache.quarantine(Digest.parse(one.digest))
         if structures:
             context.cache.rebuild_indexes()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kist.engine.workspace.fingerprints import Fingerprints
     from kist.engine.workspace.ignore import RepositoryIgnore
     from kist.engine.workspace.scan import Scanner
+    from kist.repo.linked import EditedLink
     from kist.repo.revisions import Git
     from kist.repo.storing import Storing
 
@@ -52,6 +53,7 @@ class RepoContext:
 
     Attributes:
         problems: errors that did not end an operation.
+        edited_links: links to the cache that were found edited in place; nobody has seen to them yet.
         hooks: the plugins that follow what is done to it.
     """
 
@@ -70,6 +72,7 @@ class RepoContext:
         self.progress = progress
         self.verb = verb
         self.problems: list[KistError] = []
+        self.edited_links: list[EditedLink] = []
         self.hooks = Hooks(self)
         self._writing = Writing(self)
 
@@ -234,7 +237,6 @@ class RepoContext:
         from kist.engine.workspace.scan import Scanner
         from kist.repo.linked import LinkedFiles
 
-        linked = LinkedFiles(self, algorithm)
         return Scanner(
             self.root,
             kernel=self.kernel,
@@ -242,8 +244,7 @@ class RepoContext:
             fingerprints=self.fingerprints,
             ignore=self.ignore.rules,
             symlinks=self.config.get("core.symlinks"),
-            linked=linked.is_hard_link,
-            resolve=linked.resolve,
+            links=LinkedFiles(self, algorithm),
             progress=self.progress,
         )
 

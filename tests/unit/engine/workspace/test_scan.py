@@ -4,13 +4,12 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import sys
 import time
-import traceback
 from pathlib import Path
 
 import pytest
 
+from children import as_nobody
 from kist.abc.hasher import Hasher
 from kist.builtin import pure_kernel
 from kist.builtin.pure_kernel import PureKernel
@@ -21,7 +20,7 @@ from kist.engine.workspace import scan as scan_module
 from kist.engine.workspace.fingerprints import Fingerprints
 from kist.engine.workspace.ignore import IgnoreRules
 from kist.engine.workspace.scan import Scanner
-from kist.errors import PathConflict, StorageError, WorkspaceError
+from kist.errors import ObjectCorrupt, ObjectMissing, PathConflict, StorageError, WorkspaceError
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 
@@ -717,12 +716,25 @@ def test_links_that_lead_to_no_file_cannot_be_followed(settled, target):
     assert [path for path, _ in scan.problems] == [b"data/l"]
 
 
+class Links:
+    """What is known of links to the cache."""
+
+    def __init__(self, is_hard_link=lambda raw, stats: False, resolve=lambda target, path: None):
+        self.is_hard_link, self.resolve = is_hard_link, resolve
+        self.seen = []
+
+    def look(self, state):
+        self.seen += [(name, state.raw(at)) for at, name in enumerate(state.names)]
+
+
 def test_links_into_the_cache_are_files(settled):
     raw = hashlib.sha256(b"object").digest()
     (settled.data / "l").symlink_to("/cache/objects/xyz")
     (settled.data / "m").symlink_to("/elsewhere")
     for _ in range(2):
-        scan, entries, root = settled.add(resolve=lambda target: (raw, 6) if b"xyz" in target else None)
+        scan, entries, root = settled.add(
+            links=Links(resolve=lambda target, path: (raw, 6) if b"xyz" in target else None)
+        )
         assert (entries[b"l"].kind, entries[b"l"].digest, entries[b"l"].size) == (
             "file",
             Digest("sha256", raw.hex()),
@@ -731,6 +743,39 @@ def test_links_into_the_cache_are_files(settled):
         assert entries[b"m"].target == b"/elsewhere"
         assert scan.outside == [b"data/m"]
         assert settled.is_clean(root)
+
+
+def test_links_into_the_cache_are_read_when_their_object_was_edited(settled):
+    (settled.root / "object").write_bytes(b"edited")
+    (settled.data / "l").symlink_to("../object")
+    raw = hashlib.sha256(b"before").digest()
+    _, entries, root = settled.add(links=Links(resolve=lambda target, path: (raw, 6)))
+    assert contents(entries) == {b"l": sha(b"before")}
+
+    def resolve(target, path):
+        raise ObjectCorrupt(f"sha256:{raw.hex()}")
+
+    assert not settled.is_clean(root, links=Links(resolve=resolve))
+    assert contents(settled.add(links=Links(resolve=resolve))[1]) == {b"l": sha(b"edited")}
+
+
+def test_links_to_objects_that_are_gone_are_no_content(settled):
+    (settled.data / "l").symlink_to("/cache/objects/xyz")
+
+    def resolve(target, path):
+        raise ObjectMissing("sha256:" + "0" * 64)
+
+    assert settled.add(links=Links(resolve=resolve))[1][b"l"].target == b"/cache/objects/xyz"
+    scan, entries, _ = settled.add(Store(), links=Links(resolve=resolve))
+    assert (list(entries), [type(error) for _, error in scan.problems]) == ([], [ObjectMissing])
+
+
+def test_every_file_is_looked_at_for_damaged_objects(settled):
+    settled.write("a", b"one")
+    for _ in range(2):  # read the first time, known the second
+        links = Links()
+        settled.add(links=links)
+        assert links.seen == [(b"a", hashlib.sha256(b"one").digest())]
 
 
 def test_a_hard_link_to_the_cache_is_no_edit(settled):
@@ -745,7 +790,7 @@ def test_a_hard_link_to_the_cache_is_no_edit(settled):
         asked.append((raw, stats))
         return raw == hashlib.sha256(b"object").digest()
 
-    scan, entries, root = settled.add(linked=linked)
+    scan, entries, root = settled.add(links=Links(linked))
     found = place.stat()
     assert (asked[0][0], asked[0][1]) == (
         hashlib.sha256(b"object").digest(),
@@ -756,7 +801,8 @@ def test_a_hard_link_to_the_cache_is_no_edit(settled):
     assert contents(entries) == {b"a": sha(b"object"), b"b": sha(b"other!")}
     assert settled.is_clean(root)
     settled.write("a", b"edited")
-    assert contents(settled.add(linked=lambda *_: pytest.fail("its mtime differs too"))[1])[b"a"] == sha(b"edited")
+    links = Links(lambda *_: pytest.fail("its mtime differs too"))
+    assert contents(settled.add(links=links)[1])[b"a"] == sha(b"edited")
 
 
 # ── sinks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -945,29 +991,6 @@ def test_an_output_that_is_a_link_is_refused(settled):
 
 
 # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def as_nobody(action):
-    """Run *action* as an ordinary user: in a child process, where this one is root."""
-    if os.geteuid() != 0:
-        action()
-        return
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            action()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_unreadable_files_are_all_listed_and_the_others_done():

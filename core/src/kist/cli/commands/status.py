@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.output.line("clean")
     elif any(change.change == "missing" for change in changes):
         args.output.talk("'kist checkout' brings missing data back from the cache, 'kist pull' from a remote")
+    for warning in report.warnings:
+        args.output.warn(warning)
     for section in report.sections:
         args.output.line(f"{section.title}:")
         for line in section.lines:
@@ -48,5 +50,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "clean": report.clean and not repo.problems,
         "changes": [change_data(change) for change in changes],
         "outputs": [{"path": one.path, "metafile": one.metafile, "clean": not one.changes} for one in report.outputs],
+        "warnings": list(report.warnings),
         "sections": [{"title": one.title, "lines": list(one.lines)} for one in report.sections],
     }

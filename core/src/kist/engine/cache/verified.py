@@ -16,7 +16,7 @@ import os
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +59,13 @@ class VerifiedRecord:
 
     Args:
         folder: the cache's folder.
+        keep: read the files of the record once, for many questions one after the other; what others record meanwhile
+            is not seen.
     """
 
-    def __init__(self, folder: CacheFolder) -> None:
+    def __init__(self, folder: CacheFolder, *, keep: bool = False) -> None:
         self._folder = folder
+        self._kept: dict[str, list[tuple[Path, _Record]]] | None = {} if keep else None
 
     def check_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object may be trusted without hashing it.
@@ -77,6 +80,13 @@ class VerifiedRecord:
         records = [record for _, record in self._records(algorithm)][::-1]
         prefix = f"{self._folder.objects}/"
         return [self._unchanged(records, prefix, algorithm, raw) for raw in raws]
+
+    def inodes(self, algorithm: str) -> dict[int, bytes]:
+        """The inode that each recorded object had when it was hashed -> its raw digest; the newest counts."""
+        found: dict[int, bytes] = {}
+        for _, record in self._records(algorithm):
+            found.update(zip(record.columns[3], split_raws(record.digests, record.width), strict=True))
+        return found
 
     def mark(self, algorithm: str, raws: Sequence[bytes]) -> None:
         """Record loose objects that were just hashed and found good; without the right to write nothing happens.
@@ -116,8 +126,15 @@ class VerifiedRecord:
         linked = now[4] > 1 or now[4] != then[4]
         return same and linked and not status.st_mode & _WRITABLE
 
-    def _records(self, algorithm: str) -> Iterator[tuple[Path, _Record]]:
+    def _records(self, algorithm: str) -> Iterable[tuple[Path, _Record]]:
         """Readable records of an algorithm, the oldest first."""
+        if self._kept is None:
+            return self._read_records(algorithm)
+        if algorithm not in self._kept:
+            self._kept[algorithm] = list(self._read_records(algorithm))
+        return self._kept[algorithm]
+
+    def _read_records(self, algorithm: str) -> Iterator[tuple[Path, _Record]]:
         try:
             names = sorted(os.listdir(self._folder.verified))
         except OSError:

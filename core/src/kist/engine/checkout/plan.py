@@ -121,8 +121,9 @@ def _content(entry: Columns) -> tuple[int, bytes, list[bytes]]:
 class _Merge:
     """The state of one planning."""
 
-    def __init__(self, base: _Base) -> None:
+    def __init__(self, base: _Base, ours: bytes) -> None:
         self.base = base
+        self.ours = ours
         self.create: list[Columns] = []
         self.replace: list[Columns] = []
         self.replaced: list[Columns] = []
@@ -137,10 +138,13 @@ class _Merge:
         if current.kinds[0] in _CONTENT and target.kinds[0] in _CONTENT and current.digests == target.digests:
             self.modes.append(target)
             return
-        if current.kinds[0] == SYMLINK and self.base.has(current):
+        if current.kinds[0] == SYMLINK and (self._is_ours(current) or self.base.has(current)):
             self.in_base.add(current.paths[0])
         self.replace.append(target)
         self.replaced.append(current)
+
+    def _is_ours(self, entry: Columns) -> bool:
+        return bool(self.ours) and entry.targets[0].startswith(self.ours)
 
     def extras(self, run: Columns) -> None:
         """What the workspace has and the target has not."""
@@ -161,6 +165,7 @@ def plan_checkout(
     target: Iterable[Columns],
     base: Iterable[Columns] | None,
     saved: Callable[[list[bytes]], list[bool]],
+    ours: bytes = b"",
 ) -> CheckoutPlan:
     """Compare a workspace directory with what it shall be.
 
@@ -170,6 +175,7 @@ def plan_checkout(
         target: what shall be there.
         base: what the directory was last equal to, None where that is not known.
         saved: tells for raw digests whether their content is kept in the cache.
+        ours: what the targets of symlinks to objects begin with; such a link without its object may always go.
 
     Returns:
         The plan. Extra entries that the base has are deleted, others kept unless they stand in the way; without a base
@@ -177,7 +183,7 @@ def plan_checkout(
     """
     started = time.time_ns()
     here, there = _Stream(current), _Stream(target)
-    merge = _Merge(_Base(base))
+    merge = _Merge(_Base(base), ours)
     sample = here.part or there.part
     while here.part is not None or there.part is not None:
         if there.part is None:

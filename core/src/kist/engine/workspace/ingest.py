@@ -13,9 +13,9 @@ from kist.abc.kernel import OTHER, STAT_FIELDS, Listing
 from kist.engine.workspace.folder_state import FolderState
 from kist.engine.workspace.listings import child_path, signed
 from kist.engine.workspace.rows import Row
-from kist.engine.workspace.scan_tools import Sink, Tools, Totals
+from kist.engine.workspace.scan_tools import Links, Sink, Tools, Totals
 from kist.engine.workspace.walk import changed
-from kist.errors import KistError, MetafileError, PathConflict, WorkspaceError
+from kist.errors import KistError, MetafileError, ObjectCorrupt, ObjectMissing, PathConflict, WorkspaceError
 from kist.model.entry import EXECUTABLE, FILE, SYMLINK
 from kist.util.atomic import storage_error
 from kist.util.paths import check_path, check_paths, display
@@ -68,6 +68,8 @@ class FolderReader:
             self._refuse_others(state)
         if unread:
             self._read_files(state, unread)
+        if self._tools.links is not None:
+            self._tools.links.look(state)
         self._check_names(state)
         return state
 
@@ -105,10 +107,10 @@ class FolderReader:
         return unread
 
     def _only_linked(self, raw: bytes, was: bytes, now: bytes) -> bool:
-        linked = self._tools.linked
-        if linked is None or was[:16] != now[:16] or was[24:] != now[24:]:
+        links = self._tools.links
+        if links is None or was[:16] != now[:16] or was[24:] != now[24:]:
             return False
-        return linked(raw, tuple(array("q", now)))
+        return links.is_hard_link(raw, tuple(array("q", now)))
 
     def _add_missing(self, sink: Sink, state: FolderState, unread: list[int]) -> list[int]:
         """The positions to read, with those of known files whose object the sink does not have."""
@@ -250,9 +252,7 @@ class FolderReader:
             self._problem(state, at, changed(path) if exc.errno == errno.EINVAL else storage_error(exc, path))
             return
         state.targets[at] = target
-        held = self._tools.resolve(target) if self._tools.resolve is not None else None
-        if held is not None:
-            state.as_file[at] = (FILE, held[0], held[1])
+        if self._tools.links is not None and self._read_object(self._tools.links, state, at):
             return
         if self._leads_outside(path, target):
             self._totals.outside.append(path)
@@ -263,6 +263,22 @@ class FolderReader:
             ))  # fmt: skip
         elif self._tools.symlinks == "follow":
             self._follow(state, at, path)
+
+    def _read_object(self, links: Links, state: FolderState, at: int) -> bool:
+        """Take a link to an object of the cache for the file that it stands for; False: it is no such link."""
+        path = child_path(state.path, state.names[at])
+        try:
+            held = links.resolve(state.targets[at], path)
+        except ObjectCorrupt:  # edited through the link: what the object holds now is the file's new content
+            self._follow(state, at, path)
+            return True
+        except ObjectMissing as error:
+            if self._sink is not None:  # else it is shown as what it is, and a checkout replaces it
+                self._problem(state, at, error)
+            return self._sink is not None
+        if held is not None:
+            state.as_file[at] = (FILE, *held)
+        return held is not None
 
     def _leads_outside(self, path: bytes, target: bytes) -> bool:
         if target.startswith(b"/"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from kist.engine.workspace.folder_state import Entries, FolderState
 from kist.engine.workspace.ignore import IgnoreRules
 from kist.engine.workspace.listings import child_path, interleave, list_one
 from kist.engine.workspace.rows import Row, StoredRow, folder_key, only, pack_states, with_entry
-from kist.engine.workspace.scan_tools import Sink, SymlinkPolicy, Tools, Totals
-from kist.engine.workspace.walk import Problems, changed, enter, open_below, visit
-from kist.errors import KistError, PathConflict
+from kist.engine.workspace.scan_tools import Links, Sink, SymlinkPolicy, Tools, Totals
+from kist.engine.workspace.walk import Problems, Visit, changed, enter, open_below, visit
+from kist.errors import KistError, ObjectError, PathConflict
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import DIRECTORY, SYMLINK, Entry
@@ -41,8 +41,7 @@ class Scanner:
         ignore: the rules above the repository.
         small: size up to which files are read whole, many in a batch.
         symlinks: what becomes of symlinks.
-        linked: tells hard links to the cache, see ``Tools``.
-        resolve: tells symlinks to the cache, see ``Tools``.
+        links: knows the links to the cache, see ``Tools``.
         progress: is told the bytes read.
 
     Attributes:
@@ -57,15 +56,14 @@ class Scanner:
     ignore: IgnoreRules
     small: int = 1 << 20
     symlinks: SymlinkPolicy = "keep"
-    linked: Callable[[bytes, tuple[int, ...]], bool] | None = None
-    resolve: Callable[[bytes], tuple[bytes, int] | None] | None = None
+    links: Links | None = None
     progress: Progress = field(default_factory=NullProgress)
     last: Scan | None = field(default=None, init=False)
 
     @property
     def tools(self) -> Tools:
         """What its scans work with."""
-        return Tools(self.kernel, self.hasher, self.small, self.symlinks, self.linked, self.resolve, self.progress)
+        return Tools(self.kernel, self.hasher, self.small, self.symlinks, self.links, self.progress)
 
     def is_clean(self, output: bytes, root: Digest) -> bool:
         """Whether a directory certainly is what *root* says; opens no manifest and reads no file.
@@ -90,10 +88,24 @@ class Scanner:
                 row = next(known, None)
                 if row is None or row.key != folder_key(found.path) or row.states != pack_states(found.listing):
                     return False
+                if SYMLINK in found.listing.kinds and not self._links_hold(found):
+                    return False
                 folders += 1
         except PathConflict:
             return False
         return folders > 0 and not problems and next(known, None) is None
+
+    def _links_hold(self, found: Visit) -> bool:
+        """Whether symlinks to the cache lead to what they did: their own stats do not change with the object."""
+        if self.links is None:
+            return True
+        for name, kind in zip(found.listing.names, found.listing.kinds, strict=True):
+            if kind == SYMLINK:
+                try:
+                    self.links.resolve(os.readlink(name, dir_fd=found.descriptor), child_path(found.path, name))
+                except (OSError, ObjectError):
+                    return False
+        return True
 
     def scan(self, output: bytes, sink: Sink | None = None, below: bytes = b"") -> Scan:
         """What a directory holds now.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from kist.abc.hasher import Hasher
 from kist.abc.kernel import Kernel
 from kist.abc.progress import NullProgress, Progress
+from kist.engine.workspace.folder_state import FolderState
 from kist.engine.workspace.walk import Problems
 
 SymlinkPolicy = Literal["keep", "follow", "refuse"]
@@ -31,6 +32,36 @@ class Sink(Protocol):
         """
 
 
+class Links(Protocol):
+    """Tells which workspace files are links to objects of the cache, and whether these still are what they were."""
+
+    def is_hard_link(self, raw: bytes, stats: tuple[int, ...], /) -> bool:
+        """Whether a file that differs from what is known in ctime alone is a hard link to the unchanged object *raw*.
+
+        Args:
+            raw: the digest that is known.
+            stats: what the file has now: size, mtime, ctime, inode.
+        """
+
+    def resolve(self, target: bytes, path: bytes, /) -> tuple[bytes, int] | None:
+        """What the target of a symlink holds, if it is an object of the cache.
+
+        Args:
+            target: what the link says.
+            path: where it stands, relative to the repository.
+
+        Returns:
+            Raw digest and size; None if it leads elsewhere.
+
+        Raises:
+            ObjectCorrupt: the object was edited through the link, or is damaged otherwise.
+            ObjectMissing: it is not there any more.
+        """
+
+    def look(self, state: FolderState, /) -> None:
+        """Look for files that share their inode with an object, but not its digest: an edit damaged that object."""
+
+
 @dataclass(slots=True)
 class Tools:
     """What a scan works with.
@@ -40,9 +71,7 @@ class Tools:
         hasher: names contents.
         small: size up to which files are read whole, many in a batch.
         symlinks: what becomes of symlinks: kept as such, read as the file that they lead to, or refused.
-        linked: told the raw digest and the stats (size, mtime, ctime, inode) of a file that differs from what is known
-            in ctime alone: whether it is a hard link to that object in the cache, so that it need not be an edit.
-        resolve: told the target of a symlink: raw digest and size if it leads to an object in the cache.
+        links: knows the links to the cache, None where there are none.
         progress: is told the bytes read.
     """
 
@@ -50,8 +79,7 @@ class Tools:
     hasher: Hasher
     small: int = 1 << 20
     symlinks: SymlinkPolicy = "keep"
-    linked: Callable[[bytes, tuple[int, ...]], bool] | None = None
-    resolve: Callable[[bytes], tuple[bytes, int] | None] | None = None
+    links: Links | None = None
     progress: Progress = field(default_factory=NullProgress)
 
 
