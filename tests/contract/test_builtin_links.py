@@ -1,5 +1,7 @@
 import errno
 import os
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from kist.builtin import copy_link, hardlink, reflink, symlink
 from kist.errors import LinkUnsupported
 from kist.testing.link import LinkTypeContract, _places
+from servers.file_systems import mounted
 
 MODULES = {"copy": copy_link, "hardlink": hardlink, "symlink": symlink, "reflink": reflink}
 
@@ -41,6 +44,40 @@ class TestRefLink(LinkTypeContract):
     @pytest.fixture
     def link_type(self):
         return reflink.RefLink()
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    with mounted("xfs", tmp_path_factory.mktemp("disk")) as folder:
+        yield folder
+
+
+class TestRefLinkOnXfs(LinkTypeContract):
+    """Where reflinks work, so that the tests that need one cannot be skipped."""
+
+    __test__ = True
+
+    @pytest.fixture
+    def tmp_path(self, disk):
+        return Path(tempfile.mkdtemp(dir=disk))
+
+    @pytest.fixture
+    def link_type(self):
+        return reflink.RefLink()
+
+
+def test_a_reflink_shares_the_bytes(disk):
+    with _places(disk / "cache", disk / "workspace") as places:
+        source = places.object("aa/one", os.urandom(64 << 20))
+        os.sync()
+        before = os.statvfs(disk).f_bfree
+        places.link(reflink.RefLink(), (source, b"file"))
+        os.sync()
+        taken = (before - os.statvfs(disk).f_bfree) * os.statvfs(disk).f_frsize
+        assert taken < 4 << 20
+        with open(places.workspace / "file", "r+b") as stream:
+            stream.write(b"changed")
+        assert (places.cache / "aa/one").read_bytes()[:7] != b"changed"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -15,7 +15,8 @@ want() {
     command -v "$2" >/dev/null || list+=("${@:3}")
 }
 
-# One line a server.
+# One line a server or file system.
+want debian mkfs.xfs xfsprogs
 
 if ((${#debian[@]})); then
     if [[ "$(id -u)" != 0 ]] || ! command -v apt-get >/dev/null; then
