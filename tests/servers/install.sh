@@ -17,6 +17,8 @@ want() {
 
 # One line a server or file system.
 want debian mkfs.xfs xfsprogs
+want debian sshd openssh-server openssh-client
+want npm azurite-blob azurite@3
 
 if ((${#debian[@]})); then
     if [[ "$(id -u)" != 0 ]] || ! command -v apt-get >/dev/null; then

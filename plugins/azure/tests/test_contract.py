@@ -1,0 +1,127 @@
+"""The contract of remotes, for containers of Azure, against Azurite."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from kist.abc import RemoteURL
+from kist.testing import RegistrationContract, RemoteContract
+from kist_azure.options import AzureOptions
+from kist_azure.remote import AzureRemote
+from servers.azurite import ACCOUNT, KEY, Azurite, Container
+from servers.processes import free_port
+
+PREFIX = "some folder/kist#1?"
+"""Names of folders may hold what means something in a URL."""
+
+WRONG_KEY = base64.b64encode(b"not the key of this account, but as long as one is: 64 bytes....").decode()
+
+
+def open_remote(server: Azurite, container: str, **options: object) -> AzureRemote:
+    url = RemoteURL("az", container, f"/{PREFIX}")
+    return AzureRemote.from_url(url, AzureOptions(endpoint=server.endpoint, **options))  # type: ignore[arg-type]
+
+
+def make_sas(container: str, *, read: bool = True, write: bool = False) -> str:
+    """A token for a container, to read and list, or to do everything."""
+    from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+    rights = ContainerSasPermissions(read=read, list=read, write=write, create=write, delete=write)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    return generate_container_sas(ACCOUNT, container, account_key=KEY, permission=rights, expiry=until)
+
+
+class AzureContract(RemoteContract):
+    """The contract with all its fixtures; subclasses choose the credentials."""
+
+    __test__ = False
+
+    @pytest.fixture
+    def container(self, azurite: Azurite) -> str:
+        return azurite.make_container()
+
+    @pytest.fixture
+    def credentials(self, container: str) -> dict[str, str]:
+        raise TypeError
+
+    @pytest.fixture
+    def remote(self, azurite: Azurite, container: str, credentials: dict[str, str]) -> Iterator[AzureRemote]:
+        remote = open_remote(azurite, container, **credentials)
+        yield remote
+        remote.close()
+
+    @pytest.fixture
+    def second(self, azurite: Azurite, container: str, credentials: dict[str, str]) -> Iterator[AzureRemote]:
+        remote = open_remote(azurite, container, **credentials)
+        yield remote
+        remote.close()
+
+    @pytest.fixture
+    def raw(self, azurite: Azurite, container: str) -> Container:
+        return Container(azurite, container, PREFIX)
+
+    @pytest.fixture
+    def read_only(self, azurite: Azurite, container: str, raw: Container) -> Iterator[AzureRemote]:
+        raw.write("objects/ab/cd", b"some bytes")
+        remote = open_remote(azurite, container, sas_token=make_sas(container))
+        yield remote
+        remote.close()
+
+    @pytest.fixture
+    def broken_credentials(self, azurite: Azurite, container: str) -> Iterator[AzureRemote]:
+        remote = open_remote(azurite, container, account_key=WRONG_KEY)
+        yield remote
+        remote.close()
+
+    @pytest.fixture
+    def unreachable(self, container: str) -> Iterator[AzureRemote]:
+        remote = open_remote(Azurite(free_port()), container, account_key=KEY)
+        yield remote
+        remote.close()
+
+
+class TestKey(AzureContract):
+    @pytest.fixture
+    def credentials(self, container: str) -> dict[str, str]:
+        return {"account_key": KEY}
+
+    @pytest.fixture
+    def secrets(self) -> tuple[str, ...]:
+        return (KEY, WRONG_KEY)
+
+
+class TestSas(AzureContract):
+    many = 300
+
+    @pytest.fixture
+    def credentials(self, container: str) -> dict[str, str]:
+        return {"sas_token": make_sas(container, write=True)}
+
+    @pytest.fixture
+    def secrets(self, credentials: dict[str, str]) -> tuple[str, ...]:
+        from urllib.parse import parse_qs
+
+        token = credentials["sas_token"]
+        return (token, token.partition("sig=")[2], parse_qs(token)["sig"][0], WRONG_KEY)
+
+
+class AzureRegistration(RegistrationContract):
+    __test__ = False
+    group = "remotes"
+    module = "kist_azure"
+
+
+class TestAz(AzureRegistration):
+    key = "az"
+
+
+class TestAzure(AzureRegistration):
+    key = "azure"
+
+
+class TestAbfs(AzureRegistration):
+    key = "abfs"

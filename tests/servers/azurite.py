@@ -1,0 +1,111 @@
+"""Azurite, Microsoft's emulator of Azure Blob Storage, in memory.
+
+Checks keys and shared access signatures, conditions and MD5 as the service does. It knows no roles of Microsoft Entra
+ID, no firewall and no limits; what those answer comes from a stub.
+"""
+
+import contextlib
+import secrets
+
+import pytest
+
+from servers.processes import free_port, program, served
+
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Published by Microsoft: every emulator has this key."""
+
+MEMORY = 2048
+"""Megabytes that the emulator may hold."""
+
+
+class Azurite:
+    """A running emulator.
+
+    Args:
+        port: where it listens.
+        scheme: ``http`` or ``https``.
+    """
+
+    def __init__(self, port, scheme="http"):
+        self.port = port
+        self.endpoint = f"{scheme}://127.0.0.1:{port}/{ACCOUNT}"
+        self.connection_string = (
+            f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint};"
+        )
+
+    def client(self):
+        """The SDK's client of the account."""
+        from azure.storage.blob import BlobServiceClient
+
+        return BlobServiceClient(self.endpoint, credential={"account_name": ACCOUNT, "account_key": KEY})
+
+    def make_container(self, *, public=None):
+        """Make a container.
+
+        Args:
+            public: ``container`` or ``blob``, for what anybody may read.
+
+        Returns:
+            Its name.
+        """
+        name = f"kist-{secrets.token_hex(8)}"
+        with self.client() as client:
+            client.create_container(name, public_access=public)
+        return name
+
+
+class Container:
+    """A back door to a container, below a prefix."""
+
+    def __init__(self, server, name, prefix=""):
+        self._server, self._name = server, name
+        self._root = f"{prefix}/" if prefix else ""
+
+    def _client(self):
+        return self._server.client().get_container_client(self._name)
+
+    def keys(self):
+        """The names of what lies there, blocks of unfinished uploads too."""
+        with self._client() as client:
+            found = client.list_blobs(name_starts_with=self._root or None, include=["uncommittedblobs"])
+            return [one.name[len(self._root) :] for one in found]
+
+    def write(self, key, data):
+        """Put a blob."""
+        with self._client() as client:
+            client.upload_blob(self._root + key, data, overwrite=True)
+
+    def read(self, key):
+        """The bytes of a blob."""
+        with self._client() as client:
+            return client.download_blob(self._root + key).readall()
+
+
+@contextlib.contextmanager
+def azurite_server(folder, *, certificate=None, key=None):
+    """Run an emulator while the block runs.
+
+    Args:
+        folder: where its log goes.
+        certificate: PEM file; with it, it speaks HTTPS and takes access tokens too.
+        key: PEM file of the certificate's key.
+    """
+    port = free_port()
+    command = [
+        program("azurite-blob", "azurite"),
+        *("--blobHost", "127.0.0.1", "--blobPort", port),
+        *("--inMemoryPersistence", "--extentMemoryLimit", MEMORY, "--silent", "--disableTelemetry"),
+        "--skipApiVersionCheck",  # the SDK is newer than the emulator
+    ]
+    if certificate is not None:
+        command += ["--cert", certificate, "--key", key, "--oauth", "basic"]
+    with served(command, folder, port):
+        yield Azurite(port, "http" if certificate is None else "https")
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory):
+    """An emulator for the session."""
+    with azurite_server(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
