@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 
 import pytest
 
@@ -121,3 +122,16 @@ def test_passing_exceptions_pass() -> None:
     with pytest.raises(ValueError, match="mine") as caught, Translator("box")("key", passing=[own]):
         raise own
     assert caught.value is own
+
+
+def test_retry_after_is_seconds_or_a_date():
+    from email.utils import formatdate
+
+    from kist.remotes.failures import retry_seconds
+
+    assert retry_seconds("2.5") == 2.5
+    assert retry_seconds("-3") == 0.0
+    assert 50 < retry_seconds(formatdate(time.time() + 60, usegmt=True)) <= 60
+    assert retry_seconds(formatdate(time.time() - 60, usegmt=True)) == 0.0
+    assert retry_seconds("soon") is None
+    assert retry_seconds("inf") is None

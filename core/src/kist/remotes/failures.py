@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 from kist.errors import (
@@ -38,6 +40,9 @@ _AWAY = {
     errno.EAGAIN,
     errno.EIO,
 }
+
+_BROKEN = ("timeout", "connect", "protocolerror", "incompleteread", "payloaderror", "readerror", "writeerror")
+"""Parts of the names that HTTP libraries give to exceptions for a line that broke or an answer that was cut short."""
 
 
 class Translator:
@@ -112,7 +117,7 @@ def translate(exc: BaseException, key: str, message: str) -> RemoteError:
         error = RemoteAuthError(message)
     elif isinstance(exc, PermissionError):
         error = RemotePermissionError(message)
-    elif isinstance(exc, (TimeoutError, ConnectionError, EOFError)) or "timeout" in name or "connect" in name:
+    elif isinstance(exc, (TimeoutError, ConnectionError, EOFError)) or any(word in name for word in _BROKEN):
         error = RemoteUnavailable(message)
     elif isinstance(exc, OSError):
         error = of_errno(exc.errno or 0, key, message, resolving=name in ("gaierror", "herror"))
@@ -176,8 +181,29 @@ def _retry_after(exc: BaseException) -> float | None:
     for holder in (exc, response):
         headers = getattr(holder, "headers", None)
         if headers is not None and hasattr(headers, "get"):
-            try:
-                return max(0.0, float(headers.get("Retry-After") or headers.get("retry-after")))
-            except (TypeError, ValueError):
-                continue
+            text = headers.get("Retry-After") or headers.get("retry-after")
+            seconds = retry_seconds(text) if isinstance(text, str) else None
+            if seconds is not None:
+                return seconds
     return None
+
+
+def retry_seconds(text: str) -> float | None:
+    """What a ``Retry-After`` header asks for.
+
+    Args:
+        text: seconds, or a date as HTTP writes it.
+
+    Returns:
+        Seconds from now, None where it is neither.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            from email.utils import parsedate_to_datetime
+
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if isfinite(seconds) else None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,6 +56,8 @@ class FsspecRemote(Remote):
             ``mode="create"`` and must be the one winner of many or raise FileExistsError.
         commits_on_close: whether the filesystem's own ``put_file`` is all or nothing, as that of object stores is;
             objects are then sent to their final name at once.
+        move: gives a file another name, replacing what is there: called with the filesystem and both paths. None: its
+            ``mv``, or a copy where it has none of its own.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class FsspecRemote(Remote):
         *,
         capabilities: Capabilities = Capabilities(cheap_list=False),
         commits_on_close: bool = False,
+        move: Callable[[Any, str, str], object] | None = None,
     ) -> None:
         if capabilities.if_absent and not commits_on_close:
             capabilities = replace(capabilities, if_absent=False)  # a move cannot refuse to replace
@@ -72,6 +76,7 @@ class FsspecRemote(Remote):
         self._scheme, self._url = scheme, url
         self._arguments = _arguments(options)
         self._commits_on_close = commits_on_close
+        self._move = move or _move
         self._opened: tuple[Any, str] | None = None
         self._lock = threading.Lock()
         self._folders: set[str] = set()
@@ -105,7 +110,7 @@ class FsspecRemote(Remote):
         if self._commits_on_close:
             self._put_at_once(key, source, target, if_absent=if_absent, progress=progress)
             return
-        if if_absent and self.capabilities.if_absent is False and self._is_file(target):
+        if if_absent and not self.capabilities.if_absent and self.exists_many([key])[key]:
             raise RemoteExists(f"the remote has {key} already")
         temporary = f"{root}/{_TEMPORARY}/{uuid.uuid4().hex}"
         pieces = read_source(source, progress)
@@ -116,7 +121,7 @@ class FsspecRemote(Remote):
             self._send(key, writer, pieces)
             self._make_folder(target.rpartition("/")[0])
             with self._failures(key):
-                _mover(filesystem)(temporary, target)
+                self._move(filesystem, temporary, target)
         except BaseException:
             with suppress(Exception):
                 filesystem.rm_file(temporary)
@@ -172,21 +177,19 @@ class FsspecRemote(Remote):
                     yield _object_info(key, info)
 
     def delete(self, key: str) -> None:
-        """Remove one file."""
+        """Remove one file; looked at first, since some filesystems would remove a whole folder of that name."""
         filesystem, root = self._open()
-        path = f"{root}/{check_key(key)}"
-        try:
+        with suppress(RemoteObjectNotFound):
+            self.stat(key)
             with self._failures(key):
-                filesystem.rm_file(path)
-        except RemoteObjectNotFound:
-            return
-        except RemoteError:
-            if self._is_file(path):
-                raise
+                filesystem.rm_file(f"{root}/{key}")
 
     def close(self) -> None:
-        """Let the filesystem go; it is not shared with others in the process."""
-        self._opened = None
+        """Let the filesystem go, and its connections; it is not shared with others in the process."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            _close(opened[0])
 
     def sweep(self) -> int:
         """Remove temporaries that are a day old."""
@@ -233,11 +236,6 @@ class FsspecRemote(Remote):
             if (cache := getattr(filesystem, "dircache", None)) is not None:
                 cache.use_listings_cache = False
             return filesystem, str(kind._strip_protocol(address)).rstrip("/")  # noqa: SLF001
-
-    def _is_file(self, path: str) -> bool:
-        filesystem, _ = self._open()
-        with self._failures(path):
-            return bool(filesystem.isfile(path))
 
     def _make_folder(self, path: str) -> None:
         if path in self._folders:
@@ -320,18 +318,25 @@ def _callback(progress: Progress) -> Any:
     return Told()
 
 
-def _mover(filesystem: Any) -> Callable[[str, str], None]:
-    """How to rename: the filesystem's own way, else copy and delete, which is whole at any time too."""
+def _move(filesystem: Any, source: str, target: str) -> None:
+    """Rename in the filesystem's own way, else copy and delete, which is whole at any time too on object stores."""
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped, unused-ignore]
 
     if type(filesystem).mv is not AbstractFileSystem.mv:
-        return filesystem.mv  # type: ignore[no-any-return]
+        filesystem.mv(source, target)
+        return
+    filesystem.cp_file(source, target)
+    filesystem.rm_file(source)
 
-    def move(source: str, target: str) -> None:
-        filesystem.cp_file(source, target)
-        filesystem.rm_file(source)
 
-    return move
+def _close(filesystem: Any) -> None:
+    """End the connections of a filesystem: fsspec has no method for that, so whatever holds them is asked."""
+    for holder in (filesystem, *(getattr(filesystem, name, None) for name in ("client", "ftp", "session"))):
+        for owner in (holder, getattr(holder, "http", None)):
+            close = getattr(owner, "close", None)
+            if callable(close) and not iscoroutinefunction(close):
+                with suppress(Exception):
+                    close()
 
 
 def _arguments(options: Options | None) -> dict[str, Any]:
