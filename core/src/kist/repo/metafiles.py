@@ -132,9 +132,9 @@ def find(repo: _Formats, folder: str = "", *, skip: frozenset[bytes] = frozenset
             (
                 posixpath.join(here, entry.name)
                 for entry in listed
-                if entry.name not in tracked
+                if entry.is_dir(follow_symlinks=False)  # first: most are files
+                and entry.name not in tracked
                 and os.fsencode(entry.name) not in skip
-                and entry.is_dir(follow_symlinks=False)
             ),
             reverse=True,
         )

@@ -53,6 +53,36 @@ def test_finds_all_and_nothing_else(count, width):
         assert index.lookup_many([]) == []
 
 
+@pytest.mark.parametrize("head", [b"\7" * 4, b"\7\0", b"\7\xff"])
+def test_finds_few_among_many_that_are_not_spread_evenly(head):
+    names = sorted(head + os.urandom(32 - len(head)) for _ in range(5000))
+    index = Index.load(build_index("sha256", 32, [(pack(1), members(names))]))
+    for raw in (names[0], names[1], names[2500], names[-2], names[-1]):
+        assert list(index.find([raw])) == [names.index(raw)]
+    for raw in (b"\7" * 32, b"\7" + bytes(31), b"\7" + b"\xff" * 31, names[7][:-1] + bytes([names[7][-1] ^ 1])):
+        assert list(index.find([raw])) == [-1]
+
+
+def test_a_digest_across_two_others_is_not_there():
+    first, second = b"\7" + bytes(30) + b"\7", b"\7" + bytes(30) + b"\x09"
+    across = b"\7" + second[:31]
+    index = Index.load(build_index("sha256", 32, [(pack(1), members(sorted([first, second, *[b"\7" * 32] * 1])))]))
+    assert list(index.find([across])) == [-1]
+
+
+def test_digests_asked_for_again_and_again_are_read_at_most_twice():
+    names = raws(40_000)
+    data = build_index("sha256", 32, [(pack(1), members(names))])
+    for hold, most in ((True, 2), (False, 1 << 30)):
+        read = Recorder(data)
+        index = Index(read, len(data), hold=hold)
+        for first in range(200):
+            some = names[first::200]
+            assert list(index.find(some)) == list(range(first, len(names), 200))
+        total = sum(length for _, length in read.calls)
+        assert (total < (most + 1) * len(data)) == hold or not hold
+
+
 def test_bytes_are_as_documented():
     names = [bytes([first]) * 32 for first in (1, 1, 255)]
     names[1] = names[1][:-1] + b"\2"

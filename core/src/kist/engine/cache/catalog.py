@@ -192,7 +192,7 @@ class PackCatalog:
         except OSError as exc:
             raise storage_error(exc, path) from exc
         try:
-            index = Index(descriptor_reader(descriptor), os.fstat(descriptor).st_size, name)
+            index = Index(descriptor_reader(descriptor), os.fstat(descriptor).st_size, name, hold=True)
         except ObjectCorrupt as exc:
             os.close(descriptor)
             self.damaged_indexes[name] = exc

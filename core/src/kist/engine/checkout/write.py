@@ -116,6 +116,13 @@ class FileWriter:
         self.contents = Contents(tools, wanted.algorithm)
         self.rows = RowCollector(tools, wanted, self._output, token)
         self.done = Written()
+        # Then nobody need ask file by file.
+        self._all_small = (
+            tools.links.plain.isolated
+            and SYMLINK not in wanted.kinds
+            and DIRECTORY not in wanted.kinds
+            and max(wanted.sizes, default=0) < tools.small
+        )
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -206,6 +213,9 @@ class FileWriter:
 
     def _read_batch(self, batch: list[Piece]) -> dict[bytes, bytes]:
         """The contents that a batch writes from memory; those that it links are made ready."""
+        if self._all_small:
+            raw = self._wanted.raw
+            return self.contents.read([raw(at) for _, positions, _ in batch for at in positions])
         memory: list[bytes] = []
         large: list[bytes] = []
         for _, positions, _ in batch:
@@ -278,6 +288,10 @@ class FileWriter:
     # ── files ──
 
     def _write_piece(self, place: Place, positions: list[int], found: dict[bytes, bytes]) -> None:
+        if self._all_small:
+            if positions:
+                self._write_small(place, positions, found)
+            return
         kinds, sizes = self._wanted.kinds, self._wanted.sizes
         small, large, others = [], [], []
         for at in positions:

@@ -18,6 +18,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isqrt
 from operator import lt
 from struct import Struct
 from typing import NamedTuple
@@ -40,6 +41,8 @@ _COLUMNS = (("I", 4), ("Q", 8), ("Q", 8), ("Q", 8), ("B", 1))
 _COLUMN_ROW = 29
 _FIRST_READ = 64 << 10
 _GAP = 64 << 10
+_HOLD_LIMIT = 32 << 20
+"""Bytes of digests that one index on a local disk may keep in memory."""
 
 
 class Place(NamedTuple):
@@ -127,13 +130,15 @@ class Index:
         packs: the packs that it covers, by pack number.
     """
 
-    def __init__(self, read: ReadRange, size: int, name: str = "") -> None:
+    def __init__(self, read: ReadRange, size: int, name: str = "", *, hold: bool = False) -> None:
         """Read the header, pack table and fan-out.
 
         Args:
             read: reads a range of the file.
             size: the file's length.
             name: its id, checked if the file is read whole; "" for none.
+            hold: whether to keep the digests in memory, unless they are too many, once as many bytes of them were
+                read: asked for a few objects again and again, a large index would be read each time.
 
         Raises:
             ObjectCorrupt: it is no index, or damaged.
@@ -170,6 +175,7 @@ class Index:
         if self._fanout[0] or self._fanout[256] != self.count or list(self._fanout) != sorted(self._fanout):
             raise self._corrupt("a fan-out table that makes no sense")
         self._digests: bytes | None = None
+        self._until_held = self.count * self.width if hold and self.count * self.width <= _HOLD_LIMIT else 1 << 63
 
     @classmethod
     def load(cls, data: bytes, name: str = "") -> Index:
@@ -216,8 +222,8 @@ class Index:
                 positions.extend([known(raw, -1) for raw in raws[first:stop]])
             else:
                 for raw in raws[first:stop]:
-                    at = bisect_left(range(size), raw, key=lambda i: block[i * width : i * width + width])
-                    positions.append(low + at if block[at * width : at * width + width] == raw else -1)
+                    at = _search(block, raw, size)
+                    positions.append(low + at if at >= 0 else -1)
             first = stop
         return positions
 
@@ -262,6 +268,8 @@ class Index:
 
     def digests(self) -> bytes:
         """All raw digests, sorted and joined."""
+        if self._digests is not None:
+            return self._digests
         return self._range(self._digests_at, self.count * self.width)
 
     def __iter__(self) -> Iterator[tuple[bytes, Place]]:
@@ -279,6 +287,8 @@ class Index:
 
     def _blocks(self, raws: Sequence[bytes]) -> Callable[[int], bytes]:
         """What gives the digests under a first byte, for rising bytes; neighbours are read in one range."""
+        if self._until_held <= 0 and self._digests is None:
+            self._digests = self.digests()
         wanted = sorted({raw[0] for raw in raws})
         starts = [self._fanout[byte] * self.width for byte in wanted]
         lengths = [(self._fanout[byte + 1] - self._fanout[byte]) * self.width for byte in wanted]
@@ -291,7 +301,12 @@ class Index:
             while at >= stop:
                 first, stop = next(ranges)
                 begin = starts[first]
-                data = self._range(self._digests_at + begin, starts[stop - 1] + lengths[stop - 1] - begin)
+                end = starts[stop - 1] + lengths[stop - 1]
+                if self._digests is not None:
+                    data = self._digests[begin:end]
+                else:
+                    data = self._range(self._digests_at + begin, end - begin)
+                    self._until_held -= end - begin
             return data[starts[at] - begin : starts[at] - begin + lengths[at]]
 
         return block
@@ -316,3 +331,23 @@ class Index:
 
     def _corrupt(self, found: str) -> ObjectCorrupt:
         return ObjectCorrupt(f"index:{self._name}", actual=found)
+
+
+def _search(block: bytes, raw: bytes, size: int) -> int:
+    """The position of a digest among the *size* sorted ones of a block, which begin with the same byte; -1: not there.
+
+    Digests are spread evenly, so its place follows from its next bytes, give or take. If what stands around that place
+    does not enclose it, the whole block is searched.
+    """
+    width = len(raw)
+    about = int.from_bytes(raw[1:4], "big") * size >> 24
+    reach = 2 * isqrt(size) + 2
+    low, stop = max(about - reach, 0), min(about + reach, size)
+    if low and block[low * width : low * width + width] > raw:
+        low = 0
+    if stop < size and block[stop * width : stop * width + width] <= raw:
+        stop = size
+    at = block.find(raw, low * width, stop * width)
+    while at >= 0 and at % width:  # across two digests, by chance or malice
+        at = block.find(raw, at + 1, stop * width)
+    return at // width

@@ -77,16 +77,17 @@ class FolderReader:
 
     def _reuse(self, state: FolderState, known: Row | None) -> list[int]:
         """Take over digests of unchanged files; returns the positions of the others."""
-        files = [at for at, kind in enumerate(state.kinds) if kind in _FILES]
-        if known is None or not known.listing.names:
-            return files
         if (
-            known.listing.names == state.names
+            known is not None
+            and known.listing.names == state.names
             and known.listing.stats == state.stats
             and known.listing.kinds == state.kinds
         ):
             state.digests[:] = known.digests
             return []
+        files = [at for at, kind in enumerate(state.kinds) if kind in _FILES]
+        if known is None or not known.listing.names:
+            return files
         old_stats, new_stats = known.listing.stats.tobytes(), state.stats.tobytes()
         places = {
             name: at
@@ -115,13 +116,15 @@ class FolderReader:
     def _add_missing(self, sink: Sink, state: FolderState, unread: list[int]) -> list[int]:
         """The positions to read, with those of known files whose object the sink does not have."""
         again = set(unread)
-        have = [(at, state.raw(at)) for at, kind in enumerate(state.kinds) if kind in _FILES and at not in again]
-        if not have:
+        known = [at for at, kind in enumerate(state.kinds) if kind in _FILES and at not in again]
+        if not known:
             return unread
-        missing = set(sink.missing([raw for _, raw in have]))
+        width, digests = self._width, bytes(state.digests)
+        raws = [digests[at * width : at * width + width] for at in known]
+        missing = set(sink.missing(raws))
         if not missing:
             return unread
-        return sorted(again.union(at for at, raw in have if raw in missing))
+        return sorted(again.union(at for at, raw in zip(known, raws, strict=True) if raw in missing))
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
 
