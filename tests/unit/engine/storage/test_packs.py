@@ -119,6 +119,9 @@ def test_random_bytes_give_a_typed_error(data):
 def test_newer_version_is_told(pack):
     data = bytearray(pack.read_bytes())
     data[8] = 2
+    with pytest.raises(ObjectCorrupt):  # the trailer says that it is of this version
+        load(bytes(data))
+    data[-24] = 2
     with pytest.raises(RepoFormatError, match="newer"):
         load(bytes(data))
 

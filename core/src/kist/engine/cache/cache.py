@@ -10,7 +10,7 @@
     tmp/            work that is not finished, one folder a process
     gc.lock         held shared by whoever stores or brings objects, exclusively by gc
 
-Reading is in ``read``, storing in ``session``, checking in ``check``, all beside this module.
+Reading is in ``read``, storing in ``session``, checking in ``check``, mending in ``mend``, all beside this module.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache import check as cache_check
 from kist.engine.cache.check import LooseObject
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.mend import rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.session import CacheSession
 from kist.engine.cache.verified import VerifiedRecord
@@ -158,7 +159,7 @@ class Cache(CacheReader):
         Raises:
             StorageError: the cache cannot be written.
         """
-        return cache_check.quarantine(self, digest)
+        return cache_check.quarantine(self, digest, Syncer(self.sync))
 
     def verify(self, progress: Progress = NullProgress(), sample: float = 100.0) -> Iterator[tuple[Digest, bool]]:
         """Hash everything, or *sample* percent of it, in bounded memory; see ``cache_check.verify``."""
@@ -170,4 +171,4 @@ class Cache(CacheReader):
         Raises:
             StorageError: the cache cannot be read or written.
         """
-        return cache_check.rebuild_indexes(self, Syncer(self.sync))
+        return rebuild_indexes(self, Syncer(self.sync))

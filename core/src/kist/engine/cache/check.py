@@ -1,4 +1,4 @@
-"""Check a cache as a whole, set damage aside, make its indexes anew."""
+"""Check a cache as a whole, set damage aside."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from kist.abc.progress import NullProgress, Progress
-from kist.engine.cache.publish import write_index
+from kist.engine.cache.mend import has_member_header, read_place, rebuild_indexes
 from kist.engine.cache.read import CacheReader
-from kist.engine.process.scratch import Scratch
 from kist.engine.process.syncing import Syncer
-from kist.engine.storage.index_builder import IndexBuilder
-from kist.engine.storage.indexes import PackEntry, Place
-from kist.engine.storage.members import Members, decode
-from kist.engine.storage.packs import PackReader, PackWriter, copy_members
-from kist.errors import KistError, ObjectCorrupt, StorageError
+from kist.engine.storage.indexes import Place
+from kist.engine.storage.members import Members
+from kist.engine.storage.packs import PackReader
+from kist.errors import MetafileError, ObjectCorrupt, PluginError, StorageError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_file
 
@@ -91,12 +88,15 @@ def verify(
         yield from _verify_pack(reader, name, choose, progress)
 
 
-def quarantine(reader: CacheReader, digest: Digest) -> list[str]:
+def quarantine(reader: CacheReader, digest: Digest, syncer: Syncer) -> list[str]:
     """Set the damaged copies of an object aside, so that it counts as absent; good copies stay.
+
+    A member of a pack whose content is good and whose header is not stays too: its pack is written anew.
 
     Args:
         reader: the cache.
         digest: the object.
+        syncer: how to make what is written anew durable.
 
     Returns:
         what was set aside: a path in the quarantine for each damaged copy.
@@ -115,50 +115,22 @@ def quarantine(reader: CacheReader, digest: Digest) -> list[str]:
         with storage_errors(path):
             os.rename(path, target)
         done.append(str(target))
+    rewrite = set()
     for place in reader.catalog.all_places(algorithm, raw):
-        if not reader.catalog.is_aside(place.pack, raw) and not _hash_place(reader, algorithm, raw, place):
+        if reader.catalog.is_aside(place.pack, raw):
+            continue
+        if read_place(reader, algorithm, raw, place) is not None:
+            if not has_member_header(reader, raw, place):
+                rewrite.add(place.pack)
+        else:
             target = folder.quarantine / f"packed-{place.pack}-{algorithm}-{digest.hex}"
             record = {"digest": str(digest), "pack": place.pack, "offset": place.offset, "stored": place.stored}
             write_file(target, json.dumps(record, sort_keys=True).encode() + b"\n", mode=0o444)
             done.append(str(target))
     reader.catalog.refresh(force=True)
+    if rewrite:
+        rebuild_indexes(reader, syncer, rewrite)
     return done
-
-
-def rebuild_indexes(reader: CacheReader, syncer: Syncer) -> int:
-    """Make the indexes anew from the packs, and packs whose footer is lost from their members.
-
-    Args:
-        reader: the cache.
-        syncer: how to make them durable.
-
-    Returns:
-        how many packs are indexed now.
-
-    Raises:
-        StorageError: the cache cannot be read or written.
-    """
-    folder = reader.folder
-    folder.ensure()
-    builders: dict[str, IndexBuilder] = {}
-    with folder.lock("merge.lock", what="the cache's packs"), Scratch(folder.tmp, verb="rebuild") as scratch:
-        old = folder.index_ids()
-        count = 0
-        for name in folder.pack_ids():
-            found = _read_footer(folder.packs / name) or _mend(reader, name, syncer, scratch)
-            if found is not None:
-                algorithm, entry, members = found
-                builder = builders.setdefault(algorithm, IndexBuilder(algorithm, members.width))
-                builder.add_pack(entry, members)
-                count += 1
-        new = {write_index(folder, builder.build(), syncer, scratch.file) for builder in builders.values()}
-        for name in set(old) - new:
-            (folder.index / name).unlink(missing_ok=True)
-    reader.catalog.refresh(force=True)
-    return count
-
-
-Found = tuple[str, PackEntry, Members]
 
 
 class _Sample:
@@ -190,15 +162,6 @@ def _hash_loose(reader: CacheReader, one: LooseObject, progress: Progress) -> bo
     return running.digest() == one.raw
 
 
-def _hash_place(reader: CacheReader, algorithm: str, raw: bytes, place: Place) -> bool:
-    try:
-        with (reader.folder.packs / place.pack).open("rb") as file:
-            data = decode(place.codec, os.pread(file.fileno(), place.stored, place.offset), place.plain)
-    except OSError:
-        return False
-    return data is not None and reader.folder.hasher(algorithm).raw(data) == raw
-
-
 def _index_is_good(reader: CacheReader, name: str) -> bool:
     from hashlib import sha256
 
@@ -220,10 +183,14 @@ def _verify_pack(reader: CacheReader, name: str, choose: _Sample, progress: Prog
     except FileNotFoundError:
         return
     except ObjectCorrupt:
-        yield Digest("pack", name), False
-        yield from ((digest, False) for digest in _indexed(reader, name))
+        yield from _verify_indexed(reader, name)
         return
     with pack:
+        try:
+            hasher = reader.folder.hasher(pack.algorithm)
+        except (PluginError, MetafileError):  # a header that names no hash algorithm
+            yield from _verify_indexed(reader, name)
+            return
         try:
             members = pack.members
             good = pack.id == name
@@ -232,23 +199,31 @@ def _verify_pack(reader: CacheReader, name: str, choose: _Sample, progress: Prog
         if not good:
             yield Digest("pack", name), False
             known = set(members.raws())
-            lost = (digest for digest in _indexed(reader, name) if digest.raw not in known)
+            lost = [digest for digest, _ in _indexed(reader, name) if digest.raw not in known]
             yield from ((digest, False) for digest in lost)
         chosen = _choose(members, choose)
         raws = chosen.raws()
-        for position, fine in pack.check(reader.folder.hasher(pack.algorithm), chosen):
+        for position, fine in pack.check(hasher, chosen):
             progress.advance(chosen.stored[position])
             if not reader.catalog.is_aside(name, raws[position]):
                 yield Digest.from_raw(pack.algorithm, raws[position]), fine
 
 
-def _indexed(reader: CacheReader, pack: str) -> Iterator[Digest]:
+def _verify_indexed(reader: CacheReader, name: str) -> Iterator[tuple[Digest, bool]]:
+    """A pack whose header cannot be read: what is in it is known from the indexes alone."""
+    yield Digest("pack", name), False
+    for digest, place in _indexed(reader, name):
+        if not reader.catalog.is_aside(name, digest.raw):
+            yield digest, read_place(reader, digest.algorithm, digest.raw, place) is not None
+
+
+def _indexed(reader: CacheReader, pack: str) -> Iterator[tuple[Digest, Place]]:
     """What the index files say lies in a pack."""
     for opened in reader.catalog.files():
         if any(entry.id == pack for entry in opened.index.packs):
             for raw, place in opened.index:
                 if place.pack == pack:
-                    yield Digest.from_raw(opened.index.algorithm, raw)
+                    yield Digest.from_raw(opened.index.algorithm, raw), place
 
 
 def _choose(members: Members, choose: _Sample) -> Members:
@@ -264,44 +239,3 @@ def _choose(members: Members, choose: _Sample) -> Members:
         array("Q", [members.plains[position] for position in kept]),
         bytes(members.codecs[position] for position in kept),
     )
-
-
-def _read_footer(path: Path) -> Found | None:
-    try:
-        with PackReader.open(path) as pack:
-            if pack.id == path.name:
-                return pack.algorithm, PackEntry(pack.id, pack.size, pack.kind), pack.members
-    except (FileNotFoundError, KistError):
-        pass
-    return None
-
-
-def _mend(reader: CacheReader, name: str, syncer: Syncer, scratch: Scratch) -> Found | None:
-    """Save the good members of a pack whose footer is lost into a new pack; the old one goes to the quarantine."""
-    folder = reader.folder
-    found: Found | None = None
-    try:
-        with PackReader.open(folder.packs / name) as pack:
-            members = pack.scan()
-            good = [at for at, fine in pack.check(folder.hasher(pack.algorithm), members) if fine]
-            if good:
-                writer = PackWriter(scratch.file(), pack.kind, pack.algorithm, pack.width)
-                try:
-                    copy_members(pack, good, writer, members)
-                    saved = writer.finish()
-                    syncer.sync(writer.descriptor)
-                    syncer.wait()
-                finally:
-                    writer.close()
-                with storage_errors(folder.packs):
-                    os.rename(writer.path, folder.packs / writer.id)
-                found = pack.algorithm, PackEntry(writer.id, writer.size, pack.kind), saved
-    except FileNotFoundError:
-        return None
-    except ObjectCorrupt:
-        pass  # not even a header: nothing can be read from it
-    with storage_errors(folder.packs):
-        if found is None or found[1].id != name:
-            os.rename(folder.packs / name, folder.quarantine / f"pack-{name}")
-    syncer.folders([folder.packs, folder.quarantine], folder.root)
-    return found

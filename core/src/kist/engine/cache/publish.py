@@ -84,7 +84,7 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: New
     for name, path in pending.files.items():
         _move(path, folder.packs / name, replace=True)
         folders.add(folder.packs)
-    _forget_damage(folder, pending.files)
+    forget_damage(folder, pending.files)
     syncer.folders(sorted(folders), folder.root)
     if not pending.packs:
         return
@@ -247,8 +247,16 @@ def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:
     return changed
 
 
-def _forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
-    """Take back what is known of damage in packs that have just been replaced by whole ones."""
+def forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
+    """Take back what is known of damage in packs that have just been replaced by whole ones.
+
+    Args:
+        folder: the cache's folder.
+        packs: their ids.
+
+    Raises:
+        StorageError: the quarantine cannot be changed.
+    """
     with storage_errors(folder.quarantine):
         for name in os.listdir(folder.quarantine):
             if name.startswith("packed-") and name.split("-")[1] in packs:

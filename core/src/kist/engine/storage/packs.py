@@ -52,6 +52,18 @@ def pack_id(footer: bytes) -> str:
     return sha256(footer, usedforsecurity=False).hexdigest()
 
 
+def member_header(raw: bytes, stored: int, plain: int, codec: int) -> bytes:
+    """The bytes that stand before a member's own.
+
+    Args:
+        raw: its raw digest.
+        stored: how many bytes are stored.
+        plain: how many there are unfolded.
+        codec: how they are stored.
+    """
+    return raw + _MEMBER.pack(codec, _ZEROS, stored, plain)
+
+
 def _check_of(head: bytes, footer: bytes) -> bytes:
     from hashlib import sha256
 
@@ -116,7 +128,7 @@ class PackWriter:
     def append(self, raw: bytes, stored: bytes, plain: int, codec: int) -> int:
         """Append one member in its stored form; returns where its stored bytes begin."""
         offset = self.size + self.width + _MEMBER.size
-        self._write([raw + _MEMBER.pack(codec, bytes(7), len(stored), plain), stored])
+        self._write([member_header(raw, len(stored), plain, codec), stored])
         for column, value in zip(self._columns, (offset, len(stored), plain), strict=True):
             column.append(value)
         self._codecs.append(codec)
@@ -190,7 +202,7 @@ class PackReader:
         if len(head) < HEADER_SIZE or not head.startswith(_MAGIC):
             raise self._corrupt("no pack header")
         _, version, self.kind, self.width, length = _HEADER.unpack_from(head)
-        if version > _VERSION:
+        if version > _VERSION and not self._ends_as(_VERSION):
             raise RepoFormatError(f"pack {where} is of version {version}: a newer kist wrote it", path=where)
         name = head[_HEADER.size : _HEADER.size + length]
         if version != _VERSION or self.kind > NODES or not 8 <= self.width <= 64 or not 1 <= length <= 32:
@@ -331,7 +343,7 @@ class PackReader:
             stored, plain, codec = members.stored[position], members.plains[position], members.codecs[position]
             raw = members.digests[position * width : position * width + width]
             content: bytes | memoryview | None = (stands := view[begin + step : begin + step + stored])
-            if len(stands) != stored or view[begin : begin + step] != raw + _MEMBER.pack(codec, _ZEROS, stored, plain):
+            if len(stands) != stored or view[begin : begin + step] != member_header(raw, stored, plain, codec):
                 return False
             if codec != PLAIN or stored != plain:
                 content = decode(codec, bytes(stands), plain)
@@ -356,6 +368,11 @@ class PackReader:
                 raise self._corrupt("a damaged footer")
             self._footer = footer
         return self._footer
+
+    def _ends_as(self, version: int) -> bool:
+        """Whether the trailer is one of this version: then a header that says something else is damaged."""
+        trailer = self.read_range(max(0, self.size - TRAILER_SIZE), TRAILER_SIZE)
+        return len(trailer) == TRAILER_SIZE and trailer.startswith(_END) and _TRAILER.unpack(trailer)[3] == version
 
     def _makes_sense(self, members: Members) -> bool:
         raws = members.raws()

@@ -282,6 +282,8 @@ class NodeSource:
     def __init__(self, fetch: Fetch, cache: Cache, reader: RemoteReader, algorithm: str, *, keep: bool) -> None:
         self._fetch = fetch
         self._reader = reader
+        self._cache = cache
+        self._algorithm = algorithm
         self._local = LocalSide(cache).nodes_of(algorithm)
         self._session = cache.session(algorithm) if keep else None
         self._mine: set[bytes] = set()
@@ -311,9 +313,16 @@ class NodeSource:
         absent = [raw for raw in left if isinstance(found[raw], KistError)]
         if absent:
             brought = self._reader.read_nodes(absent)
+            self._put_aside({raw: error for raw in brought if isinstance(error := found[raw], ObjectCorrupt)})
             found |= brought
             self._keep(brought)
         return [found[raw] for raw in raws]
+
+    def _put_aside(self, damaged: Mapping[bytes, KistError]) -> None:
+        """Let damaged nodes count as absent, else the good ones would be taken for present and not be kept."""
+        if self._session is not None:
+            for raw in damaged:
+                self._cache.quarantine(Digest.from_raw(self._algorithm, raw))
 
     def _keep(self, brought: Mapping[bytes, bytes | KistError]) -> None:
         for raw, data in brought.items():
