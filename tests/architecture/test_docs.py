@@ -176,8 +176,10 @@ def test_ci_runs_the_command_of_the_readme(tmp_path):
     script = (ROOT / ".ci" / "run").read_text()
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "run").write_text(script)
+    (tmp_path / "tests" / "servers").mkdir(parents=True)
+    (tmp_path / "tests" / "servers" / "install.sh").write_text("echo installed\n")
     (tmp_path / "README.md").write_text(
-        "# x\n\n```sh\nexit 1\n```\n\n## Tests\n\n```sh\necho '== 2 passed in 1s =='; exit 7\n```\n\n```sh\nexit 2\n```\n"
+        "# x\n\n```sh\nexit 1\n```\n\n## Tests\n\n```sh\n[[ $KIST_REQUIRE_SERVERS = 1 ]]; echo '== 2 passed in 1s =='; exit 7\n```\n\n```sh\nexit 2\n```\n"
     )
     done = subprocess.run(["bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, check=False)
     assert done.returncode == 7, done.stderr

@@ -1,8 +1,6 @@
 """What the tests of the command line share: running ``kist``, Git, files, damage, and the published JSON schemas."""
 
-import importlib
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +9,6 @@ from kist.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = json.loads((ROOT / "docs" / "reference" / "json-schemas.json").read_text())
-
-GIT = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.invalid",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.invalid",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
 
 
 @dataclass(frozen=True)
@@ -127,28 +116,6 @@ def damage(path, at=None):
     position = len(data) // 3 if at is None else at
     data[position] ^= 1
     path.write_bytes(data)
-
-
-class Site:
-    """A site-packages folder of the test's own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.modules = []
-
-    def install(self, distribution, entry_points, code=None, version="1.0"):
-        """Install a distribution; *entry_points* is {group: {key: module}}, *code* {module: source}."""
-        info = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        lines = []
-        for group, keys in entry_points.items():
-            lines += [f"[kist.{group}]", *(f"{key} = {module}" for key, module in keys.items())]
-        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-        for module, source in (code or {}).items():
-            (self.folder / f"{module}.py").write_text(source)
-            self.modules.append(module)
-        importlib.invalidate_caches()
 
 
 # ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,5 @@
 """``kist`` as a person runs it: each test with a home folder of its own."""
 
-import itertools
-import os
 import sys
 from pathlib import Path
 
@@ -9,9 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cli_support import DATA, GIT, Kist, Site, commit, git, write
+from cli_support import DATA, Kist, commit, git, write
 
-_numbers = itertools.count()
+from sites import installed
+from users import become
 
 
 @pytest.fixture(scope="session")
@@ -22,16 +21,9 @@ def plugin_cache(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def fresh_user(tmp_path, monkeypatch, plugin_cache):
     """A user without any configuration, and a Git that knows only what it is told here."""
-    for name in [name for name in os.environ if name.startswith(("KIST_", "GIT_", "XDG_"))]:
-        monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("KIST_CACHE_HOME", str(plugin_cache))
-    monkeypatch.setenv("KIST_SYSTEM_CONFIG", str(home / "no-system.yaml"))
-    monkeypatch.setenv("KIST_FSYNC", "off")
-    for name, value in GIT.items():
-        monkeypatch.setenv(name, value)
+    become(monkeypatch, home, plugin_cache)
 
 
 @pytest.fixture
@@ -78,15 +70,5 @@ def shared(tracked):
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """Install small distributions for one test."""
-    from stevedore import ExtensionManager
-
-    folder = tmp_path / f"site{next(_numbers)}"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("KIST_CACHE_HOME", str(tmp_path / "cache"))
-    ExtensionManager.ENTRY_POINT_CACHE.clear()
-    site = Site(folder)
-    yield site
-    for module in site.modules:
-        sys.modules.pop(module, None)
-    ExtensionManager.ENTRY_POINT_CACHE.clear()
+    with installed(tmp_path, monkeypatch) as site:
+        yield site

@@ -82,7 +82,7 @@ def plugin_refuses(kist, site, **_):
 @scenario("PluginNotFound")
 def no_plugin(kist, **_):
     kist("init")
-    return ["remote", "add", "x", "s3://bucket"]
+    return ["remote", "add", "x", "toy://bucket"]
 
 
 @scenario("PluginConflict")

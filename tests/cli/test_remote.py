@@ -66,10 +66,11 @@ def test_dry_run_writes_nothing(repo):
     assert not list((repo.folder.parent / "home").rglob("trusted*"))
 
 
-def test_unknown_schemes_name_what_to_install(repo):
-    error = repo.json("remote", "add", "x", "s3://bucket", code=4).json["errors"][0]
+def test_unknown_schemes_name_what_to_install(repo, site):
+    site.install("umbrella", {"known": {"remotes.toy": "kist_toy"}})
+    error = repo.json("remote", "add", "x", "toy://bucket", code=4).json["errors"][0]
     assert error["class"] == "PluginNotFound"
-    assert error["hint"] == "install it: pip install kist-s3"
+    assert error["hint"] == "install it: pip install kist-toy"
     assert "did you mean 'file'" in repo.json("remote", "add", "x", "fiel:///x", code=4).json["errors"][0]["hint"]
 
 

@@ -14,14 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from crash_support import V1, must, to_v2, write
 
-GIT = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.invalid",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.invalid",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
+from users import become
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,14 +22,7 @@ def fresh_user(tmp_path_factory):
     """A user without configuration; a fast disk is enough, since no power cut is played."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("KIST_", "GIT_", "XDG_"))]:
-            patch.delenv(name)
-        patch.setenv("HOME", str(home))
-        patch.setenv("KIST_CACHE_HOME", str(home / "plugins"))
-        patch.setenv("KIST_SYSTEM_CONFIG", str(home / "no-system.yaml"))
-        patch.setenv("KIST_FSYNC", "off")
-        for name, value in GIT.items():
-            patch.setenv(name, value)
+        become(patch, home)
         _load_all()
         yield
 

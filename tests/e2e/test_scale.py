@@ -11,28 +11,15 @@ from pathlib import Path
 import pytest
 
 from kist.cli.main import main
+from users import become
 
 FILES, PER_FOLDER, VERSIONS, OUTPUTS = 100_000, 250, 500, 1000
-NO_GIT_CONFIGURATION = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.invalid",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.invalid",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
 
 
 @pytest.fixture(autouse=True)
 def user(tmp_path, monkeypatch):
     """A user without any configuration, who does not wait for the disk."""
-    for name in [name for name in os.environ if name.startswith(("KIST_", "GIT_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    for name, value in NO_GIT_CONFIGURATION.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KIST_SYSTEM_CONFIG", str(tmp_path / "none.yaml"))
-    monkeypatch.setenv("KIST_FSYNC", "off")
+    become(monkeypatch, tmp_path / "home")
 
 
 @pytest.fixture

@@ -23,14 +23,8 @@ from pathlib import Path
 
 import pytest
 
-GIT = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.invalid",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.invalid",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
+from users import OTHERS, environment
+
 NO_OP = 3
 """Requests that a push of nothing new may cost."""
 
@@ -88,9 +82,8 @@ class Team:
         self.shown = []
         home = self.folder / "home"
         home.mkdir(parents=True)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KIST_", "GIT_", "XDG_"))}
-        own = {"HOME": str(home), "KIST_SYSTEM_CONFIG": str(home / "none.yaml"), "KIST_FSYNC": "off"}
-        self.env = {**kept, **GIT, **own, **place.env}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
+        self.env = {**kept, **environment(home), **place.env}
 
     def kist(self, clone, *words, code=0):
         """Run ``kist`` in a clone.
