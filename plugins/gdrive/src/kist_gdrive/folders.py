@@ -1,0 +1,214 @@
+"""Folders by path: which ids a path has, remembered between commands and checked before they are used."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from kist.errors import RemoteError, RemoteObjectNotFound, StorageError
+from kist.kit import storage_errors, write_file
+from kist_gdrive.client import FOLDER, DriveClient, Entry, one_of, quoted
+from kist_gdrive.options import Location
+
+PARENTS = 25
+"""Folders that one query names, so that its address stays below the 2,048 characters that are sent as they are."""
+
+_FORMAT = "kist-gdrive-folders/1"
+_LIMIT = 1 << 22
+_TRUSTED = 300.0
+"""Seconds after which folders are checked again."""
+
+_IS_FOLDER = f"mimeType={quoted(FOLDER)}"
+
+Path_ = tuple[str, ...]
+
+
+class Folders:
+    """The folders below the root.
+
+    A name may have several folders, as when two commands made it at the same moment: what is new goes into the oldest,
+    and all of them are looked into. What is remembered is taken only after one query has told that it is still so.
+
+    Args:
+        client: for requests.
+        location: the root, and the path of the remote below it.
+        memory: the file that remembers, None for none.
+    """
+
+    def __init__(self, client: DriveClient, location: Location, memory: Path | None) -> None:
+        self._client, self._location, self._memory = client, location, memory
+        self._known: dict[Path_, tuple[str, ...]] = {(): (location.root,)}
+        self._checked: float | None = None
+        self._changed = False
+        self._lock = threading.RLock()
+
+    def find(self, folder: str) -> tuple[str, ...]:
+        """The ids of a folder, the oldest first; none where there is no such folder.
+
+        Args:
+            folder: its path below the remote's own, "" for that itself.
+
+        Returns:
+            The ids.
+
+        Raises:
+            RemoteError: the root is not there.
+        """
+        with self._lock:
+            self._check()
+            return self._find(self._path(folder))
+
+    def make(self, folder: str) -> tuple[str, ...]:
+        """The ids of a folder, made where it is missing, the one for new files first.
+
+        Args:
+            folder: as in :meth:`find`.
+
+        Returns:
+            The ids.
+        """
+        with self._lock:
+            self._check()
+            return self._make(self._path(folder))
+
+    def forget(self) -> None:
+        """Ask anew for everything: something that was known is not there any more."""
+        with self._lock:
+            self._known = {(): (self._location.root,)}
+            self._changed = True
+
+    def save(self) -> None:
+        """Remember for later commands; where that cannot be written, they ask again."""
+        with self._lock:
+            if self._memory is None or not self._changed:
+                return
+            known = {"/".join(path): ids for path, ids in self._known.items() if path}
+            text = json.dumps({"format": _FORMAT, "folders": known}, sort_keys=True)
+            self._changed = False
+        try:
+            with storage_errors(self._memory):
+                self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(self._memory, text.encode(), mode=0o600, sync=False)
+        except StorageError:
+            return
+
+    # ── finding and making ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _path(self, folder: str) -> Path_:
+        return (*self._location.path, *(folder.split("/") if folder else ()))
+
+    def _find(self, path: Path_) -> tuple[str, ...]:
+        if path not in self._known:
+            parents = self._find(path[:-1])
+            found = self._ask(parents, path[-1]) if parents else ()
+            if not found:
+                return ()
+            self._learn(path, found)
+        return self._known[path]
+
+    def _make(self, path: Path_) -> tuple[str, ...]:
+        if found := self._find(path):
+            return found
+        parent = self._make(path[:-1])[0]
+        made = self._client.make_folder(parent, path[-1])
+        # Who made it at the same moment sees both then, as we do, and takes the same one.
+        found = self._ask((parent,), path[-1]) or (made.id,)
+        self._learn(path, found)
+        return found
+
+    def _learn(self, path: Path_, ids: tuple[str, ...]) -> None:
+        self._known[path] = ids
+        self._changed = True
+
+    def _ask(self, parents: tuple[str, ...], title: str) -> tuple[str, ...]:
+        condition = f"{one_of('parents', parents)} and title={quoted(title)} and {_IS_FOLDER}"
+        try:
+            found = [one for one in self._client.query(condition) if one.title == title]
+        except RemoteObjectNotFound as exc:
+            raise self._gone(parents) from exc
+        return _ids(found)
+
+    def _gone(self, parents: tuple[str, ...]) -> RemoteError:
+        """What to say of a folder that is not there: the root, or one that went away meanwhile."""
+        if parents != (self._location.root,):
+            self.forget()
+            return RemoteObjectNotFound("/".join(self._location.path))
+        text = f"there is no folder {self._location.root}, or it is not shared with this account"
+        hint = "check the id at the end of the folder's address in the browser, and share the folder with that account"
+        return RemoteError(self._client.failures.message(text), hint=hint)
+
+    # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check(self) -> None:
+        """See whether what is remembered is still so: the first time, and every few minutes."""
+        now = time.monotonic()
+        if self._checked is not None and now - self._checked < _TRUSTED:
+            return
+        claimed = self._load() if self._checked is None else dict(self._known)
+        self._checked = now
+        before = claimed | {(): (self._location.root,)}
+        self._known = {(): (self._location.root,)}
+        inner = [path for path in before if any(other[:-1] == path for other in before if other)]
+        if len(before) > 1:
+            try:
+                self._known = self._confirmed(before, inner)
+            except RemoteObjectNotFound:
+                self._changed = True
+        self._changed = self._changed or self._known != before
+
+    def _load(self) -> dict[Path_, tuple[str, ...]]:
+        if self._memory is None:
+            return {}
+        try:
+            with open(self._memory, "rb") as stream:
+                value = json.loads(stream.read(_LIMIT))
+            if value["format"] != _FORMAT:
+                return {}
+            return {tuple(path.split("/")): tuple(str(one) for one in ids) for path, ids in value["folders"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _confirmed(self, claimed: dict[Path_, tuple[str, ...]], inner: list[Path_]) -> dict[Path_, tuple[str, ...]]:
+        """Ask for everything below the folders that have folders, and walk down from the root through the answer."""
+        wanted = sorted((path for path in inner if len(claimed[path]) == 1), key=len)[: 2 * PARENTS]
+        clauses = [self._below(path, claimed[path][0]) for path in wanted]
+        found: dict[str, list[Entry]] = {}
+        for start in range(0, len(clauses), PARENTS):
+            condition = f"{_IS_FOLDER} and ({' or '.join(clauses[start : start + PARENTS])})"
+            for entry in self._client.query(condition):
+                found.setdefault(entry.parent, []).append(entry)
+        asked = {claimed[path][0] for path in wanted}
+        return _walk(self._location.root, found, asked)
+
+    def _below(self, path: Path_, name: str) -> str:
+        """A condition for the folders in a folder; above the remote's own path only for the next one on the way."""
+        depth = len(path)
+        condition = f"{quoted(name)} in parents"
+        if depth < len(self._location.path):
+            return f"({condition} and title={quoted(self._location.path[depth])})"
+        return condition
+
+
+def _walk(root: str, found: dict[str, list[Entry]], asked: set[str]) -> dict[Path_, tuple[str, ...]]:
+    known: dict[Path_, tuple[str, ...]] = {(): (root,)}
+    # The alias "root" stands for an id that only the answer tells.
+    aliases = [name for name in found if name not in asked]
+    pending: list[tuple[Path_, Iterable[str]]] = [((), aliases if root == "root" else (root,))]
+    while pending:
+        path, ids = pending.pop()
+        titles: dict[str, list[Entry]] = {}
+        for name in ids:
+            for entry in found.get(name, ()):
+                titles.setdefault(entry.title, []).append(entry)
+        for title, entries in titles.items():
+            known[*path, title] = _ids(entries)
+            if all(entry.id in asked for entry in entries):
+                pending.append(((*path, title), known[*path, title]))
+    return known
+
+
+def _ids(entries: Iterable[Entry]) -> tuple[str, ...]:
+    return tuple(one.id for one in sorted(entries, key=lambda one: (one.created, one.id)))

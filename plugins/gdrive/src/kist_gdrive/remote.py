@@ -1,0 +1,343 @@
+"""DriveRemote: objects as files below a folder of Google Drive."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteScope, RemoteURL
+from kist.errors import RemoteError, RemoteExists, RemoteObjectNotFound, RemotePrecondition
+from kist.remotes.files import check_key, read_pieces, write_target
+from kist.remotes.wrapping import buffered
+from kist_gdrive.options import DriveOptions, Location
+
+if TYPE_CHECKING:
+    from kist_gdrive.client import DriveClient, Entry
+    from kist_gdrive.folders import Folders
+
+_BLOCK = 8 << 20
+"""Bytes of one request of a read; the client holds them in memory."""
+
+_NAMES = 20
+"""Names that one query asks for."""
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which an older file of the same name belongs to no put that is under way."""
+
+
+class DriveRemote(Remote):
+    """Keeps each object as a file, in folders as its key has slashes.
+
+    Drive lets several files of one folder have one name. Here the one that was written last is the object; a put
+    replaces its content and removes the others, a delete removes all.
+
+    Args:
+        location: the folder.
+        options: how to get there.
+        scope: what the core lends. Credentials go to Google's own endpoints, whoever named the folder.
+    """
+
+    capabilities = Capabilities(max_concurrency=8, server_digests=frozenset({"md5"}), max_object_size=5_000_000_000_000)
+
+    def __init__(
+        self, location: Location, options: DriveOptions = DriveOptions(), scope: RemoteScope = RemoteScope()
+    ) -> None:
+        self._location, self._options, self._scope = location, options, scope
+        self._lock = threading.Lock()
+        self._opened: DriveClient | None = None
+
+    @classmethod
+    def from_url(cls, url: RemoteURL, options: Options, scope: RemoteScope) -> DriveRemote:
+        """Open ``gdrive://<folder id>/path``.
+
+        Args:
+            url: the address.
+            options: a DriveOptions, or none of its values.
+            scope: what the core lends.
+
+        Returns:
+            The remote.
+
+        Raises:
+            InvalidOption: the URL names no folder.
+        """
+        chosen = options if isinstance(options, DriveOptions) else DriveOptions()
+        return cls(Location.of(url), chosen, scope)
+
+    def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
+        """Ask what is there, then add a file or replace the content of the one that is."""
+        from kist_gdrive.client import Source, Target
+
+        folder, title = _parts(key)
+        bytes_ = Source(source, progress)
+        parents = self._folders.make(folder)
+        there = self._among(key, parents, title)
+        if if_absent and there:
+            raise RemoteExists(f"the remote has {key} already", remote=self._scope.name)
+        target = Target(key, parents[0], title, there[0].id if there else None)
+        self._client.upload(target, bytes_, progress)
+        for older in there[1:]:
+            self._client.remove(older.id, key)
+
+    def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
+        """Bring the object and compare its digest with Google's."""
+        with self.open(key) as reader:
+            write_target(target, read_pieces(reader), progress)
+
+    def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
+        """Read by requests of at most 8 MiB; all of an object is compared with Google's digest at its end."""
+        entry = self._newest(key)
+        size = entry.size or 0
+        end = size if length is None else min(size, start + length)
+        return buffered(_Reader(self, key, entry, start, end), min(max(end - start, 1), 1 << 20))
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Size, time and digest, as Google tells them now."""
+        return _info(key, self._newest(key))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Ask for many folders at once, level by level; each key once."""
+        for found in self._walk(prefix):
+            for key, entries in found.items():
+                yield _info(key, entries[0])
+
+    def delete(self, key: str) -> None:
+        """Remove every file of that name."""
+        for entry in self._find(key):
+            self._client.remove(entry.id, key)
+
+    def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
+        """Ask for twenty names at a time, folder by folder."""
+        return {key: bool(entries) for key, entries in self._find_many(keys)}
+
+    def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
+        """Ask for twenty names at a time, then remove what is there one by one, as Drive does it."""
+        failed: dict[str, RemoteError] = {}
+        for key, entries in self._find_many(keys):
+            try:
+                for entry in entries:
+                    self._client.remove(entry.id, key)
+            except RemoteError as exc:
+                failed[key] = exc
+        return failed
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy on Google's side."""
+        entry = self._newest(source)
+        folder, title = _parts(target)
+        parents = self._folders.make(folder)
+        there = self._among(target, parents, title)
+        self._client.copy(entry.id, parents[0], title, target)
+        for older in there:
+            self._client.remove(older.id, target)
+
+    def sweep(self) -> int:
+        """Remove older files of a name that has several, as puts at the same moment leave them."""
+        removed = 0
+        for found in self._walk(""):
+            for key, entries in found.items():
+                for older in entries[1:]:
+                    if older.modified < time.time() - _ABANDONED:
+                        self._client.remove(older.id, key)
+                        removed += 1
+        return removed
+
+    def describe_access(self) -> Sequence[tuple[str, str]]:
+        """Where the folder is, which credentials count and whose they are."""
+        from kist_gdrive.access import sources
+
+        found = [("folder", str(self._location))]
+        places = sources(self._options)
+        chosen = next((one for one in places if one.present), None)
+        tried = [f"{one.place}: {'used' if one is chosen else 'set' if one.present else 'not set'}" for one in places]
+        found.append(("credentials", "; ".join(tried)))
+        try:
+            about = self._client.about()
+        except RemoteError as error:
+            return [*found, ("identity", f"not known: {error}")]
+        found.append(("identity", str(about.get("user", {}).get("emailAddress", "not told"))))
+        used, total = (int(about.get(name, 0)) for name in ("quotaBytesUsed", "quotaBytesTotal"))
+        found.append(("space", f"{used / 1e9:.1f} GB used" + (f" of {total / 1e9:.1f} GB" if total else "")))
+        return [*found, ("what is deleted", "goes to the trash" if self._options.use_trash else "is gone for ever")]
+
+    def close(self) -> None:
+        """Let go of connections, and remember the folders."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            if folders := self.__dict__.pop("_folders", None):
+                folders.save()
+            opened.close()
+
+    def __repr__(self) -> str:
+        return f"DriveRemote({str(self._location)!r})"
+
+    # ── what lies there ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _client(self) -> DriveClient:
+        with self._lock:
+            if self._opened is None:
+                from kist_gdrive.client import DriveClient
+
+                self._opened = DriveClient(self._location, self._options, self._scope)
+            return self._opened
+
+    @cached_property
+    def _folders(self) -> Folders:
+        from kist_gdrive.folders import Folders
+
+        memory = None
+        if self._scope.state is not None:
+            name = hashlib.sha256(str(self._location).encode()).hexdigest()[:16]
+            memory = self._scope.state / f"gdrive-folders-{name}.json"
+        return Folders(self._client, self._location, memory)
+
+    def _newest(self, key: str) -> Entry:
+        if not (found := self._find(key)):
+            raise RemoteObjectNotFound(key, remote=self._scope.name)
+        return found[0]
+
+    def _find(self, key: str) -> builtins.list[Entry]:
+        """The files of a key, the newest first."""
+        folder, title = _parts(key)
+        parents = self._folders.find(folder)
+        return self._among(key, parents, title) if parents else []
+
+    def _among(self, key: str, parents: tuple[str, ...], title: str) -> builtins.list[Entry]:
+        """The files of a name in some folders, the newest first."""
+        from kist_gdrive.client import one_of, quoted
+
+        condition = f"{one_of('parents', parents)} and title={quoted(title)}"
+        return self._asked({title: key}, condition)[key]
+
+    def _asked(self, keys: dict[str, str], condition: str) -> dict[str, builtins.list[Entry]]:
+        """What a query finds of some names; their folders were found before."""
+        found: dict[str, builtins.list[Entry]] = {key: [] for key in keys.values()}
+        try:
+            for entry in self._client.query(condition):
+                if entry.title in keys and entry.size is not None:
+                    found[keys[entry.title]].append(entry)
+        except RemoteObjectNotFound:
+            # A folder went away since it was found: then so did what was in it.
+            self._folders.forget()
+        return {key: _newest_first(entries) for key, entries in found.items()}
+
+    def _find_many(self, keys: Iterable[str]) -> Iterator[tuple[str, builtins.list[Entry]]]:
+        from kist_gdrive.client import one_of
+
+        by_folder: dict[str, dict[str, str]] = {}
+        for key in keys:
+            folder, title = _parts(key)
+            by_folder.setdefault(folder, {})[title] = key
+        for folder, titles in by_folder.items():
+            parents = self._folders.find(folder)
+            names = builtins.list(titles)
+            for start in range(0, len(names), _NAMES):
+                some = {name: titles[name] for name in names[start : start + _NAMES]}
+                if parents:
+                    condition = f"{one_of('parents', parents)} and {one_of('title', builtins.list(some))}"
+                    yield from self._asked(some, condition).items()
+                else:
+                    yield from ((key, []) for key in some.values())
+
+    def _walk(self, prefix: str) -> Iterator[dict[str, builtins.list[Entry]]]:
+        """The files of every key that starts with a prefix, for some folders at a time."""
+        from kist_gdrive.client import one_of
+        from kist_gdrive.folders import PARENTS
+
+        if prefix and not _may_start_key(prefix):
+            return
+        top = prefix.rpartition("/")[0]
+        pending = [(name, top) for name in self._folders.find(top)]
+        while pending:
+            paths, pending = dict(pending[:PARENTS]), pending[PARENTS:]
+            found: dict[str, builtins.list[Entry]] = {}
+            with suppress(RemoteObjectNotFound):  # a folder that went away meanwhile
+                for entry in self._client.query(one_of("parents", builtins.list(paths))):
+                    # The alias "root" stands for an id that only the answer tells.
+                    key = f"{paths.get(entry.parent, top)}/{entry.title}".lstrip("/")
+                    if "/" in entry.title or not _may_start_key(key):
+                        continue
+                    if entry.is_folder and (key.startswith(prefix) or prefix.startswith(key + "/")):
+                        pending.append((entry.id, key))
+                    elif entry.size is not None and key.startswith(prefix):
+                        found.setdefault(key, []).append(entry)
+            yield {key: _newest_first(entries) for key, entries in found.items()}
+
+
+class _Reader(io.RawIOBase):
+    """Reads a known range by requests; all of an object is compared with its digest."""
+
+    def __init__(self, remote: DriveRemote, key: str, entry: Entry, start: int, end: int) -> None:
+        super().__init__()
+        self._remote, self._key, self._entry = remote, key, entry
+        self._at, self._end = start, end
+        self._block = memoryview(b"")
+        self._whole = start == 0 and end == entry.size
+        self._hash = hashlib.md5(usedforsecurity=False)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._block and self._at < self._end:
+            self._fetch()
+        count = min(len(buffer), len(self._block))
+        buffer[:count] = self._block[:count]
+        self._block = self._block[count:]
+        return count
+
+    def _fetch(self) -> None:
+        end = min(self._end, self._at + _BLOCK)
+        whole = self._whole and self._at == 0 and end == self._end
+        data = self._remote._client.read(self._entry.id, self._at, end, whole=whole, key=self._key)  # noqa: SLF001
+        if self._whole:
+            self._hash.update(data)
+        if len(data) != end - self._at:
+            self._refuse()
+        self._at += len(data)
+        if self._whole and self._at == self._end and self._hash.hexdigest() != self._entry.md5:
+            self._refuse()
+        self._block = memoryview(data)
+
+    def _refuse(self) -> None:
+        """What came is not what was announced: it was replaced meanwhile, or damaged on the way."""
+        now = self._remote.stat(self._key)
+        if now.digests["md5"] == self._hash.hexdigest() and self._block is not None and self._whole:
+            return  # all of the new one
+        failures = self._remote._client.failures  # noqa: SLF001
+        if now.digests["md5"] != self._entry.md5:
+            raise RemotePrecondition(failures.message(f"{self._key} was replaced while it was read"))
+        hint = "run the same command again"
+        raise RemoteError(failures.message(f"{self._key} was damaged on the way: its digest is another"), hint=hint)
+
+
+def _parts(key: str) -> tuple[str, str]:
+    folder, _, title = check_key(key).rpartition("/")
+    return folder, title
+
+
+def _may_start_key(prefix: str) -> bool:
+    """Whether some key could start so, or be so."""
+    try:
+        check_key(prefix.removesuffix("/").rstrip("."))
+    except RemoteError:
+        return False
+    return "//" not in prefix and not any(part in (".", "..") for part in prefix.split("/"))
+
+
+def _newest_first(entries: Iterable[Entry]) -> builtins.list[Entry]:
+    return sorted(entries, key=lambda one: (one.modified, one.id), reverse=True)
+
+
+def _info(key: str, entry: Entry) -> ObjectInfo:
+    return ObjectInfo(key=key, size=entry.size or 0, mtime=entry.modified, digests={"md5": entry.md5})
