@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import ObjectInfo, Remote
+from kist.errors import RemoteError
 
 
 class CountedRemote(Remote):
@@ -61,6 +62,14 @@ class CountedRemote(Remote):
     def delete(self, key: str) -> None:
         """Count and pass on."""
         self._count().delete(key)
+
+    def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
+        """Count once and pass on, so that a remote that has batches uses them."""
+        return self._count().delete_many(keys)
+
+    def describe_access(self) -> Sequence[tuple[str, str]]:
+        """Pass on: it is asked for people, not for a transfer."""
+        return self.inner.describe_access()
 
     def sync(self) -> None:
         """Pass on: no request for most remotes, so it is not counted."""
