@@ -79,6 +79,8 @@ def print_error(error: KistError, stream: TextIO | None = None) -> None:
     """Print ``error:`` and ``hint:`` lines."""
     stream = stream or sys.stderr
     lines = str(error).splitlines() or [type(error).__name__]
+    if error.remote and error.remote not in lines[0]:
+        lines[0] = f"{error.remote}: {lines[0]}"
     stream.write(f"error: {display(lines[0])}\n")
     for line in lines[1:]:
         stream.write(f"       {display(line)}\n")

@@ -78,6 +78,7 @@ class Translator:
             text = f"{type(exc).__name__}: {exc}"
             clean = self.clean(text)
             cause = exc if clean == text else None
+            clean = clean.strip().partition("\n")[0]  # some add a page on what the status means
             raise translate(exc, key, f"{self._what}: {clean}") from cause
 
     def clean(self, text: str) -> str:

@@ -250,12 +250,12 @@ class FsspecRemote(Remote):
             for piece in pieces:
                 with self._failures(key):
                     writer.write(piece)
+            with self._failures(key):
+                writer.close()
         except BaseException:
             with suppress(Exception):
-                writer.close()
+                getattr(writer, "discard", writer.close)()
             raise
-        with self._failures(key):
-            writer.close()
 
     def _put_at_once(self, key: str, source: Path, target: str, *, if_absent: bool, progress: Progress) -> None:
         filesystem, _ = self._open()

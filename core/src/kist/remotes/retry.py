@@ -31,6 +31,7 @@ class RetryPolicy:
         sleep: how to wait.
         clock: how to tell the time.
         observe: called after every failure that another attempt may mend, from any thread.
+        remote: the remote's name, for errors that tell none.
     """
 
     attempts: int = 6
@@ -41,6 +42,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     observe: Callable[[], object] | None = None
+    remote: str | None = None
 
     def delay(self, failures: int, error: KistError) -> float:
         """Seconds to wait after the given number of failures in a row.
@@ -87,6 +89,8 @@ class Attempts:
         now = policy.clock()
         if not self.failures:
             self._since = now
+        if error.remote is None:
+            error.remote = policy.remote
         self.failures += 1
         if error.retryable and policy.observe is not None:
             policy.observe()

@@ -37,8 +37,17 @@ _BATCH = 1000
 class VerifyingRemote(WrappedRemote):
     """Notices an answer that is too short and an object that arrived with the wrong size.
 
-    Digests are checked by who knows them; this catches what a remote can tell itself, early and retryable.
+    Digests are checked by who knows them; this catches what a remote can tell itself, early and retryable. The core
+    wraps remotes with it whose puts are not all or nothing (``capabilities.atomic_put``), for writing only.
+
+    Args:
+        inner: the remote that does the work.
+        reads: whether to check what is read too, which takes another request where nothing tells the size.
     """
+
+    def __init__(self, inner: Remote, *, reads: bool = True) -> None:
+        super().__init__(inner)
+        self._reads = reads
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Store, then ask for the size."""
@@ -51,6 +60,9 @@ class VerifyingRemote(WrappedRemote):
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring the file, then compare the sizes."""
+        if not self._reads:
+            self.inner.get_file(key, target, progress=progress)
+            return
         self.inner.get_file(key, target, progress=progress)
         with storage_errors(target):
             found = target.stat().st_size
@@ -61,6 +73,8 @@ class VerifyingRemote(WrappedRemote):
 
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read; an end that comes too early is an error, not an end."""
+        if not self._reads:
+            return self.inner.open(key, start=start, length=length)
         reached = start
         end = None if length is None else start + length
 

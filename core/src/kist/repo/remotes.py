@@ -23,6 +23,7 @@ from kist.remotes.wrappers import (
     RetryingRemote,
     RetryPolicy,
     ThrottledRemote,
+    VerifyingRemote,
 )
 from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
@@ -45,6 +46,8 @@ class OpenRemote:
         budget = budget_of(context)
         load = Load(budget.memory)
         inner: Remote = ThrottledRemote(self.recorder, budget.rates) if budget.limited else self.recorder
+        if not remote.capabilities.atomic_put:
+            inner = VerifyingRemote(inner, reads=False)
         wrapped: Remote = RetryingRemote(inner, retry_policy(context, name, load))
         if _option(context, name, "readonly"):
             wrapped = ReadOnlyRemote(wrapped)
@@ -102,7 +105,7 @@ def retry_policy(context: RepoContext, name: str, load: Load) -> RetryPolicy:
         load: is told of every refusal.
     """
     retries, patience = _option(context, name, "retries"), _option(context, name, "retry_time")
-    return RetryPolicy(attempts=retries + 1, deadline=patience, observe=load.refused)
+    return RetryPolicy(attempts=retries + 1, deadline=patience, observe=load.refused, remote=name)
 
 
 def _option(context: RepoContext, name: str, option: str) -> Any:

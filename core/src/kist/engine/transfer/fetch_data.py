@@ -125,14 +125,20 @@ class DataFetch:
         group = self._groups[name]
         path = session.file()
         item = ItemProgress(self._progresses, sum(place.plain for _, place in group))
-        self._store.remote.get_file(f"packs/{name}", path, progress=item)
-        brought = Brought()
-        if self._is_whole(path, name):
-            session.adopt_pack(path)  # it stays where it is until the session commits
-        else:
+        brought, moved = Brought(), 0
+        for _ in range(2):  # a line damages what the remote has whole
+            item.restart()
+            moved += self._reader.packs[name].size
+            self._store.remote.get_file(f"packs/{name}", path, progress=item)
+            if self._is_whole(path, name):
+                session.adopt_pack(path)  # it stays where it is until the session commits
+                brought = Brought()
+                break
             brought = self._salvage(path, group)
             path.unlink()
-        brought.moved = self._reader.packs[name].size
+            if not brought.bad:
+                break
+        brought.moved = moved
         item.complete()
         return brought
 
@@ -164,17 +170,23 @@ class DataFetch:
         digest = Digest.from_raw(self._hasher.name, raw)
         path = session.file()
         item = ItemProgress(self._progresses, place.plain)
-        self._store.remote.get_file(objects.object_key(digest), path, progress=item)
+        for times in (1, 2):  # likewise
+            item.restart()
+            self._store.remote.get_file(objects.object_key(digest), path, progress=item)
+            if self._digest_of(path) == raw:
+                item.complete()
+                session.put_loose_file(path, digest)
+                return Brought(moved=times * place.plain)
+            path.unlink()
+        item.complete()
+        return Brought(bad={raw: self._reader.damaged(raw)}, moved=2 * place.plain)
+
+    def _digest_of(self, path: Path) -> bytes:
         running = self._hasher.new()
         with path.open("rb", buffering=0) as file:
             while data := file.read(_CHUNK):
                 running.update(data)
-        item.complete()
-        if running.digest() != raw:
-            path.unlink()
-            return Brought(bad={raw: self._reader.damaged(raw)}, moved=place.stored)
-        session.put_loose_file(path, digest)
-        return Brought(moved=place.stored)
+        return running.digest()
 
     # ── in the main thread ───────────────────────────────────────────────────────────────────────────────────────────
 

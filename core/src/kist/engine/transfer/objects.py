@@ -7,14 +7,16 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kist.abc.remote import Remote
 from kist.errors import MetafileError, MetafileVersionError, ObjectCorrupt
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_all
+
+T = TypeVar("T")
 
 TEXT_LIMIT = 64 << 20
 """Largest marker, set or list of condemned keys that is read, in bytes."""
@@ -134,6 +136,38 @@ def get_range(remote: Remote, key: str, start: int, length: int) -> bytes:
     if len(data) != length:
         raise ObjectCorrupt(key, actual=f"{len(data)} instead of {length} bytes from {start}", where="the remote")
     return data
+
+
+def twice(read: Callable[[], T]) -> T:
+    """Read, and once more if what came was damaged: a line damages what the remote has whole.
+
+    Args:
+        read: raises ObjectCorrupt where the bytes are not the expected ones.
+
+    Raises:
+        ObjectCorrupt: both times.
+    """
+    try:
+        return read()
+    except ObjectCorrupt:
+        return read()
+
+
+def get_text(remote: Remote, what: str, key: str, *, limit: int = TEXT_LIMIT) -> dict[str, Any]:
+    """Read one of the store's small texts from a remote.
+
+    Args:
+        remote: where.
+        what: as in :func:`dump_text`.
+        key: its key.
+        limit: bytes of the largest that is accepted.
+
+    Raises:
+        MetafileVersionError: it was written by a newer version.
+        ObjectCorrupt: it is not such a text, or not whole.
+        RemoteError: the remote refused or failed.
+    """
+    return twice(lambda: load_text(what, get_bytes(remote, key, limit=limit), where=key))
 
 
 def read_exactly(reader: Any, length: int) -> bytes:

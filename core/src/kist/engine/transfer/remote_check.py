@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from kist.engine.cache.cache import Cache
 from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
 from kist.engine.transfer import objects
 from kist.engine.transfer.hints import Hints
+from kist.engine.transfer.pack_check import PackJob, is_whole
 from kist.engine.transfer.parts import (
     FATAL,
     TransferSettings,
@@ -188,6 +190,9 @@ class _AlgorithmCheck:
         bad |= {raw: reader.missing(raw) for raw in chosen if raw not in places}
         self._settings.progress.start("verify", total=sum(place.plain for place in places.values()))
         try:
+            if sample >= 100:
+                whole = self._check_packs(reader, [*places.values(), *reader.locate(walker.sizes).values()], findings)
+                places = {raw: place for raw, place in places.items() if place.pack not in whole}
             bad |= self._read_all(reader, places)
         finally:
             self._settings.progress.finish()
@@ -201,6 +206,23 @@ class _AlgorithmCheck:
             return [found[raw] for raw in raws]
 
         return Walker(self._settings.codec, self._algorithm, read)
+
+    def _check_packs(self, reader: RemoteReader, places: Sequence[Place], findings: RemoteFindings) -> set[str]:
+        """Read the packs that are needed as they are; returns those that are whole, so that no member need be read."""
+        jobs = [PackJob(entry) for name in {place.pack for place in places} if (entry := reader.packs.get(name))]
+        whole: set[str] = set()
+        check = partial(is_whole, self._store, self._hasher)
+        for job, result in self._workers.run(check, jobs, weigh=lambda job: job.weight):
+            if isinstance(result, FATAL):
+                raise result
+            if result is True:
+                whole.add(job.entry.id)
+                self._settings.progress.advance(sum(place.plain for place in places if place.pack == job.entry.id))
+            elif result is False:
+                findings.damaged[Digest("pack", job.entry.id)] = ()
+                findings.keys.add(f"packs/{job.entry.id}")
+            # A pack that is not there is told by the objects that are missing with it.
+        return whole
 
     def _read_all(self, reader: RemoteReader, places: dict[bytes, Place]) -> dict[bytes, KistError]:
         bad: dict[bytes, KistError] = {}
@@ -226,12 +248,15 @@ class _AlgorithmCheck:
         if isinstance(job, Span):
             return reader.bring(job)
         raw, place = job
+        good = self._is_good(raw) or self._is_good(raw)  # a line damages what the remote has whole
+        return Brought(bad={} if good else {raw: reader.damaged(raw)}, moved=place.plain)
+
+    def _is_good(self, raw: bytes) -> bool:
         running = self._hasher.new()
         with self._store.remote.open(objects.object_key(Digest.from_raw(self._algorithm, raw))) as stream:
             while data := stream.read(_CHUNK):
                 running.update(data)
-        bad: dict[bytes, KistError] = {} if running.digest() == raw else {raw: reader.damaged(raw)}
-        return Brought(bad=bad, moved=place.plain)
+        return running.digest() == raw
 
     def _read_segments(self, reader: RemoteReader, raw: bytes) -> dict[bytes, KistError]:
         transfer = SegmentTransfer(self._store.remote, self._hasher, self._workers, self._settings.progress)

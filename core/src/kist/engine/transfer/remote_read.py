@@ -171,13 +171,22 @@ class RemoteReader:
             yield from plan_spans(name, placed)
 
     def bring(self, span: Span) -> Brought:
-        """Read one range and check its members; called in worker threads.
+        """Read one range and check its members, once more if that finds damage; called in worker threads.
 
         Raises:
             RemoteObjectNotFound: the pack is not there.
             ObjectCorrupt: the pack ends before the range does.
             RemoteError: the remote refused or failed.
         """
+        brought = objects.twice(lambda: self._bring_once(span))
+        if brought.bad:
+            self._kept.pop(span.key, None)
+            again = self._bring_once(span)
+            again.moved += brought.moved
+            return again
+        return brought
+
+    def _bring_once(self, span: Span) -> Brought:
         kept = self._kept.get(span.key)
         data = kept if kept is not None else objects.get_range(self._store.remote, span.key, span.start, span.length)
         whole = span.start == 0 and span.key.startswith("packs/") and span.length <= SMALL_PACK

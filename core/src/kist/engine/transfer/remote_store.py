@@ -160,8 +160,7 @@ class RemoteStore:
 
     def _read_format(self, *, forgive: bool) -> bool:
         try:
-            data = objects.get_bytes(self.remote, FORMAT_KEY, limit=4096)
-            value = objects.load_text("remote", data, where=FORMAT_KEY)
+            value = objects.get_text(self.remote, "remote", FORMAT_KEY, limit=4096)
             threshold = objects.whole_number(value.get("pack_threshold"), FORMAT_KEY)
         except RemoteObjectNotFound:
             return False
@@ -214,7 +213,7 @@ class RemoteStore:
         if not self.open():
             return None
         try:
-            value = objects.load_text(what, objects.get_bytes(self.remote, key), where=key)
+            value = objects.get_text(self.remote, what, key)
             return _load_published(value, roots, key)
         except (RemoteObjectNotFound, RemotePermissionError, ObjectCorrupt):
             return None
@@ -222,7 +221,7 @@ class RemoteStore:
     def read_any_set(self, key: str) -> Published | None:
         """The set under a key, whatever versions it speaks of; None if it is absent or not valid."""
         try:
-            value = objects.load_text("set", objects.get_bytes(self.remote, key), where=key)
+            value = objects.get_text(self.remote, "set", key)
             roots = objects.digest_list(value.get("roots"), key)
             return _load_published(value, roots, key) if set_key(roots) == key else None
         except (RemoteObjectNotFound, ObjectCorrupt):
@@ -271,10 +270,9 @@ class RemoteStore:
         if self.created or not self.open():
             return Condemned({}, now)
         try:
-            data = objects.get_bytes(self.remote, CONDEMNED_KEY)
+            value = objects.get_text(self.remote, "condemned", CONDEMNED_KEY)
         except (RemoteObjectNotFound, RemotePermissionError):
             return Condemned({}, now)
-        value = objects.load_text("condemned", data, where=CONDEMNED_KEY)
         keys = value.get("keys")
         if not isinstance(keys, dict) or not all(isinstance(since, int | float) for since in keys.values()):
             raise ObjectCorrupt(CONDEMNED_KEY, actual="a text of another form", where=self.name)

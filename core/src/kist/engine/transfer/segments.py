@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
-import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
+from kist.engine.transfer.partial import partial_file
 from kist.engine.transfer.parts import ItemProgress
 from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
@@ -33,9 +32,6 @@ twenty kills, which find each half-way on average, then cost less than an eighth
 
 SEGMENTED_FROM = 64 << 20
 """An object of more bytes than this is stored as segments."""
-
-KEEP_PARTIAL = 14 * 86400.0
-"""Seconds after which a half-fetched object that nobody touched is dropped."""
 
 _CHUNK = 1 << 20
 
@@ -92,7 +88,16 @@ class SegmentList:
             MetafileVersionError: it was written by a newer version.
         """
         key = objects.segments_key(digest)
-        value = objects.load_text("segments", data, where=key)
+        return cls.of(objects.load_text("segments", data, where=key), digest)
+
+    @classmethod
+    def of(cls, value: Mapping[str, object], digest: Digest) -> SegmentList:
+        """The segment list that a text holds.
+
+        Raises:
+            ObjectCorrupt: it is not one of this object, or its parts do not add up.
+        """
+        key = objects.segments_key(digest)
         listed = value.get("segments")
         if value.get("digest") != str(digest) or not isinstance(listed, list):
             raise ObjectCorrupt(key, actual="a segment list of another form", where="the remote")
@@ -194,7 +199,7 @@ class SegmentTransfer:
             RemoteObjectNotFound: the object is not there as segments.
             ObjectCorrupt: the list is damaged.
         """
-        return SegmentList.load(objects.get_bytes(self.remote, objects.segments_key(digest)), digest)
+        return SegmentList.of(objects.get_text(self.remote, "segments", objects.segments_key(digest)), digest)
 
     def check(self, digest: Digest) -> bool:
         """Read every segment and tell whether all of them, and so the object, are good.
@@ -206,11 +211,16 @@ class SegmentTransfer:
         progress = self.workers.progress(self.progress)
 
         def read(segment: _Segment) -> None:
+            item = ItemProgress(progress, segment.size)
+            objects.twice(lambda: read_once(segment, item))
+
+        def read_once(segment: _Segment, item: ItemProgress) -> None:
+            item.restart()
             running = self.hasher.new()
             with self.remote.open(objects.object_key(segment.digest), length=segment.size + 1) as reader:
                 while data := reader.read(_CHUNK):
                     running.update(data)
-                    progress.advance(len(data))
+                    item.advance(len(data))
             if running.digest() != segment.digest.raw:
                 raise ObjectCorrupt(str(segment.digest), where="the remote", actual="other bytes")
 
@@ -235,7 +245,7 @@ class SegmentTransfer:
             ObjectCorrupt: a segment, or the whole, is damaged.
         """
         listed = self.read_list(digest)
-        with _partial_file(folder, digest, listed.size) as (path, descriptor):
+        with partial_file(folder, digest, listed.size) as (path, descriptor):
             stream = _SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
             largest = max((size for _, size in listed.segments), default=1)
             most = most_flying(listed.size, largest)
@@ -262,18 +272,11 @@ class _SegmentStream:
         if _holds(self._descriptor, segment, self._hasher):
             self._progress.advance(segment.size)
             return
-        progress = ItemProgress(self._progress, segment.size)
-        for last in (False, True):
-            progress.restart()
-            try:
-                self._bring(segment, progress)
-            except ObjectCorrupt:
-                if last:
-                    raise
-            else:
-                return
+        item = ItemProgress(self._progress, segment.size)
+        objects.twice(lambda: self._bring(segment, item))
 
-    def _bring(self, segment: _Segment, progress: Progress) -> None:
+    def _bring(self, segment: _Segment, progress: ItemProgress) -> None:
+        progress.restart()
         running, done = self._hasher.new(), 0
         with self._remote.open(objects.object_key(segment.digest), length=segment.size) as reader:
             while data := reader.read(min(_CHUNK, segment.size - done)):
@@ -304,40 +307,6 @@ def _placed(listed: SegmentList) -> Iterator[_Segment]:
 
 def _end(segments: list[_Segment]) -> int:
     return segments[-1].offset + segments[-1].size if segments else 0
-
-
-@contextmanager
-def _partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path, int]]:
-    """The partial file of an object, locked: another process gets one of its own."""
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _drop_old(folder)
-        path = folder / f"{digest.algorithm}-{digest.hex}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        own = False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            descriptor, name = tempfile.mkstemp(prefix="own-", dir=folder)
-            path, own = Path(name), True
-    try:
-        with storage_errors(path):
-            os.ftruncate(descriptor, size)
-        yield path, descriptor
-        path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-        if own:
-            path.unlink(missing_ok=True)
-
-
-def _drop_old(folder: Path) -> None:
-    """Remove partial files that nobody continued."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEEP_PARTIAL:
-                Path(entry.path).unlink(missing_ok=True)
 
 
 def _holds(descriptor: int, segment: _Segment, hasher: Hasher) -> bool:

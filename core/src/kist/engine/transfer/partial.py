@@ -1,0 +1,63 @@
+"""Partial files: large objects on their way in, continued by the next command when one was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kist.model.digest import Digest
+from kist.util.atomic import storage_errors
+
+KEEP_PARTIAL = 14 * 86400.0
+"""Seconds after which a half-fetched object that nobody touched is dropped."""
+
+
+@contextmanager
+def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path, int]]:
+    """The partial file of an object, locked for a block; another process gets one of its own.
+
+    Args:
+        folder: where partial files stand; made if it is not there.
+        digest: the object.
+        size: its bytes.
+
+    Yields:
+        The file, and a descriptor of it. It stays where the block fails, and goes where it ends well.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _drop_old(folder)
+        path = folder / f"{digest.algorithm}-{digest.hex}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        own = False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            descriptor, name = tempfile.mkstemp(prefix="own-", dir=folder)
+            path, own = Path(name), True
+    try:
+        with storage_errors(path):
+            os.ftruncate(descriptor, size)
+        yield path, descriptor
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+        if own:
+            path.unlink(missing_ok=True)
+
+
+def _drop_old(folder: Path) -> None:
+    """Remove partial files that nobody continued."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEEP_PARTIAL:
+                Path(entry.path).unlink(missing_ok=True)
