@@ -138,7 +138,7 @@ def footer(path):
 
 
 def _loose(site, place):
-    return sorted(path for path in (place / "objects").rglob("*") if path.is_file())[0]
+    return min(path for path in (place / "objects").rglob("*") if path.is_file())
 
 
 def _pack(kind, at):
@@ -151,7 +151,7 @@ def _pack(kind, at):
 
 def _one(pattern, at):
     def find(_site, place):
-        path = sorted(place.glob(pattern), key=lambda path: -path.stat().st_size)[0]
+        path = max(place.glob(pattern), key=lambda path: path.stat().st_size)
         size = path.stat().st_size
         return path, int(at * size) if isinstance(at, float) else at
 
@@ -184,6 +184,9 @@ FILES = {
         "places": _one("index/*", -20),
     },
 }  # fmt: skip
+REMOTE_FILES = {name: FILES[name] for name in ("data pack", "node pack", "index")} | {
+    "marker": {"head": _one("roots/*/*", 3), "body": _one("roots/*/*", 0.5), "seal": _one("roots/*/*", -5)},
+}
 HARMS = {"cut": cut, "emptied": empty, "removed": remove}
 
 

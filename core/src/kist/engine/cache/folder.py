@@ -116,13 +116,15 @@ class CacheFolder:
         try:
             kind, _, version = json.loads(text[:200])["format"].partition("/")
             number = int(version)
+            if kind != MARKER:
+                raise ValueError(kind)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise RepoFormatError(
                 f"{self.root / MARKER} is damaged",
                 hint=f"if {self.root} is a cache of yours, write {_MARKER_TEXT} into the file",
                 path=str(self.root / MARKER),
             ) from None
-        if kind != MARKER or not 1 <= number <= FORMAT:
+        if not 1 <= number <= FORMAT:
             raise RepoFormatError(
                 f"the cache {self.root} is of format {kind}/{number}, which this version cannot use",
                 hint="install a newer kist: pip install -U kist",
