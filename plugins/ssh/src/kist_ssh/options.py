@@ -15,7 +15,7 @@ class SSHOptions(Options):
     port: int | None = option(None, help="Port of the server, where the URL has none.")
     identity_file: str | None = option(None, help="File with the private key to offer (`ssh -i`).")
     config_file: str | None = option(None, help="Configuration of ssh to read instead of `~/.ssh/config` (`ssh -F`).")
-    program: str = option("ssh", help="The ssh program: a name on PATH, or a path.", env="KIST_SSH")
+    program: str = option("ssh", help="The ssh program: a name on PATH, or a path.")
     connections: int = option(
         1, help="Most connections at once, 1 to 16; each logs in by itself, and is made only when it is needed."
     )
