@@ -1,0 +1,12 @@
+"""The adapters, by name: kist first, then its peers."""
+
+from benchmarks.tools.backup import Borg, Restic
+from benchmarks.tools.base import Tool
+from benchmarks.tools.copying import Cp, Rclone
+from benchmarks.tools.dvc import Dvc
+from benchmarks.tools.git import Git, GitLfs
+from benchmarks.tools.kist import Kist, KistDurable
+
+TOOLS: dict[str, type[Tool]] = {
+    one.name: one for one in (Kist, KistDurable, Dvc, Git, GitLfs, Restic, Borg, Rclone, Cp)
+}
