@@ -8,8 +8,9 @@ import pytest
 
 from servers.moto import moto
 from servers.radosgw import radosgw
+from servers.s3_stub import s3_stub
 
-__all__ = ["moto", "radosgw"]
+__all__ = ["moto", "radosgw", "s3_stub"]
 
 
 @pytest.fixture(autouse=True)

@@ -166,6 +166,7 @@ class S3Remote(Remote):
         check_key(key)
         with suppress(RemoteObjectNotFound), self._failures(key):
             obstore.delete(self._client.writing(SINGLE), key)
+            self._answered = True
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
         """Remove up to a thousand keys a request, and one by one where that failed for some."""

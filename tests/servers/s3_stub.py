@@ -1,0 +1,85 @@
+"""A server that gives the answers that S3's documentation tells of, for those that no server here can be brought to."""
+
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+KEY_NOT_FOUND = "NoSuchKey"
+
+
+class Stub:
+    """A running stub: ``reply`` says what every request gets.
+
+    Attributes:
+        endpoint: its URL.
+        status: the HTTP status of every answer.
+        code: the code of the XML body; "" for none.
+        more: further XML in the body.
+        headers: further headers.
+        requests: (method, path) of every request so far.
+        seen: the headers of every request so far.
+    """
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.requests, self.seen = [], []
+        self.reply(404, KEY_NOT_FOUND)
+
+    def reply(self, status, code="", more="", **headers):
+        """Answer like this from now on; underscores in the names of headers are hyphens."""
+        self.status, self.code, self.more = status, code, more
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def body(self):
+        """The XML of the answer."""
+        if not self.code:
+            return b""
+        told = f"<Code>{self.code}</Code><Message>told by the documentation</Message>{self.more}"
+        request = "<RequestId>4442587FB7D0A2F9</RequestId>"
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{told}{request}</Error>'.encode()
+
+
+@contextlib.contextmanager
+def running_stub():
+    """A stub while the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            stub.requests.append((self.command, self.path))
+            stub.seen.append(dict(self.headers))
+            body = stub.body()
+            self.send_response(stub.status)
+            for name, value in {**stub.headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+
+        def log_message(self, *words):
+            """Nothing is logged."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    stub = Stub(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@pytest.fixture
+def s3_stub():
+    """A stub for one test."""
+    with running_stub() as stub:
+        yield stub
