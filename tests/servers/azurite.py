@@ -4,8 +4,13 @@ Checks keys and shared access signatures, conditions and MD5 as the service does
 ID, no firewall and no limits; what those answer comes from a stub.
 """
 
+import base64
 import contextlib
+import datetime as dt
+import json
+import logging
 import secrets
+import time
 
 import pytest
 
@@ -39,6 +44,19 @@ class Azurite:
         from azure.storage.blob import BlobServiceClient
 
         return BlobServiceClient(self.endpoint, credential={"account_name": ACCOUNT, "account_key": KEY})
+
+    def sas(self, container, *, write=False):
+        """A shared access signature for a container.
+
+        Args:
+            container: its name.
+            write: whether it allows to write and delete, and not only to read and list.
+        """
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+        rights = ContainerSasPermissions(read=True, list=True, write=write, create=write, delete=write)
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+        return generate_container_sas(ACCOUNT, container, account_key=KEY, permission=rights, expiry=until)
 
     def make_container(self, *, public=None):
         """Make a container.
@@ -80,6 +98,40 @@ class Container:
         """The bytes of a blob."""
         with self._client() as client:
             return client.download_blob(self._root + key).readall()
+
+
+class FakeCredential:
+    """A fake of azure-identity's DefaultAzureCredential: there is no Microsoft Entra ID here."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    async def get_token(self, *_scopes, **_options):
+        """A token, told in the log as azure-identity tells it."""
+        from azure.core.credentials import AccessToken
+
+        log = logging.getLogger("azure.identity.aio._credentials.chained")
+        log.info("%s acquired a token from %s", "DefaultAzureCredential", "FakeCliCredential")
+        return AccessToken(access_token(), int(time.time()) + 3600)
+
+    async def close(self):
+        """Nothing is open."""
+
+
+def access_token():
+    """A token with the claims of those for Azure Storage, signed by nobody: the emulator looks at the claims only."""
+    now = int(time.time())
+    claims = {
+        "aud": "https://storage.azure.com",
+        "iss": "https://sts.windows.net/fake-tenant/",
+        "nbf": now - 60,
+        "iat": now - 60,
+        "exp": now + 3600,
+        "tid": "fake-tenant",
+        "upn": "somebody@example.invalid",
+    }
+    parts = [json.dumps(part).encode() for part in ({"alg": "none", "typ": "JWT"}, claims)]
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (*parts, b"signature"))
 
 
 @contextlib.contextmanager

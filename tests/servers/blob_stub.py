@@ -71,6 +71,9 @@ REPLIES = {
         409, "ContainerBeingDeleted", "The specified container is being deleted. Try operation later."
     ),
     "busy": Reply(503, "ServerBusy", "The server is busy.", headers={"Retry-After": "7"}),
+    "damaged on the way": Reply(
+        400, "Md5Mismatch", "The MD5 value specified in the request did not match the MD5 calculated by the server."
+    ),
     "internal error": Reply(500, "InternalError", "The server encountered an internal error. Please retry."),
     "unknown": Reply(418, "SomethingNew", "What was not documented when this was written."),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from kist.abc import RemoteURL
 from kist.testing import RegistrationContract, RemoteContract
 from kist_azure.options import AzureOptions
 from kist_azure.remote import AzureRemote
-from servers.azurite import ACCOUNT, KEY, Azurite, Container
+from servers.azurite import KEY, Azurite, Container
 from servers.processes import free_port
 
 PREFIX = "some folder/kist#1?"
@@ -24,15 +23,6 @@ WRONG_KEY = base64.b64encode(b"not the key of this account, but as long as one i
 def open_remote(server: Azurite, container: str, **options: object) -> AzureRemote:
     url = RemoteURL("az", container, f"/{PREFIX}")
     return AzureRemote.from_url(url, AzureOptions(endpoint=server.endpoint, **options))  # type: ignore[arg-type]
-
-
-def make_sas(container: str, *, read: bool = True, write: bool = False) -> str:
-    """A token for a container, to read and list, or to do everything."""
-    from azure.storage.blob import ContainerSasPermissions, generate_container_sas
-
-    rights = ContainerSasPermissions(read=read, list=read, write=write, create=write, delete=write)
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    return generate_container_sas(ACCOUNT, container, account_key=KEY, permission=rights, expiry=until)
 
 
 class AzureContract(RemoteContract):
@@ -67,7 +57,7 @@ class AzureContract(RemoteContract):
     @pytest.fixture
     def read_only(self, azurite: Azurite, container: str, raw: Container) -> Iterator[AzureRemote]:
         raw.write("objects/ab/cd", b"some bytes")
-        remote = open_remote(azurite, container, sas_token=make_sas(container))
+        remote = open_remote(azurite, container, sas_token=azurite.sas(container))
         yield remote
         remote.close()
 
@@ -98,8 +88,8 @@ class TestSas(AzureContract):
     many = 300
 
     @pytest.fixture
-    def credentials(self, container: str) -> dict[str, str]:
-        return {"sas_token": make_sas(container, write=True)}
+    def credentials(self, azurite: Azurite, container: str) -> dict[str, str]:
+        return {"sas_token": azurite.sas(container, write=True)}
 
     @pytest.fixture
     def secrets(self, credentials: dict[str, str]) -> tuple[str, ...]:

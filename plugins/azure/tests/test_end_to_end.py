@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from servers.azurite import ACCOUNT, KEY, Azurite, Container
 from servers.scenario import EndToEnd, Place
 

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from servers.blob_stub import REPLIES, BlobStub, blob_stub
-from servers.scenario import Place, Team
 
 from kist.abc import RemoteScope, RemoteURL
 from kist.errors import (
@@ -22,6 +20,8 @@ from kist.errors import (
 )
 from kist_azure.options import AzureOptions
 from kist_azure.remote import AzureRemote
+from servers.blob_stub import REPLIES, BlobStub, blob_stub
+from servers.scenario import Place, Team
 
 KEY = base64.b64encode(b"a key that must not show, 64 bytes long as those of Azure are...").decode()
 SIGNATURE = "c2lnbmF0dXJlIHRoYXQgbXVzdCBub3Qgc2hvdw%3D%3D"
@@ -48,6 +48,7 @@ CASES = [
     ("no container", RemoteError, "account key of account1", "az storage container create"),
     ("container being deleted", RemoteError, "account key of account1", "choose another one"),
     ("busy", RemoteUnavailable, "account key of account1", "--jobs"),
+    ("damaged on the way", RemoteUnavailable, "account key of account1", "network"),
     ("internal error", RemoteUnavailable, "account key of account1", ""),
     ("unknown", RemoteError, "account key of account1", ""),
 ]

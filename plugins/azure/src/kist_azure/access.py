@@ -59,9 +59,13 @@ class _Settings:
         value, variable = getattr(self._options, name), self._variables[name]
         if value and not (variable and self._env.get(variable) == value):
             return _Setting(str(value), f"option {name}", configured=True)
-        for other in (variable, _ALIASES.get(name)):
-            if other and (found := self._env.get(other)):
-                return _Setting(found, f"variable {other}", configured=False)
+        return self.from_environment(name)
+
+    def from_environment(self, name: str) -> _Setting | None:
+        """What only the variables say."""
+        for variable in (self._variables[name], _ALIASES.get(name)):
+            if variable and (found := self._env.get(variable)):
+                return _Setting(found, f"variable {variable}", configured=False)
         return None
 
 
@@ -146,8 +150,8 @@ def _of_setting(address: Address, settings: _Settings, wanted: str | None, name:
     """The access that a stored secret gives; from the environment, only where it is meant for this account."""
     if name == "connection_string":
         return _of_connection_string(address, wanted, one)
-    theirs = settings.get("account_name")
-    if not one.configured and wanted and theirs and not theirs.configured and theirs.value != wanted:
+    theirs = settings.from_environment("account_name")
+    if not one.configured and wanted and theirs and theirs.value != wanted:
         return f"it is for the account {theirs.value}"
     if name == "account_key":
         return _make(address, settings, wanted, "key", "account key", one.value)

@@ -66,6 +66,11 @@ _CODES: dict[str, tuple[type[RemoteError], str, str]] = {
     "AccountRequiresHttps": (RemoteError, "wants https", "correct the option 'endpoint'"),
     "InvalidBlockList": (RemoteUnavailable, "took another upload of the object meanwhile", ""),
     "InvalidBlobOrBlock": (RemoteUnavailable, "took another upload of the object meanwhile", ""),
+    "Md5Mismatch": (
+        RemoteUnavailable,
+        "got other bytes than were sent",
+        "if it stays so, test the network",
+    ),
     "ServerBusy": (RemoteUnavailable, "is busy", "try again later, or with fewer --jobs"),
     "TooManyRequests": (RemoteUnavailable, "is busy", "try again later, or with fewer --jobs"),
     "AccountBeingCreated": (RemoteUnavailable, "is being made", "try again in a minute"),

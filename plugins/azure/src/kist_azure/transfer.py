@@ -74,7 +74,7 @@ def send_blocks(
 
         ask(stage)
         names.append(BlobBlock(name))
-    condition = {"etag": "*", "match_condition": MatchConditions.IfMissing} if if_absent else {}
+    condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}
     ask(lambda blob: blob.commit_block_list(names, **condition))
 
 
