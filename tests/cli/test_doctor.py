@@ -37,6 +37,33 @@ def test_a_healthy_repository(tracked):
     assert "ok" in tracked("doctor").out
 
 
+BROKEN_KERNEL = """
+from kist import hookimpl
+@hookimpl
+def kist_make_kernel(name):
+    raise ImportError("built for another Python")
+"""
+
+
+def test_tells_the_kernel(tracked, monkeypatch):
+    monkeypatch.setenv("KIST_KERNEL", "pure")
+    assert findings(tracked.json("doctor"))["kernel"][0]["detail"] == "pure"
+    monkeypatch.setenv("KIST_KERNEL", "none-such")
+    assert worst(tracked.json("doctor", code=1), "kernel") == "error"
+
+
+def test_a_kernel_that_does_not_work(tracked, site, monkeypatch):
+    """Nobody who did not ask for it misses it; whoever asks is told."""
+    monkeypatch.setenv("KIST_PLUGINS_BLOCK", "kist-accel")
+    site.install("kist-quick", {"kernels": {"quick": "toy_quick"}}, {"toy_quick": BROKEN_KERNEL})
+    assert tracked.json("status").data["clean"]
+    (found,) = findings(tracked.json("doctor"))["kernel"]
+    assert found["detail"].startswith("pure, because quick does not work: ")
+    assert "built for another Python" in found["detail"]
+    monkeypatch.setenv("KIST_KERNEL", "quick")
+    tracked("status", code=4)
+
+
 def test_outside_of_a_repository(kist):
     assert worst(kist.json("doctor"), "repository") == "note"
     kist("doctor", "--remote", "store", code=5)

@@ -24,6 +24,15 @@ def test_lists_without_importing(site):
     assert "toy_cat" not in sys.modules
 
 
+def test_one_kernel_is_used(site):
+    site.install("kist-fast", {"kernels": {"fast": "toy_fast"}})
+    plugins = Plugins(block=["kist-accel"])
+    for configured, used in ((None, "fast"), ("fast", "fast"), ("pure", "pure")):
+        found = {one.distribution: states(one) for one in installed(plugins, configured)}
+        assert found["kist-core"]["kernels.pure"] == ("used" if used == "pure" else "shadowed")
+        assert found["kist-fast"]["kernels.fast"] == ("used" if used == "fast" else "shadowed")
+
+
 def test_conflicts_and_preferences(site):
     site.install("kist-one", {"hashers": {"toy": "toy_1", "md5": "toy_1"}})
     site.install("kist-two", {"hashers": {"toy": "toy_2"}})

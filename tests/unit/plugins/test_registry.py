@@ -8,7 +8,7 @@ import pytest
 from kist.abc import NullProgress, Options, Remote, RemoteScope, RemoteURL
 from kist.errors import ContractViolation, PluginBroken, PluginConflict, PluginNotFound, RemoteAuthError
 from kist.plugins.index import Offer, PluginIndex
-from kist.plugins.registry import Plugins
+from kist.plugins.registry import Plugins, kernel_name
 from kist.remotes.memory import MemoryRemote
 
 HASHER = """
@@ -41,6 +41,17 @@ def test_installed_plugin_is_found_and_kept(site):
     hasher = plugins.hasher("toy")
     assert hasher.name == "toy"
     assert plugins.hasher("toy") is hasher
+
+
+def test_the_kernel_that_is_installed_is_used_unless_there_are_several(site):
+    assert kernel_name(Plugins(index=PluginIndex(()))) == "pure"
+    fast = Offer("kernels", "fast", "a", "kist-fast", "1")
+    faster = Offer("kernels", "faster", "b", "kist-faster", "1")
+    assert kernel_name(Plugins(index=PluginIndex([fast]))) == "fast"
+    assert kernel_name(Plugins(index=PluginIndex([fast]), disabled=True)) == "pure"
+    assert kernel_name(Plugins(index=PluginIndex([fast]), block=["kernels.fast"])) == "pure"
+    assert kernel_name(Plugins(index=PluginIndex([fast, faster]))) == "pure"
+    assert kernel_name(Plugins(index=PluginIndex([fast, faster]), block=["kist-fast"])) == "faster"
 
 
 def test_only_what_is_needed_is_imported(site):

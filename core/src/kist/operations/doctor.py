@@ -13,9 +13,10 @@ from functools import partial
 
 from kist.engine.process.clock import FileClock
 from kist.engine.process.locks import find_holder, has_flock
-from kist.errors import KistError
+from kist.errors import KistError, PluginError
 from kist.model.report import Finding
-from kist.operations.plugins import installed_plugins
+from kist.operations.plugins import installed_plugins, make_plugins
+from kist.plugins.registry import kernel_name
 from kist.repo import gitignore
 from kist.repo.config import Config
 from kist.repo.context import RepoContext
@@ -48,6 +49,7 @@ def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool 
     """
     yield from _guarded("versions", _versions)
     yield from _guarded("plugins", lambda: _plugins(context))
+    yield from _guarded("kernel", lambda: _kernel(context))
     if context is None:
         yield Finding("repository", "note", "the current folder belongs to none", "kist init")
     else:
@@ -101,14 +103,25 @@ def _plugins(context: RepoContext | None) -> Iterator[Finding]:
             )
 
 
+def _kernel(context: RepoContext | None) -> Iterator[Finding]:
+    """Which inner loops over files are used, and whether they can be."""
+    plugins = context.plugins if context is not None else make_plugins()
+    config = context.config if context is not None else Config.load()
+    configured = config.get("core.kernel")
+    name = configured or kernel_name(plugins)
+    try:
+        plugins.kernel(name)
+    except PluginError as error:
+        if configured:
+            raise
+        yield Finding("kernel", "note", f"pure, because {name} does not work: {error}", error.hint)
+    else:
+        yield Finding("kernel", "ok", name)
+
+
 def _hook(context: RepoContext | None) -> Iterator[Finding]:
     """What plugins find."""
-    if context is not None:
-        plugins = context.plugins
-    else:
-        from kist.operations.plugins import make_plugins
-
-        plugins = make_plugins()
+    plugins = context.plugins if context is not None else make_plugins()
     found, errors = plugins.collect("kist_doctor", repo=context)
     for one in found:
         yield from (finding for finding in one if isinstance(finding, Finding))

@@ -20,7 +20,8 @@ def installed_plugins(config: Config | None = None) -> list[InstalledPlugin]:
     Args:
         config: what it blocks and prefers; None for the user's configuration.
     """
-    return installed(make_plugins(config))
+    config = config or Config.load()
+    return installed(make_plugins(config), config.get("core.kernel"))
 
 
 def make_plugins(config: Config | None = None) -> Plugins:

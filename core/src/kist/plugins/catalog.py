@@ -40,7 +40,8 @@ class InstalledKey:
         group: entry-point group without ``kist.``.
         key: the key.
         module: the module that has it.
-        state: ``used``, ``blocked``, ``conflict`` or ``shadowed`` (another one is preferred, or builtin).
+        state: ``used``, ``blocked``, ``conflict`` or ``shadowed`` (another one is preferred, or builtin; of kernels
+            only one is used).
     """
 
     group: str
@@ -68,16 +69,29 @@ class InstalledPlugin:
     conflicts: tuple[str, ...] = ()
 
 
-def installed(plugins: Plugins) -> list[InstalledPlugin]:
-    """Every distribution with plugins, the core first, then by name."""
+def installed(plugins: Plugins, kernel: str | None = None) -> list[InstalledPlugin]:
+    """Every distribution with plugins, the core first, then by name.
+
+    Args:
+        plugins: the plugins.
+        kernel: the kernel that is configured, None if none is.
+    """
+    from kist.plugins.registry import kernel_name
     from kist.util.version import VERSION
 
-    core = tuple(InstalledKey(group, key, module, "used") for (group, key), module in sorted(BUILTIN.items()))
+    kernel = kernel or kernel_name(plugins)
+    core = tuple(
+        InstalledKey(group, key, module, "shadowed" if group == "kernels" and key != kernel else "used")
+        for (group, key), module in sorted(BUILTIN.items())
+    )
     found = [_plugin(DISTRIBUTION, VERSION, core)]
     rows: dict[tuple[str, str], list[InstalledKey]] = {}
     for offer in plugins.index.offers:
         if offer.group in KINDS:
-            key = InstalledKey(offer.group, offer.key, offer.module, _state(plugins, offer.group, offer.key, offer[3]))
+            state = _state(plugins, offer.group, offer.key, offer[3])
+            if state == "used" and offer.group == "kernels" and offer.key != kernel:
+                state = "shadowed"
+            key = InstalledKey(offer.group, offer.key, offer.module, state)
             rows.setdefault((offer.distribution, offer.version), []).append(key)
     found += [_plugin(name, version, tuple(sorted(keys, key=_order))) for (name, version), keys in sorted(rows.items())]
     return found

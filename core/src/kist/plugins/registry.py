@@ -306,6 +306,13 @@ class Plugins:
         return _Loaded(module, offer.distribution)
 
 
+def kernel_name(plugins: Plugins) -> str:
+    """The kernel to take where none is configured: the one that is installed; ``pure`` if there is none, or several."""
+    offers = [offer for key in plugins.index.keys("kernels") for offer in plugins.usable("kernels", key)]
+    usable = [one for one in offers if not plugins.is_builtin("kernels", one.key)]
+    return usable[0].key if len(usable) == 1 else "pure"
+
+
 def _is_pair(name: str) -> bool:
     from kist.plugins.index import GROUPS
 

@@ -14,10 +14,10 @@ from kist.abc.dialect import Dialect
 from kist.abc.hasher import Hasher
 from kist.abc.metafile import ManifestCodec, ManifestView, MetafileFormat
 from kist.abc.progress import NullProgress, Progress
-from kist.errors import KistError, NotARepo, ObjectMissing
+from kist.errors import KistError, NotARepo, ObjectMissing, PluginError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile
-from kist.plugins.registry import Plugins
+from kist.plugins.registry import Plugins, kernel_name
 from kist.repo import layout, metafiles
 from kist.repo.config import Config
 from kist.repo.hooks import Hooks
@@ -214,8 +214,14 @@ class RepoContext:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The inner loops over files."""
-        return self.plugins.kernel(self.config.get("core.kernel") or "pure")
+        """The inner loops over files: as configured, else the kernel that is installed, if it works."""
+        configured = self.config.get("core.kernel")
+        if configured:
+            return self.plugins.kernel(configured)
+        try:
+            return self.plugins.kernel(kernel_name(self.plugins))
+        except PluginError:  # it only makes things faster: nobody who did not ask for it misses it; doctor tells
+            return self.plugins.kernel("pure")
 
     @cached_property
     def ignore(self) -> RepositoryIgnore:
