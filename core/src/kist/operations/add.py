@@ -343,7 +343,7 @@ def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], opt
         view = context.codec.write(
             scan, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
         )
-        raise_problems(one.path, scan.problems)
+        raise_problems(one.path, [*scan.problems, *scan.special])
         output = TrackedOutput(name, view.root, is_directory=True, files=view.files, size=view.size)
     assert scanner.last is not None
     return Ingested(_edit(context, one, _keep(output, old), options, scanner.last), (scanner.last,))
@@ -379,7 +379,7 @@ def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insi
     for inside in insides:
         scan = context.scanner(algorithm).scan(os.fsencode(tracked.path), storing.sink(algorithm), below=inside)
         found = list(changes(deltas(part_of(view, inside), scan)))
-        raise_problems(tracked.path, scan.problems)
+        raise_problems(tracked.path, [*scan.problems, *scan.special])
         full = posixpath.join(tracked.path, os.fsdecode(inside))
         if not found and view.find(inside) is None and not os.path.lexists(context.root / full):
             raise PathNotTracked(f"{full} exists neither in the workspace nor in the recorded version", path=full)

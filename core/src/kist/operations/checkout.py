@@ -55,11 +55,13 @@ class _Intended:
         target: what was asked for.
         folder: the workspace folder that the plan's paths are relative to.
         plan: what must change.
+        special: what to tell of FIFOs, sockets and devices, which stay where they are.
     """
 
     target: Target
     folder: str
     plan: CheckoutPlan
+    special: Sequence[str] = ()
 
 
 def checkout(
@@ -159,15 +161,16 @@ def _plan(context: RepoContext, target: Target) -> _Intended:
     folder, name = posixpath.split(tracked.path)
     place = context.root / tracked.path
     stands = os.path.lexists(place)
+    special: list[str] = []
     if not output.is_directory:
         wanted: Iterable[Columns] = [single(output, os.fsencode(name))]
-        current = [below(os.fsencode(name), part) for part in _current(context, target)] if stands else []
+        current = [below(os.fsencode(name), part) for part in _current(context, target, special)] if stands else []
         return _Intended(target, folder, _plan_columns(context, output.digest, current, wanted, None))
     view = context.view(output.digest)
     wanted = part_of(view, target.inside) if target.inside else view.leaves()
     if stands and (place.is_symlink() or not place.is_dir()):
         inner = os.fsencode(name)
-        current = [below(inner, part) for part in _current(context, target)]
+        current = [below(inner, part) for part in _current(context, target, special)]
         shifted = (below(inner, part) for part in wanted)
         return _Intended(target, folder, _plan_columns(context, output.digest, current, shifted, None))
     if stands and not target.inside:
@@ -177,7 +180,8 @@ def _plan(context: RepoContext, target: Target) -> _Intended:
     return _Intended(
         target,
         tracked.path,
-        _plan_columns(context, output.digest, _current(context, target), wanted, _base(context, target)),
+        _plan_columns(context, output.digest, _current(context, target, special), wanted, _base(context, target)),
+        special,
     )
 
 
@@ -193,8 +197,8 @@ def _plan_columns(
     return plan_checkout(current, wanted, base, saved, ours)
 
 
-def _current(context: RepoContext, target: Target) -> Iterable[Columns]:
-    """What the workspace holds of a target now."""
+def _current(context: RepoContext, target: Target, special: list[str]) -> Iterable[Columns]:
+    """What the workspace holds of a target now; FIFOs, sockets and devices are told to *special*."""
     place = context.root / target.tracked.path
     if not os.path.lexists(place):
         return
@@ -208,6 +212,7 @@ def _current(context: RepoContext, target: Target) -> Iterable[Columns]:
     scan = scanner.scan(path, None, below=target.inside)
     yield from scan
     raise_problems(target.path, scan.problems)
+    special += [f"{error}; it is left as it is" for _, error in scan.special]
 
 
 def _base(context: RepoContext, target: Target) -> Iterable[Columns] | None:
@@ -263,8 +268,8 @@ def tools_for(context: RepoContext, output: TrackedOutput) -> CheckoutTools:
 def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:
     output = one.target.tracked.output
     if not one.plan and (context.root / one.target.tracked.path).exists():
-        return CheckoutReport(kept=_texts(one.folder, one.plan.kept))
-    whole = len(one.plan.kept) == 0 and not one.target.inside
+        return CheckoutReport(kept=_texts(one.folder, one.plan.kept), warnings=tuple(one.special))
+    whole = len(one.plan.kept) == 0 and not one.target.inside and not one.special
     report = apply_checkout(
         context.root,
         os.fsencode(one.folder),
@@ -275,7 +280,7 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
     )
     complete = whole and not report.missing and not report.warnings and output.is_directory
     context.fingerprints.set_base(os.fsencode(one.target.tracked.path), output.digest if complete else None)
-    return report
+    return replace(report, warnings=(*one.special, *report.warnings))
 
 
 def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
@@ -310,7 +315,7 @@ def _foreseen(one: _Intended) -> CheckoutReport:
         deleted=len(plan.delete),
         bytes=sum(plan.create.sizes) + sum(plan.replace.sizes),
         kept=_texts(one.folder, plan.kept),
-        warnings=tuple(f"unsaved: {path}" for path in _texts(one.folder, plan.unsaved)),
+        warnings=(*one.special, *(f"unsaved: {path}" for path in _texts(one.folder, plan.unsaved))),
     )
 
 

@@ -13,7 +13,7 @@ from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
-from kist.operations.status import rebased, workspace_parts
+from kist.operations.status import noted, rebased, workspace_parts
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -223,7 +223,7 @@ def _against_workspace(context: RepoContext, was: Tracked | None, tracked: Track
     scanner = context.scanner(was.output.digest.algorithm)
     if is_directory and scanner.is_clean(place, was.output.digest):
         return ()
-    current = scanner.scan(place, None) if is_directory else ()
+    current = noted(context, tracked.path, scanner.scan(place, None)) if is_directory else ()
     return rebased(_compare(context.view(was.output.digest).leaves(), current), place)
 
 

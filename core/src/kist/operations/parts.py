@@ -66,12 +66,26 @@ def raise_problems(path: str, problems: Sequence[tuple[bytes, KistError]]) -> No
         WorkspaceError: something that is no file, link or folder is among them.
         StorageError: files that cannot be read.
     """
+    error = problem_of(path, problems)
+    if error is not None:
+        raise error
+
+
+def note_problems(context: RepoContext, path: str, problems: Sequence[tuple[bytes, KistError]]) -> None:
+    """Add what could not be read to the problems that do not end the command, as one error."""
+    error = problem_of(path, problems)
+    if error is not None:
+        context.problems.append(error)
+
+
+def problem_of(path: str, problems: Sequence[tuple[bytes, KistError]]) -> KistError | None:
+    """One error that lists all that could not be read, None if there is nothing."""
     if not problems:
-        return
+        return None
     errors = [error for _, error in problems]
     first = next((error for error in errors if isinstance(error, WorkspaceError)), errors[0])
     if len(errors) == 1:
-        raise first
+        return first
     listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
     message = f"{len(errors)} entries of {path} can be neither kept nor replaced; all of it stays as it is:\n{listed}"
-    raise type(first)(message, path=path, hint=first.hint)
+    return type(first)(message, path=path, hint=first.hint)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kist.engine.manifest.renames import pair_renames
 from kist.errors import KistError
@@ -14,10 +15,13 @@ from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
 from kist.model.status import OutputStatus, StatusSection
 from kist.model.tracked import TrackedOutput
-from kist.operations.parts import part_of, raise_problems
+from kist.operations.parts import note_problems, part_of, raise_problems
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
+
+if TYPE_CHECKING:
+    from kist.engine.workspace.scan import Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def compare_target(context: RepoContext, target: Target) -> tuple[Change, ...]:
     old = part_of(view, target.inside) if target.inside else view.leaves()
     found = list(changes(deltas(old, scan)))
     raise_problems(target.path, scan.problems)
+    note_problems(context, target.path, scan.special)
     if not found and not target.inside:
         scan.commit_fingerprints(output.digest)
     return tuple(rebased(pair_renames(found), place))
@@ -130,6 +135,7 @@ def _compare_root(context: RepoContext, target: Target, place: bytes) -> tuple[C
     scan = context.scanner(output.digest.algorithm).scan(place, None)
     view = context.codec.write(scan, hasher.raw, hasher)
     raise_problems(target.path, scan.problems)
+    note_problems(context, target.path, scan.special)
     if view.root == output.digest:
         return ()
     return (Change(place, "modified", old=_whole(output)),)
@@ -141,4 +147,10 @@ def workspace_parts(context: RepoContext, target: Target) -> Iterable[Columns]:
     if not place.is_dir():
         return ()
     algorithm = target.tracked.output.digest.algorithm
-    return context.scanner(algorithm).scan(os.fsencode(target.tracked.path), None)
+    return noted(context, target.tracked.path, context.scanner(algorithm).scan(os.fsencode(target.tracked.path), None))
+
+
+def noted(context: RepoContext, path: str, scan: Scan) -> Iterator[Columns]:
+    """A scan as its parts; what could be read neither now nor ever becomes one of the context's problems at its end."""
+    yield from scan
+    note_problems(context, path, [*scan.problems, *scan.special])

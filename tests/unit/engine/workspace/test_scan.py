@@ -649,8 +649,8 @@ def test_fifos_are_refused_by_name_and_do_not_block(settled):
     for _ in range(2):
         scan, entries, root = settled.add()
         assert list(entries) == [b"a"]
-        assert [path for path, _ in scan.problems] == [b"data/pipe", b"data/pipe2"]
-        assert "data/pipe is a FIFO" in str(scan.problems[0][1])
+        assert [path for path, _ in scan.special] == [b"data/pipe", b"data/pipe2"]
+        assert "data/pipe is a FIFO" in str(scan.special[0][1])
         assert not settled.is_clean(root)
 
 
@@ -663,7 +663,7 @@ def test_devices_are_refused(settled):
     except PermissionError:
         return
     scan, _, _ = settled.add()
-    assert "is a device" in str(scan.problems[0][1])
+    assert "is a device" in str(scan.special[0][1])
 
 
 def test_links_kept(settled):

@@ -65,7 +65,7 @@ class FolderReader:
         if SYMLINK in state.kinds:
             self._read_links(state)
         if OTHER in state.kinds:
-            self._refuse_others(state)
+            self._leave_out_others(state)
         if unread:
             self._read_files(state, unread)
         if self._tools.links is not None:
@@ -310,14 +310,15 @@ class FolderReader:
             state.set(at, bytes(self._width), own)
             state.recent.add(at)
 
-    def _refuse_others(self, state: FolderState) -> None:
+    def _leave_out_others(self, state: FolderState) -> None:
         for at, kind in enumerate(state.kinds):
             if kind == OTHER:
                 path = child_path(state.path, state.names[at])
-                self._problem(state, at, PathConflict(
+                self._totals.special.append((path, PathConflict(
                     f"{display(path)} is {_what(state, at)}", path=display(path),
                     hint="remove it, or hide it by a line in .kistignore",
-                ))  # fmt: skip
+                )))  # fmt: skip
+                state.drop(at)
 
     def _check_names(self, state: FolderState) -> None:
         """Refuse names that no checkout would write."""

@@ -137,8 +137,8 @@ class Scanner:
         """
         self.last = Scan(self, path, sink, b"", is_file=True)
         entries = [entry for part in self.last for entry in part.entries()]
-        if self.last.problems:
-            raise self.last.problems[0][1]
+        for _, error in (*self.last.problems, *self.last.special):
+            raise error
         if not entries:
             raise PathConflict(f"{display(path)} is no file", path=display(path))
         return entries[0]
@@ -211,6 +211,11 @@ class Scan:
         return self._totals.problems
 
     @property
+    def special(self) -> Problems:
+        """FIFOs, sockets and devices, no part of any version: paths relative to the repository, and errors."""
+        return self._totals.special
+
+    @property
     def outside(self) -> list[bytes]:
         """Symlinks that point outside of the output, relative to the repository."""
         return self._totals.outside
@@ -233,7 +238,7 @@ class Scan:
                 a part: of the whole output. None if there is none.
         """
         partial = bool(self._below) and (not self._equal_before or self._unrecorded)
-        sound = self._complete and not self._totals.problems and not partial
+        sound = self._complete and not self._totals.problems and not self._totals.special and not partial
         self._scanner.fingerprints.set_base(self.output, base if sound else None)
 
     def _part(self, start: bytes) -> Iterator[Columns]:

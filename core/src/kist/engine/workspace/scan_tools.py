@@ -90,9 +90,11 @@ class Totals:
     Attributes:
         bytes_read: content read from the workspace.
         problems: paths relative to the repository, and what is wrong with them.
+        special: FIFOs, sockets and devices likewise: no part of any version, and no hindrance to reading the rest.
         outside: symlinks that point outside of the output.
     """
 
     bytes_read: int = 0
     problems: Problems = field(default_factory=list)
+    special: Problems = field(default_factory=list)
     outside: list[bytes] = field(default_factory=list)
