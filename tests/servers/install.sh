@@ -17,6 +17,7 @@ want() {
 
 # One line a server or file system.
 want debian mkfs.xfs xfsprogs
+want debian radosgw ceph-mon ceph-osd radosgw
 want debian sshd openssh-server openssh-client
 want npm azurite-blob azurite@3
 
