@@ -16,6 +16,7 @@ want() {
 }
 
 # One line a server or file system.
+want debian cc gcc libc6-dev python3-dev
 want debian mkfs.xfs xfsprogs
 want debian radosgw ceph-mon ceph-osd radosgw
 want debian sshd openssh-server openssh-client
