@@ -311,6 +311,7 @@ class Source:
         """
         if self._data is not None:
             return MediaIoBaseUpload(io.BytesIO(self._data), mimetype=BINARY, resumable=False)
+        self._hash = hashlib.md5(usedforsecurity=False)
         return _Chunks(self._path, self.size, self._hash, progress)
 
     def md5(self) -> str:

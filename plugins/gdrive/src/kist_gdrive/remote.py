@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import io
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,17 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteScope, RemoteURL
-from kist.errors import RemoteError, RemoteExists, RemoteObjectNotFound, RemotePrecondition
+from kist.errors import RemoteError, RemoteExists, RemoteObjectNotFound
 from kist.remotes.files import check_key, read_pieces, write_target
 from kist.remotes.wrapping import buffered
 from kist_gdrive.options import DriveOptions, Location
+from kist_gdrive.reading import ObjectReader
 
 if TYPE_CHECKING:
     from kist_gdrive.client import DriveClient, Entry
     from kist_gdrive.folders import Folders
-
-_BLOCK = 8 << 20
-"""Bytes of one request of a read; the client holds them in memory."""
 
 _NAMES = 20
 """Names that one query asks for."""
@@ -37,7 +34,7 @@ class DriveRemote(Remote):
     """Keeps each object as a file, in folders as its key has slashes.
 
     Drive lets several files of one folder have one name. Here the one that was written last is the object; a put
-    replaces its content and removes the others, a delete removes all.
+    writes to the one that was made first and removes the others, a delete removes all.
 
     Args:
         location: the folder.
@@ -82,10 +79,15 @@ class DriveRemote(Remote):
         there = self._among(key, parents, title)
         if if_absent and there:
             raise RemoteExists(f"the remote has {key} already", remote=self._scope.name)
-        target = Target(key, parents[0], title, there[0].id if there else None)
-        self._client.upload(target, bytes_, progress)
-        for older in there[1:]:
-            self._client.remove(older.id, key)
+        # Which one stays does not depend on who looks when: of two puts at once, neither removes the other's.
+        there.sort(key=lambda one: (one.created, one.id))
+        try:
+            self._client.upload(Target(key, parents[0], title, there[0].id if there else None), bytes_, progress)
+        except RemoteObjectNotFound:  # it, or its folder, went away since
+            self._folders.forget()
+            self._client.upload(Target(key, self._folders.make(folder)[0], title, None), bytes_, progress)
+        for other in there[1:]:
+            self._client.remove(other.id, key)
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring the object and compare its digest with Google's."""
@@ -94,10 +96,8 @@ class DriveRemote(Remote):
 
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read by requests of at most 8 MiB; all of an object is compared with Google's digest at its end."""
-        entry = self._newest(key)
-        size = entry.size or 0
-        end = size if length is None else min(size, start + length)
-        return buffered(_Reader(self, key, entry, start, end), min(max(end - start, 1), 1 << 20))
+        check_key(key)
+        return buffered(ObjectReader(self._client, key, lambda: self._newest(key), start, length))
 
     def stat(self, key: str) -> ObjectInfo:
         """Size, time and digest, as Google tells them now."""
@@ -272,53 +272,6 @@ class DriveRemote(Remote):
                     elif entry.size is not None and key.startswith(prefix):
                         found.setdefault(key, []).append(entry)
             yield {key: _newest_first(entries) for key, entries in found.items()}
-
-
-class _Reader(io.RawIOBase):
-    """Reads a known range by requests; all of an object is compared with its digest."""
-
-    def __init__(self, remote: DriveRemote, key: str, entry: Entry, start: int, end: int) -> None:
-        super().__init__()
-        self._remote, self._key, self._entry = remote, key, entry
-        self._at, self._end = start, end
-        self._block = memoryview(b"")
-        self._whole = start == 0 and end == entry.size
-        self._hash = hashlib.md5(usedforsecurity=False)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._block and self._at < self._end:
-            self._fetch()
-        count = min(len(buffer), len(self._block))
-        buffer[:count] = self._block[:count]
-        self._block = self._block[count:]
-        return count
-
-    def _fetch(self) -> None:
-        end = min(self._end, self._at + _BLOCK)
-        whole = self._whole and self._at == 0 and end == self._end
-        data = self._remote._client.read(self._entry.id, self._at, end, whole=whole, key=self._key)  # noqa: SLF001
-        if self._whole:
-            self._hash.update(data)
-        if len(data) != end - self._at:
-            self._refuse()
-        self._at += len(data)
-        if self._whole and self._at == self._end and self._hash.hexdigest() != self._entry.md5:
-            self._refuse()
-        self._block = memoryview(data)
-
-    def _refuse(self) -> None:
-        """What came is not what was announced: it was replaced meanwhile, or damaged on the way."""
-        now = self._remote.stat(self._key)
-        if now.digests["md5"] == self._hash.hexdigest() and self._block is not None and self._whole:
-            return  # all of the new one
-        failures = self._remote._client.failures  # noqa: SLF001
-        if now.digests["md5"] != self._entry.md5:
-            raise RemotePrecondition(failures.message(f"{self._key} was replaced while it was read"))
-        hint = "run the same command again"
-        raise RemoteError(failures.message(f"{self._key} was damaged on the way: its digest is another"), hint=hint)
 
 
 def _parts(key: str) -> tuple[str, str]:
