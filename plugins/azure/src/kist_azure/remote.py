@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteScope, RemoteURL
 from kist.errors import KistError, RemoteError, RemoteObjectNotFound
+from kist.kit import storage_errors
 from kist.remotes.files import check_key, read_pieces, read_source, write_target
 from kist.remotes.wrapping import buffered
 from kist_azure.access import Access, check_trust, choose_access, secrets_of
@@ -73,21 +74,23 @@ class AzureRemote(Remote):
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Send in one request, or in blocks that a last one makes the object; the service checks the MD5 of each."""
-        from kist_azure.transfer import grouped, send_blocks
+        from kist_azure.transfer import block_size, grouped, send_blocks
 
         name = self._name_of(key)
-        blocks = grouped(read_source(source, progress), source)
-        first, second = next(blocks, b""), next(blocks, None)
-        if second is None:
+        with storage_errors(source):
+            size = source.stat().st_size
+        blocks = grouped(read_source(source, progress), block_size(size))
+        if size <= block_size(size):
+            data = b"".join(blocks)
             self._ask(
-                key, lambda client: client.upload_blob(name, first, overwrite=not if_absent, validate_content=True)
+                key, lambda client: client.upload_blob(name, data, overwrite=not if_absent, validate_content=True)
             )
             return
 
         def ask(call: Ask[Any]) -> Any:
             return self._ask(key, lambda client: call(client.get_blob_client(name)))
 
-        send_blocks(ask, (first, second, blocks), if_absent=if_absent)
+        send_blocks(ask, blocks, if_absent=if_absent)
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Read the object into a file beside the target, then rename."""

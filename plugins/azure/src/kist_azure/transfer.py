@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock
 
-from kist.kit import storage_errors
 from kist_azure.connection import BLOCK, PAGE
 
 _MOST_BLOCKS = 50_000
@@ -24,64 +22,62 @@ _FOLDER = "hdi_isfolder"
 """Metadata of the blobs that stand for folders, where an account has a hierarchical namespace."""
 
 
-def grouped(pieces: Iterator[bytes], source: Path) -> Iterator[bytes]:
-    """Join the pieces of a file to blocks.
+def block_size(size: int) -> int:
+    """How large the blocks of an object are.
+
+    Args:
+        size: bytes of the object.
+
+    Returns:
+        8 MiB, or more where so many would be too many.
+    """
+    return max(BLOCK, -(-size // _MOST_BLOCKS))
+
+
+def grouped(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Join the pieces of a file to blocks, with hardly more than one of them in memory.
 
     Args:
         pieces: its bytes.
-        source: the file; a very large one needs larger blocks.
+        size: bytes that a block has at least, but for the last.
 
     Yields:
-        Blocks of at least 8 MiB but for the last; none for an empty file.
-
-    Raises:
-        StorageError: the file is not there.
+        The blocks; none for an empty file.
     """
-    with storage_errors(source):
-        size = max(BLOCK, -(-os.stat(source).st_size // _MOST_BLOCKS))
-    waiting, have = [], 0
+    waiting = io.BytesIO()
     for piece in pieces:
-        waiting.append(piece)
-        have += len(piece)
-        if have >= size:
-            yield b"".join(waiting)
-            waiting, have = [], 0
-    if waiting:
-        yield b"".join(waiting)
+        waiting.write(piece)
+        if waiting.tell() >= size:
+            block, waiting = waiting.getvalue(), io.BytesIO()
+            yield block
+            del block
+    if waiting.tell():
+        yield waiting.getvalue()
 
 
 def send_blocks(
-    ask: Callable[[Callable[[Any], Coroutine[Any, Any, Any]]], Any],
-    blocks: tuple[bytes, bytes, Iterator[bytes]],
-    *,
-    if_absent: bool,
+    ask: Callable[[Callable[[Any], Coroutine[Any, Any, Any]]], Any], blocks: Iterator[bytes], *, if_absent: bool
 ) -> None:
     """Send blocks, and make them the blob at the end; until then nobody sees any of them.
 
     Args:
         ask: runs a call with the blob's client.
-        blocks: the first two, and the others.
+        blocks: the bytes.
         if_absent: whether the blob must not be there.
     """
-    first, second, others = blocks
     upload, names = secrets.token_hex(8), []
-    for number, block in enumerate(_chain(first, second, others)):
+    for number, block in enumerate(blocks):
         name = f"{upload}-{number:06}"
-
-        def stage(blob: Any, name: str = name, block: bytes = block) -> Coroutine[Any, Any, Any]:
-            staged: Coroutine[Any, Any, Any] = blob.stage_block(name, block, len(block), validate_content=True)
-            return staged
-
-        ask(stage)
+        ask(partial(_stage, name=name, block=block))
         names.append(BlobBlock(name))
+        del block
     condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}
     ask(lambda blob: blob.commit_block_list(names, **condition))
 
 
-def _chain(first: bytes, second: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
-    yield from others
+def _stage(blob: Any, name: str, block: bytes) -> Coroutine[Any, Any, Any]:
+    staged: Coroutine[Any, Any, Any] = blob.stage_block(name, block, len(block), validate_content=True)
+    return staged
 
 
 async def first_block(client: Any, name: str, start: int, length: int | None) -> tuple[bytes, AsyncIterator[bytes]]:
