@@ -18,6 +18,7 @@ want() {
 # One line a server or file system.
 want debian cc gcc libc6-dev python3-dev
 want debian mkfs.xfs xfsprogs
+want debian strace strace
 want debian radosgw ceph-mon ceph-osd radosgw
 want debian sshd openssh-server openssh-client
 want npm azurite-blob azurite@3
