@@ -315,6 +315,13 @@ for _name, _place in {
     remote_scenario(_name, _place)
 
 
+@scenario("RemoteMissing")
+def share_that_is_not_mounted(kist, **_):
+    added(kist)
+    kist("remote", "add", "-d", "store", "../share/store")
+    return ["push"]
+
+
 @scenario("TransferError")
 def part_of_a_transfer(kist, **_):
     added(kist)

@@ -11,7 +11,7 @@
     ├─ LinkError                     9   └─ LinkUnsupported
     ├─ RemoteError                  10   ├─ RemoteObjectNotFound  ├─ RemoteAuthError      ├─ RemotePermissionError
     │                                    ├─ RemoteUnavailable     ├─ RemoteQuotaExceeded  ├─ RemoteExists
-    │                                    └─ RemotePrecondition
+    │                                    ├─ RemotePrecondition    └─ RemoteMissing
     ├─ TransferError                11
     ├─ RepoLocked                   12
     └─ StorageError                 13
@@ -313,6 +313,12 @@ class RemoteExists(RemoteError):
 
 class RemotePrecondition(RemoteError):
     """What was read has changed on the remote meanwhile."""
+
+
+class RemoteMissing(RemoteError):
+    """The place of a remote is not there: no such folder, bucket or container."""
+
+    hint = "is the address right, and the disk or share mounted?"
 
 
 class TransferError(KistError):

@@ -34,7 +34,9 @@ class RawFolder:
 class TestLocal(RemoteContract):
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
-        return tmp_path / "remote"
+        path = tmp_path / "remote"
+        path.mkdir()
+        return path
 
     @pytest.fixture
     def remote(self, root: Path) -> LocalRemote:

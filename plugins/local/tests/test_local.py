@@ -20,6 +20,7 @@ from kist.abc import Options, Progress, RemoteURL
 from kist.errors import (
     InvalidOption,
     RemoteError,
+    RemoteMissing,
     RemoteObjectNotFound,
     RemotePermissionError,
     RemoteQuotaExceeded,
@@ -89,21 +90,37 @@ class TestOpening:
         assert kist_open_remote(RemoteURL.parse("box://x"), Options()) is None
         assert kist_remote_options("file") is LocalOptions
 
-    def test_opening_and_reading_make_nothing(self, root, tmp_path) -> None:
+    def test_a_folder_that_is_not_there_is_no_empty_remote(self, root, tmp_path) -> None:
         remote = LocalRemote(root)
-        assert list(remote.list()) == []
-        assert remote.exists_many(["a"]) == {"a": False}
-        remote.delete("a")
+        calls = (
+            lambda: list(remote.list()),
+            lambda: remote.exists_many(["a"]),
+            lambda: remote.delete("a"),
+            lambda: remote.stat("a/b"),
+            lambda: remote.open("a"),
+            lambda: remote.get_file("a", tmp_path / "target"),
+            remote.sweep,
+        )
+        for call in calls:
+            with pytest.raises(RemoteMissing) as caught:
+                call()
+            assert str(root) in str(caught.value)
+            assert "mounted" in str(caught.value.hint)
         remote.sync()
-        assert remote.sweep() == 0
-        with pytest.raises(RemoteObjectNotFound):
-            remote.get_file("a", tmp_path / "target")
         assert not root.exists()
         assert ("access", "the folder is not there yet") in remote.describe_access()
 
-    def test_first_put_makes_the_folder_and_its_parents(self, root, source) -> None:
-        LocalRemote(root / "a" / "b").put_file("c/d", source)
-        assert files(root) == ["a/b/c/d"]
+    def test_first_put_makes_the_folder_but_not_what_it_stands_in(self, root, source) -> None:
+        LocalRemote(root).put_file("c/d", source)
+        assert files(root) == ["c/d"]
+        with pytest.raises(RemoteMissing, match=r"no folder .*/a to make b in"):
+            LocalRemote(root / "a" / "b").put_file("c/d", source)
+
+    def test_a_file_is_no_folder(self, source) -> None:
+        with pytest.raises(RemoteMissing):
+            list(LocalRemote(source).list())
+        with pytest.raises(RemoteMissing):
+            LocalRemote(source / "below").put_file("a", source)
 
     def test_describe_access(self, root, source) -> None:
         remote = LocalRemote(root)
@@ -174,7 +191,7 @@ class TestFailures:
 
     def test_root_below_a_file(self, tmp_path, source) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(RemoteError, match="a file stands"):
+        with pytest.raises(RemoteError, match="is no folder"):
             LocalRemote(tmp_path / "file" / "root").put_file("a", source)
 
     def test_root_in_a_place_without_files(self, source) -> None:

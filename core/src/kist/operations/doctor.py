@@ -61,7 +61,7 @@ def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool 
         if remote is not None:
             from kist.operations.doctor_remote import probe
 
-            yield from _guarded(f"remote {remote}", lambda: probe(context, remote))
+            yield from _guarded(f"remote {remote}", lambda: probe(context, remote, fix=fix))
     yield from _hook(context)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from kist.abc.remote import Remote
 from kist.engine.transfer import objects
-from kist.errors import KistError, RemoteObjectNotFound, RepoFormatError
+from kist.errors import KistError, RemoteMissing, RemoteObjectNotFound, RepoFormatError
 from kist.model.report import Finding
 from kist.repo.context import RepoContext
 from kist.repo.remotes import open_remote
@@ -17,12 +17,13 @@ from kist.repo.trust import needs_trust
 _CONTENT = b"kist doctor: this object may be deleted\n"
 
 
-def probe(context: RepoContext, name: str) -> Iterator[Finding]:
+def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Finding]:
     """Try a remote.
 
     Args:
         context: the repository.
         name: the remote's name.
+        fix: forget a place that is gone.
 
     Yields:
         How it is reached, and one finding for each of write, read, range, list and delete, with its time.
@@ -43,6 +44,15 @@ def probe(context: RepoContext, name: str) -> Iterator[Finding]:
         try:
             state = "holds versions" if opened.store.open() else "is empty so far"
             yield Finding(f"{label}: format", "ok", state)
+        except RemoteMissing as error:
+            if fix:
+                opened.store.hints.clear()
+            if not opened.store.hints.empty:
+                detail = f"{error}, but there was when it was last used from here"
+                hint = f"{error.hint} If it is gone for good: kist doctor --fix --remote {name}"
+                yield Finding(f"{label}: format", "error", detail, hint)
+                return
+            yield Finding(f"{label}: format", "note", f"{error}; it was never used from here", error.hint)
         except RepoFormatError as error:
             yield Finding(f"{label}: format", "error", str(error), error.hint)
         except KistError as error:

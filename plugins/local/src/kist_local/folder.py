@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kist.errors import RemoteError, RemoteObjectNotFound, RemoteUnavailable
+from kist.errors import RemoteError, RemoteMissing
 from kist.kit import TEMP_MARK, sync_directory
 from kist.remotes.failures import of_errno
 from kist.remotes.files import check_key
@@ -110,13 +110,18 @@ class Folders:
             A descriptor, to be closed by the caller.
 
         Raises:
-            FileNotFoundError: there is no such folder.
+            RemoteMissing: the root is not there, as when a disk or share is not mounted.
+            FileNotFoundError: there is no such folder in it.
             OSError: another failure; a symbolic link is ELOOP.
         """
-        return self._descend(os.open(self.root, _OPEN), parts, make=False)
+        try:
+            descriptor = os.open(self.root, _OPEN)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RemoteMissing(f"there is no folder {self.root}") from None
+        return self._descend(descriptor, parts, make=False)
 
     def make(self, parts: list[str]) -> int:
-        """Open a folder, made where it is missing; the root too.
+        """Open a folder, made where it is missing; the root too, but not what it stands in.
 
         Args:
             parts: its components below the root.
@@ -125,6 +130,7 @@ class Folders:
             A descriptor, to be closed by the caller.
 
         Raises:
+            RemoteMissing: what the root stands in is not there either.
             RemoteError: the root cannot be made.
             OSError: another failure; a symbolic link is ELOOP.
         """
@@ -133,23 +139,24 @@ class Folders:
         except FileNotFoundError:
             self._make_root()
             descriptor = os.open(self.root, _OPEN)
+        except NotADirectoryError:
+            raise RemoteMissing(f"{self.root} is no folder") from None
         return self._descend(descriptor, parts, make=True)
 
     def _make_root(self) -> None:
-        missing = [one for one in (self.root, *self.root.parents) if not one.exists()]
         try:
-            for one in reversed(missing):
-                one.mkdir(exist_ok=True)
-                if self.sync:
-                    sync_directory(one.parent)
-            if self.modes.folder_exact and missing:
+            self.root.mkdir(exist_ok=True)
+            if self.sync:
+                sync_directory(self.root.parent)
+            if self.modes.folder_exact:
                 self.root.chmod(self.modes.folder)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RemoteMissing(
+                f"there is no folder {self.root.parent} to make {self.root.name} in",
+                hint="is the disk or share mounted, and the path right? If so, make that folder first",
+            ) from None
         except OSError as exc:
-            message = f"the folder {self.root} cannot be made: {exc.strerror}"
-            error = of_errno(exc.errno or 0, "", message)
-            if isinstance(error, RemoteObjectNotFound):
-                error = RemoteUnavailable(message, hint="is the disk or share mounted, and the path right?")
-            raise error from exc
+            raise of_errno(exc.errno or 0, "", f"the folder {self.root} cannot be made: {exc.strerror}") from exc
 
     def _descend(self, descriptor: int, parts: list[str], *, make: bool) -> int:
         for part in parts:

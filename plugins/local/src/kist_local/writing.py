@@ -192,7 +192,12 @@ def _publish_new(folder: int, temporary: str, name: str) -> None:
         os.unlink(temporary, dir_fd=folder)
         return
     # No hard links there: all who come this way take turns.
-    fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    except OSError as exc:
+        if exc.errno in _NO_LOCKS:
+            raise RemoteError(f"{name} is not stored: this file system has neither hard links nor locks") from exc
+        raise
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -83,7 +83,7 @@ class Workers:
         items: Iterable[A],
         *,
         weigh: Callable[[A], int] | None = None,
-        most: int | None = None,
+        most: Callable[[], int] | None = None,
     ) -> Iterator[tuple[A, B | KistError]]:
         """Call *function* for each item and yield pairs of item and result as they come.
 
@@ -94,9 +94,8 @@ class Workers:
             function: called in threads; a KistError is a result, anything else is raised here.
             items: taken as needed, in this thread.
             weigh: bytes that an item and its result hold in memory; None: too few to count.
-            most: items in flight at most, beside the limit.
+            most: tells how many items may be in flight at the moment, beside the limit; at least one.
         """
-        most = most or self.most
         tasks: SimpleQueue[_Flight[A] | None] = SimpleQueue()
         results: SimpleQueue[tuple[_Flight[A], B | BaseException]] = SimpleQueue()
         threads: list[threading.Thread] = []
@@ -105,7 +104,10 @@ class Workers:
             self.stop = threading.Event()
         try:
             while True:
-                while len(queue.flying) < min(self.limit, most) and (flight := queue.next()) is not None:
+                while (
+                    len(queue.flying) < min(self.limit, most() if most else self.limit)
+                    and (flight := queue.next()) is not None
+                ):
                     tasks.put(flight)
                     self._hire(threads, len(queue.flying), function, tasks, results)
                 if not queue.flying:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from kist.errors import StorageError
@@ -45,3 +46,16 @@ class Hints:
             (self._folder / name).unlink(missing_ok=True)
         except OSError:
             return
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is remembered."""
+        try:
+            return self._folder is None or not any(self._folder.iterdir())
+        except OSError:
+            return True
+
+    def clear(self) -> None:
+        """Drop everything."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

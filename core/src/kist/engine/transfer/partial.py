@@ -55,6 +55,24 @@ def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path
             path.unlink(missing_ok=True)
 
 
+def written(descriptor: int, offset: int, size: int) -> int:
+    """How many bytes of a range of a partial file were written from its start on, as the holes in the file tell.
+
+    Args:
+        descriptor: of the file.
+        offset: where the range begins.
+        size: its length.
+
+    Returns:
+        Bytes that are worth checking; all of them where the file system tells no holes.
+    """
+    try:
+        hole = os.lseek(descriptor, offset, os.SEEK_HOLE)
+    except OSError:
+        return 0
+    return min(max(0, hole - offset), size)
+
+
 def _drop_old(folder: Path) -> None:
     """Remove partial files that nobody continued."""
     with os.scandir(folder) as entries:

@@ -12,6 +12,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.errors import (
     KistError,
     MetafileError,
+    MetafileVersionError,
     ObjectCorrupt,
     RemoteAuthError,
     RemotePermissionError,
@@ -137,6 +138,11 @@ class Walker:
         algorithm: the hash algorithm.
         read: brings nodes, or says why not.
         known: which nodes need not be opened, since all below them is known too.
+
+    Attributes:
+        sizes: bytes of each node that was opened.
+        failed: nodes that could not be opened, and why.
+        malformed: those of them whose bytes are what their name says and yet no node.
     """
 
     def __init__(self, codec: ManifestCodec, algorithm: str, read: ReadNodes, known: Known | None = None) -> None:
@@ -147,6 +153,7 @@ class Walker:
         self._seen: set[bytes] = set()
         self.sizes: dict[bytes, int] = {}
         self.failed: dict[bytes, KistError] = {}
+        self.malformed: set[bytes] = set()
 
     def leaves(self, roots: Iterable[bytes]) -> Iterator[Columns]:
         """The entries below some roots, a leaf at a time, level by level, so in path order within a version."""
@@ -170,6 +177,8 @@ class Walker:
             children = self._codec.children(data, self._algorithm)
         except MetafileError as exc:
             self.failed[raw] = ObjectCorrupt(f"{self._algorithm}:{raw.hex()}", actual=exc.message)
+            if not isinstance(exc, MetafileVersionError):
+                self.malformed.add(raw)
             return [], None
         self.sizes[raw] = len(data)
         return children

@@ -114,7 +114,7 @@ class PushPlanner:
         """
         store = self._store
         plan = PushPlan(list({version.root: version for version in versions}.values()))
-        exists = store.open(create=not self._settings.dry_run)
+        exists = store.open(create=not self._settings.dry_run, new=True)
         plan.condemned = store.read_condemned()
         plan.resend = frozenset(plan.condemned.keys)
         roots = [version.root for version in plan.versions]

@@ -20,6 +20,7 @@ from kist.errors import (
     MetafileVersionError,
     ObjectCorrupt,
     RemoteError,
+    RemoteMissing,
     RemoteObjectNotFound,
     RemotePermissionError,
     RepoFormatError,
@@ -137,26 +138,44 @@ class RemoteStore:
         """
         return Workers(jobs, self.remote.capabilities.max_concurrency, self.load)
 
-    def open(self, *, create: bool = False) -> bool:
+    def open(self, *, create: bool = False, new: bool = False) -> bool:
         """Read ``kist-remote``; the first call costs one request, later ones none.
 
         Args:
             create: write it if it is absent and nothing foreign is there.
+            new: whether the very place of the remote may be absent, if nothing is remembered of it here.
 
         Returns:
             Whether the remote is a store of ours (now).
 
         Raises:
+            RemoteMissing: the place itself is not there, which is no proof that nothing was ever stored.
             RepoFormatError: the format is newer or not readable, or something else is there.
             RemoteError: the remote refused or failed.
         """
         if self._opened is None:
-            self._opened = self._read_format(forgive=create)
+            try:
+                self._opened = self._read_format(forgive=create)
+            except RemoteMissing as exc:
+                if not (create or new):
+                    raise
+                if not self.hints.empty:
+                    raise self._vanished(exc) from exc
+                self._opened = False
         if not self._opened and create:
             self._refuse_foreign()
             self.put_bytes(FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
             self.created = self._opened = True
         return self._opened
+
+    def _vanished(self, error: RemoteMissing) -> RemoteMissing:
+        """The error for a place that was there before."""
+        return RemoteMissing(
+            f"{error.message}, but there was one when {self.name} was last used from here",
+            hint=f"is the disk or share mounted? If it is gone for good, 'kist doctor --fix --remote {self.name}' "
+            "forgets it, and the next push begins anew",
+            remote=self.name,
+        )
 
     def _read_format(self, *, forgive: bool) -> bool:
         try:
@@ -185,7 +204,7 @@ class RemoteStore:
         """Do not mix with what somebody else keeps there."""
         try:
             found = next(iter(self.remote.list("")), None)
-        except (RemotePermissionError, NotImplementedError):
+        except (RemotePermissionError, RemoteMissing):
             return
         if found is not None and not objects.is_own_key(found.key):
             raise RepoFormatError(

@@ -14,7 +14,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
-from kist.engine.transfer.partial import partial_file
+from kist.engine.transfer.partial import partial_file, written
 from kist.engine.transfer.parts import ItemProgress
 from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
@@ -25,13 +25,14 @@ LARGEST_SEGMENT = 16 << 20
 MOST_SEGMENTS = 512
 """A large object has no more segments than this, unless they would be larger than the largest."""
 
-FLYING_PART = 85
-FLYING_LEAST = 12 << 20
-"""Segments in flight are lost when a process is killed, so they make up at most this part of an object, or these bytes:
-twenty kills, which find each half-way on average, then cost less than an eighth of the object."""
-
 SEGMENTED_FROM = 64 << 20
 """An object of more bytes than this is stored as segments."""
+
+FLYING_LEAST = 6 << 20
+FLYING_PART = 170
+FLYING_SHARE = 10
+"""What is in flight is lost when a process is killed, so it is at most these bytes, or this part of the object, or this
+part of what has moved since the process began: twenty kills in 1 GiB then cost less than an eighth of it."""
 
 _CHUNK = 1 << 20
 
@@ -50,14 +51,25 @@ def segment_size(size: int) -> int:
     return length
 
 
-def most_flying(size: int, length: int) -> int:
-    """How many segments of an object may be in flight.
+class Flying:
+    """How many segments of an object may be in flight: more the longer it goes well.
 
     Args:
         size: the object's bytes.
         length: bytes of a segment.
+
+    Attributes:
+        moved: bytes that have moved since the process began.
     """
-    return max(1, max(FLYING_LEAST, size // FLYING_PART) // length)
+
+    def __init__(self, size: int, length: int) -> None:
+        self._least = max(FLYING_LEAST, size // FLYING_PART)
+        self._length = max(1, length)
+        self.moved = 0
+
+    def most(self) -> int:
+        """Segments in flight, at least one."""
+        return max(1, max(self._least, self.moved // FLYING_SHARE) // self._length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +172,7 @@ class SegmentTransfer:
         with storage_errors(source):
             size = source.stat().st_size
         length = self.length or segment_size(size)
+        flying = Flying(size, length)
 
         def cut() -> Iterator[_Segment]:
             with storage_errors(source), source.open("rb", buffering=0) as reader:
@@ -180,10 +193,10 @@ class SegmentTransfer:
             return 0 if there else segment.size
 
         sent = 0
-        for _, result in self.workers.run(send, cut(), weigh=_weight_of, most=most_flying(size, length)):
+        for _, result in self.workers.run(send, cut(), weigh=_weight_of, most=flying.most):
             if isinstance(result, KistError):
                 raise result
-            sent += result
+            sent = flying.moved = sent + result
         actual = Digest.from_raw(self.hasher.name, running.digest())
         if actual != digest:
             raise ObjectCorrupt(str(digest), actual=str(actual), where=str(source))
@@ -248,10 +261,11 @@ class SegmentTransfer:
         with partial_file(folder, digest, listed.size) as (path, descriptor):
             stream = _SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
             largest = max((size for _, size in listed.segments), default=1)
-            most = most_flying(listed.size, largest)
-            for _, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=most):
+            flying = Flying(listed.size, largest)
+            for _, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=flying.most):
                 if isinstance(result, KistError):
                     raise result
+                flying.moved += result
             if _digest_of(path, self.hasher) != digest:
                 path.unlink(missing_ok=True)
                 raise ObjectCorrupt(str(digest), where="the remote", actual="segments that give another object")
@@ -267,26 +281,40 @@ class _SegmentStream:
         self._hasher = hasher
         self._progress = progress
 
-    def fetch(self, segment: _Segment) -> None:
-        """Bring one segment, unless the file has it; one that came damaged is asked for once more."""
-        if _holds(self._descriptor, segment, self._hasher):
-            self._progress.advance(segment.size)
-            return
-        item = ItemProgress(self._progress, segment.size)
-        objects.twice(lambda: self._bring(segment, item))
+    def fetch(self, segment: _Segment) -> int:
+        """Bring one segment, or what the file lacks of it; one that came damaged is asked for once more.
 
-    def _bring(self, segment: _Segment, progress: ItemProgress) -> None:
-        progress.restart()
+        Returns:
+            Bytes that moved.
+        """
+        item = ItemProgress(self._progress, segment.size)
+        begun = written(self._descriptor, segment.offset, segment.size)
+        try:
+            return self._bring(segment, begun, item)
+        except ObjectCorrupt:
+            return segment.size - begun + objects.twice(lambda: self._bring(segment, 0, item))
+
+    def _bring(self, segment: _Segment, begun: int, item: ItemProgress) -> int:
+        """Take the first *begun* bytes from the file, and the others from the remote."""
+        item.restart()
         running, done = self._hasher.new(), 0
-        with self._remote.open(objects.object_key(segment.digest), length=segment.size) as reader:
-            while data := reader.read(min(_CHUNK, segment.size - done)):
-                running.update(data)
-                with storage_errors():
-                    os.pwrite(self._descriptor, data, segment.offset + done)
-                done += len(data)
-                progress.advance(len(data))
+        while done < begun and (data := os.pread(self._descriptor, min(_CHUNK, begun - done), segment.offset + done)):
+            running.update(data)
+            done += len(data)
+        item.advance(done)
+        if done < segment.size:
+            length = segment.size - done
+            with self._remote.open(objects.object_key(segment.digest), start=done, length=length) as reader:
+                read = getattr(reader, "read1", reader.read)  # what came is kept even if no more comes
+                while data := read(min(_CHUNK, segment.size - done)):
+                    running.update(data)
+                    with storage_errors():
+                        os.pwrite(self._descriptor, data, segment.offset + done)
+                    done += len(data)
+                    item.advance(len(data))
         if running.digest() != segment.digest.raw:
             raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
+        return segment.size - begun
 
 
 def _weight_of(segment: _Segment) -> int:
@@ -307,19 +335,6 @@ def _placed(listed: SegmentList) -> Iterator[_Segment]:
 
 def _end(segments: list[_Segment]) -> int:
     return segments[-1].offset + segments[-1].size if segments else 0
-
-
-def _holds(descriptor: int, segment: _Segment, hasher: Hasher) -> bool:
-    """Whether the partial file has this segment already; a hole is told by its first bytes."""
-    head = os.pread(descriptor, 4096, segment.offset)
-    if not any(head):
-        return False
-    running = hasher.new()
-    offset, end = segment.offset, segment.offset + segment.size
-    while offset < end and (data := os.pread(descriptor, min(_CHUNK, end - offset), offset)):
-        running.update(data)
-        offset += len(data)
-    return running.digest() == segment.digest.raw
 
 
 def _is_there(remote: Remote, key: str, size: int) -> bool:
