@@ -20,17 +20,24 @@ class Stub:
         headers: further headers.
         requests: (method, path) of every request so far.
         seen: the headers of every request so far.
+        pages: path to text: what is answered there, whatever else is set.
     """
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
-        self.requests, self.seen = [], []
+        self.requests, self.seen, self.pages = [], [], {}
         self.reply(404, KEY_NOT_FOUND)
 
     def reply(self, status, code="", more="", **headers):
         """Answer like this from now on; underscores in the names of headers are hyphens."""
         self.status, self.code, self.more = status, code, more
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.statuses = {}
+
+    def by_method(self, statuses, **headers):
+        """Answer with a status for each method, without a body."""
+        self.reply(500, **headers)
+        self.statuses = statuses
 
     def body(self):
         """The XML of the answer."""
@@ -52,8 +59,9 @@ def running_stub():
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             stub.requests.append((self.command, self.path))
             stub.seen.append(dict(self.headers))
-            body = stub.body()
-            self.send_response(stub.status)
+            page = stub.pages.get(self.path)
+            body = stub.body() if page is None else page.encode()
+            self.send_response(stub.statuses.get(self.command, stub.status) if page is None else 200)
             for name, value in {**stub.headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -13,7 +13,9 @@ from servers.processes import unavailable
 
 
 def self_signed(folder):
-    """Make a key and a certificate for 127.0.0.1 that is its own authority.
+    """Make a key and a certificate for 127.0.0.1 that signs itself.
+
+    It is marked as no authority: rustls takes none for a server's own.
 
     Args:
         folder: where they go.
@@ -41,7 +43,7 @@ def self_signed(folder):
         .not_valid_before(now - day)
         .not_valid_after(now + day)
         .add_extension(named, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     plain = serialization.NoEncryption()

@@ -11,6 +11,7 @@ from kist_s3.options import S3Options
 from kist_s3.remote import S3Remote
 from servers.processes import free_port
 from servers.s3 import RawBucket, S3Server
+from servers.s3_stub import Stub
 
 
 class TestMoto(RemoteContract):
@@ -46,5 +47,12 @@ class TestMoto(RemoteContract):
         return S3Remote((bucket, ""), S3Options(endpoint_url=there, access_key_id="any", secret_access_key="any"))
 
     @pytest.fixture
+    def broken_credentials(self, s3_stub: Stub) -> S3Remote:
+        """moto takes any credentials, so a stub says what S3 would."""
+        s3_stub.reply(403, "SignatureDoesNotMatch", more="<Quoted>planted-token</Quoted>")
+        keys = {"access_key_id": "KEY", "secret_access_key": "planted-secret", "session_token": "planted-token"}
+        return S3Remote(("bucket", ""), S3Options(endpoint_url=s3_stub.endpoint, **keys))
+
+    @pytest.fixture
     def secrets(self, moto: S3Server) -> tuple[str, ...]:
-        return (moto.secret_key,)
+        return (moto.secret_key, "planted-secret", "planted-token")

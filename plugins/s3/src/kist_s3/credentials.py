@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kist.errors import KistError, RemoteAuthError
+from kist_s3.address import DEFAULT_REGION
 from kist_s3.options import S3Options
 
 _RENEWAL = timedelta(minutes=10)
@@ -156,14 +157,17 @@ def resolve(options: S3Options, profile: Profile) -> Identity:
     if options.profile is None and key and secret:
         source = _SOURCES["env"]
         return _fixed(source, key, secret, os.environ.get("AWS_SESSION_TOKEN"), tried=("the remote's options", source))
-    return _from_chain(profile)
+    return _from_chain(profile, options.region)
 
 
-def _from_chain(profile: Profile) -> Identity:
+def _from_chain(profile: Profile, region: str | None) -> Identity:
     """Ask botocore's sources one by one, so that it can be told which were asked."""
     tried = ["the remote's options"]
     try:
-        for provider in profile.session().get_component("credential_provider").providers:
+        session = profile.session()
+        if not session.get_config_variable("region"):  # roles and logins are asked for in some region
+            session.set_config_variable("region", region or DEFAULT_REGION)
+        for provider in session.get_component("credential_provider").providers:
             source = _SOURCES.get(str(provider.METHOD), str(provider.METHOD))
             tried.append(source)
             found = provider.load()

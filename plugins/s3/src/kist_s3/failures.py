@@ -107,6 +107,10 @@ class Answer:
         Returns:
             What it tells.
         """
+        response = getattr(exc, "response", None)
+        if isinstance(response, dict):  # botocore has it all in order
+            status, code = response["ResponseMetadata"].get("HTTPStatusCode", 0), response["Error"].get("Code", "")
+            return cls(status, code, response["Error"].get("Region", ""))
         text = str(exc)
         body, _, debug = text.partition("\n\nDebug source:")
         status = re.search(r"non-2xx status code: (\d{3})", body)
@@ -282,7 +286,7 @@ def _bulk_code(text: str) -> str:
 
 
 _TROUBLES = (
-    (r"invalid peer certificate|certificate verify|UnknownIssuer|CertificateUnknown", "certificate"),
+    (r"invalid peer certificate|InvalidCertificate|CERTIFICATE_VERIFY_FAILED", "certificate"),
     (r"dns error|failed to lookup", "its name cannot be resolved"),
     (r"ConnectionRefused", "the connection was refused"),
     (r"kind: Timeout|TimedOut", "it did not answer in time"),
@@ -294,6 +298,6 @@ _TROUBLES = (
 
 
 def _trouble(body: str, debug: str) -> str:
-    if "HTTP error" not in body and "kind:" not in debug:
+    if "HTTP error" not in body and "kind:" not in debug and "endpoint URL" not in body:
         return ""
-    return next((told for pattern, told in _TROUBLES if re.search(pattern, debug)), "the connection broke")
+    return next((told for pattern, told in _TROUBLES if re.search(pattern, debug or body)), "the connection broke")

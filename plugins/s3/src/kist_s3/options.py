@@ -30,7 +30,7 @@ class S3Options(Options):
     )
     addressing: str = option(
         "auto",
-        help="Whether the bucket stands in the path or in the host name; auto: as the endpoint usually wants it.",
+        help="Where the bucket stands: path, or virtual for the host name; auto: as the endpoint usually wants it.",
         choices=("auto", "path", "virtual"),
         shared=True,
     )
@@ -48,21 +48,21 @@ class S3Options(Options):
     )
     sse: str | None = option(
         None,
-        help="How the server encrypts what is stored, beyond what the bucket says.",
+        help="How the server encrypts what is stored, if not as the bucket says: AES256, aws:kms or aws:kms:dsse.",
         choices=("AES256", "aws:kms", "aws:kms:dsse"),
         shared=True,
     )
     sse_kms_key_id: str | None = option(None, help="The key for `sse` with KMS.", shared=True)
     checksum: str = option(
         "none",
-        help="A checksum to send beside the signature, for the server to keep.",
+        help="A checksum to send beside the signature, for the server to keep: none, sha256 or crc64nvme.",
         choices=("none", "sha256", "crc64nvme"),
         shared=True,
     )
     requester_pays: bool = option(False, help="Agree to pay for requests to somebody else's bucket.")
     conditional_writes: str = option(
         "auto",
-        help="Whether the server honours If-None-Match; auto: Amazon's does, others are tried at the first use.",
+        help="Whether the server honours If-None-Match: yes, no; auto: Amazon's does, others are tried first.",
         choices=("auto", "yes", "no"),
         shared=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
 from kist_s3.client import Client
@@ -20,6 +21,13 @@ def abort_abandoned(client: Client) -> int:
     Returns:
         How many were given up.
     """
+    with warnings.catch_warnings():
+        if not client.options.verify:  # the user said so; urllib3 would say it with every request
+            warnings.simplefilter("ignore")
+        return _abort_all(client)
+
+
+def _abort_all(client: Client) -> int:
     address = client.address()
     service = _service(client)
     prefix = f"{address.prefix}/" if address.prefix else ""
