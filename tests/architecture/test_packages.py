@@ -109,6 +109,14 @@ def test_the_umbrella_brings_core_local_and_blake3():
     assert set(required(ROOT)) == {"kist-core", "kist-local", "kist-blake3"}
 
 
+def test_all_is_everything_that_can_be_asked_for():
+    extras = project(ROOT)["optional-dependencies"]
+    assert set(extras["all"]) == {one for name, found in extras.items() if name != "all" for one in found}
+    assert {f"kist-{folder.name}" for folder in PLUGINS} == set(required(ROOT)) - {"kist-core"} | {
+        re.split(r"[^A-Za-z0-9_-]", one)[0] for one in extras["all"]
+    }
+
+
 def test_the_umbrella_knows_every_plugin_of_this_repository():
     known = {key: value for (group, key), value in entry_points(ROOT).items() if group == "kist.known"}
     for folder in PLUGINS:

@@ -68,11 +68,12 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory, wheels):
-    """A clean environment with all of them, and with what the contract kit needs."""
+    """A clean environment with all of them, as ``kist[all]`` asks for it, and with what the contract kit needs."""
     folder = tmp_path_factory.mktemp("clean") / "venv"
     run([sys.executable, "-m", "venv", "--without-pip", folder])
     home = tmp_path_factory.mktemp("home")
     found = Installed(folder, home)
-    core = f"{wheels['kist-core']}[testing]"
-    pip("install", core, *(path for name, path in wheels.items() if name != "kist-core"), python=found.python)
+    plugins = (path for name, path in wheels.items() if name not in ("kist-core", "kist"))
+    # What others require comes first, else pip looks for it elsewhere.
+    pip("install", f"{wheels['kist-core']}[testing]", *plugins, f"{wheels['kist']}[all]", python=found.python)
     return found

@@ -48,6 +48,32 @@ def test_environment_is_consistent(installed):
     pip("check", python=installed.python)
 
 
+EVERY_MODULE = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for one in pkgutil.walk_packages(package.__path__, f"{name}."):
+        importlib.import_module(one.name)
+"""
+
+
+def test_everything_imports_beside_everything_else(installed, wheels, tmp_path):
+    """Each plugin with the SDK that it needs, in the versions that pip chose for all of them together."""
+    packages = [name.replace("-", "_") for name in wheels if name not in ("kist", "kist-core")]
+    environment = {name: value for name, value in installed.environment.items() if name != "PYTHONWARNINGS"}
+    run([installed.python, "-c", EVERY_MODULE, *packages], cwd=tmp_path, env=environment)
+
+
+def test_sdks_are_those_that_were_asked_for(installed, tmp_path):
+    """Older pydrive2 fails at import, and a resolver may fall back to it where newer ones clash with others."""
+    code = "from importlib.metadata import version; print(*map(version, ('pydrive2', 'adlfs', 'obstore')))"
+    done = run([installed.python, "-c", code], cwd=tmp_path, env=installed.environment)
+    pydrive2, adlfs, obstore = (tuple(map(int, one.split(".")[:3])) for one in done.stdout.split())
+    assert pydrive2 >= (1, 21, 3)
+    assert adlfs >= (2024, 12, 0)
+    assert obstore >= (0, 12, 0)
+
+
 def test_works_from_there_and_not_from_the_sources(installed, tmp_path):
     done = run([installed.python, "-c", "import kist; print(kist.__file__)"], cwd=tmp_path, env=installed.environment)
     assert Path(done.stdout.strip()).is_relative_to(installed.folder)
@@ -95,7 +121,7 @@ def test_without_the_plugin_nothing_else_breaks(installed, wheels, data, tmp_pat
     installed.kist("init", folder=data)
     installed.kist("remote", "add", "-d", "store", f"shelf://{tmp_path}/data.shelf", folder=data)
     installed.kist("add", "data", folder=data)
-    pip("uninstall", "--yes", "kist-shelf", python=installed.python)
+    pip("uninstall", "--yes", "kist-shelf", "kist-s3", python=installed.python)
     try:
         assert installed.json("status", folder=data)["data"]["clean"]
         failed = installed.json("push", folder=data, code=4)
@@ -103,5 +129,5 @@ def test_without_the_plugin_nothing_else_breaks(installed, wheels, data, tmp_pat
         unknown = installed.json("remote", "add", "cloud", "s3://bucket/path", folder=data, code=4)
         assert "pip install kist-s3" in unknown["errors"][0]["hint"]
     finally:
-        pip("install", "--no-deps", wheels["kist-shelf"], python=installed.python)
+        pip("install", "--no-deps", wheels["kist-shelf"], wheels["kist-s3"], python=installed.python)
     installed.kist("push", folder=data)
