@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from kist.engine.cache.check import quarantined
 from kist.engine.gc.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc
 from kist.engine.gc.reach import GcRoot
 from kist.engine.storage.trash import Trash
-from kist.errors import UsageError
+from kist.errors import ObjectMissing, UsageError
 from kist.model.digest import Digest
+from kist.operations.gc_revisions import roots_of
 from kist.operations.push import Selection
-from kist.repo import cache_refs, metafiles
+from kist.repo import cache_refs
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 
@@ -30,6 +32,7 @@ class GcOptions:
         dry_run: only plan.
         only: names that an earlier plan listed; nothing else may go.
         jobs: how many requests at once, None for the configured number.
+        without: Git revisions whose metafiles may be unreadable.
     """
 
     select: Selection = field(default_factory=Selection)
@@ -39,6 +42,7 @@ class GcOptions:
     dry_run: bool = False
     only: frozenset[str] | None = None
     jobs: int | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def own_roots(context: RepoContext, options: GcOptions) -> set[GcRoot]:
     select = replace(options.select, commits=True) if everything else options.select
     roots = {_root(one) for one in _workspace(context)}
     if context.git is not None and select:
-        roots.update(_root(one) for one in _of_revisions(context, list(_commits(context, select))))
+        roots.update(roots_of(context, list(_commits(context, select)), options.without))
     elif select and not everything:
         raise UsageError("there is no Git repository here, so there are no revisions")
     named, errors = context.plugins.collect("kist_gc_roots", repo=context)
@@ -186,19 +190,6 @@ def _commits(context: RepoContext, select: Selection) -> Iterator[str]:
         yield git.resolve(revision)
 
 
-def _of_revisions(context: RepoContext, commits: Iterable[str]) -> Iterator[Tracked]:
-    """The outputs of many commits; each metafile's content is read once, however many commits have it."""
-    git = context.git
-    assert git is not None
-    places: dict[str, set[str]] = {}
-    for commit in dict.fromkeys(commits):
-        for path, name in git.files(commit, context.metafile_names.patterns).items():
-            places.setdefault(name, set()).add(path.decode("utf-8", "surrogateescape"))
-    for name, data in git.read(places).items():
-        for metafile in sorted(places[name]):
-            yield from metafiles.parse(context.formats, metafile, data)
-
-
 # ── a cache ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -208,6 +199,7 @@ class _CacheCollection(Collection):
         self._options = options
         self._own = own_roots(context, options)
         found = plan_cache_gc(context.cache, self._roots(), context.codec)
+        _check_set_aside(context, found)
         self._plan = _limited(found, options.only)
         self.report = GcReport(
             self._plan.candidates,
@@ -252,7 +244,7 @@ def _limited(found: GcPlan, only: frozenset[str] | None) -> GcPlan:
         return found
     loose = {digest: size for digest, size in found.loose.items() if str(digest) in only}
     packs = {name: pack for name, pack in found.packs.items() if all(name in only for name in _names(pack))}
-    return GcPlan(loose, packs, found.unknown)
+    return GcPlan(loose, packs, found.unknown, found.malformed)
 
 
 def _names(pack: DeadPack) -> Iterator[str]:
@@ -270,8 +262,26 @@ def _candidates(found: GcPlan) -> Iterator[Candidate]:
             yield Candidate(name, each + (position < rest), reason)
 
 
+def _check_set_aside(context: RepoContext, found: GcPlan) -> None:
+    """Refuse to collect what only a damaged manifest names: it may come back."""
+    aside = quarantined(context.cache.folder)
+    lost = next((digest for digest in found.unknown if digest in aside), None)
+    if lost is not None:
+        raise ObjectMissing(
+            str(lost),
+            where="the cache: it was damaged and set aside, so nobody can tell what it needs",
+            hint="'kist verify --repair' or 'kist fetch' brings it back; if it is lost for good, remove "
+            f"{aside[lost]} and what it needs can be collected",
+        )
+
+
 def _notes(context: RepoContext, found: GcPlan) -> tuple[str, ...]:
     notes = []
+    if found.malformed:
+        notes.append(
+            f"{found.malformed[0]} stands for a directory in a recorded version and is no manifest: it is kept, and no "
+            "version can be made of it"
+        )
     if found.unknown:
         notes.append(
             f"{len(found.unknown)} manifest nodes are not in the cache: contents that only they name may be collected; "

@@ -52,6 +52,7 @@ def save_plan(path: Path, context: RepoContext, options: GcOptions, report: GcRe
         "tags": select.tags,
         "commits": select.commits,
         "revisions": list(select.revisions),
+        "without": list(options.without),
         "candidates": report.candidates,
         "bytes": report.bytes,
         "plan": [{"name": one.name, "bytes": one.bytes, "reason": one.reason} for one in report.plan],
@@ -86,10 +87,11 @@ def load_plan(path: Path, context: RepoContext) -> SavedPlan:
             tuple(map(str, document["revisions"])),
         )
         remote = None if document["remote"] is None else str(document["remote"])
+        without = tuple(map(str, document.get("without", ())))
         names = frozenset(str(one["name"]) for one in document["plan"])
         owner, workspace = document["repository"], bool(document["workspace"])
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"{path} is no plan of gc", hint="'kist gc --plan FILE' writes one", path=str(path)) from None
     if owner != context.id:
         raise UsageError(f"{path} is a plan for another repository ({owner})", path=str(path))
-    return SavedPlan(GcOptions(select, workspace, remote, only=names), names)
+    return SavedPlan(GcOptions(select, workspace, remote, only=names, without=without), names)

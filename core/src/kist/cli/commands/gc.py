@@ -37,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--apply", metavar="FILE", help="carry out a plan that --plan FILE wrote")
     parser.add_argument("--undo", action="store_true", help="bring back what the last gc took away")
     parser.add_argument("--forget", metavar="ID", help="no longer spare what a repository needs that is gone for good")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="REV", help="go on though metafiles of REV cannot be read"
+    )
     parser.add_argument("--now", action="store_true", help="delete at once instead of moving to the trash")
     add_budget(parser)
     parser.add_argument("--dry-run", action="store_true", help="tell what would happen, change nothing")
@@ -85,7 +88,7 @@ def _options(args: argparse.Namespace, repo: Repo) -> GcOptions:
         saved = load_plan(Path(args.apply), repo.context).options
         return replace(saved, now=args.now, dry_run=args.dry_run, jobs=args.jobs)
     select = Selection(args.all_branches, args.all_tags, args.all_commits, tuple(args.rev))
-    return GcOptions(select, args.workspace, args.remote, args.now, args.dry_run, None, args.jobs)
+    return GcOptions(select, args.workspace, args.remote, args.now, args.dry_run, None, args.jobs, tuple(args.without))
 
 
 def _confirm(args: argparse.Namespace, report: GcReport) -> None:

@@ -53,7 +53,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _hint(args: argparse.Namespace) -> str:
     if args.repair and not args.dry_run:
-        where = "run 'kist push --repair' where the data was added" if args.remote else "no place had a good copy"
+        where = (
+            "run 'kist push --repair' where the data was added"
+            if args.remote
+            else "no place had a good copy ('kist fetch -A' looks for what older versions need)"
+        )
         return f"{where}; 'kist log' tells which versions need it"
     if args.remote:
         return f"'kist verify --remote {args.remote} --repair' sends it again from the cache"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from kist.abc.progress import NullProgress, Progress
+from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.mend import has_member_header, read_place, rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.process.syncing import Syncer
@@ -21,6 +23,7 @@ from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_file
 
 _BLOCK = 1 << 20
+_ASIDE = re.compile(r"(?:packed-[0-9a-f]{64}|loose)-([a-z0-9][a-z0-9_-]{0,31})-([0-9a-f]{16,128})(?:-[0-9a-f]{8})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,21 @@ def quarantine(reader: CacheReader, digest: Digest, syncer: Syncer) -> list[str]
     if rewrite:
         rebuild_indexes(reader, syncer, rewrite)
     return done
+
+
+def quarantined(folder: CacheFolder) -> dict[Digest, str]:
+    """The objects of which damaged copies were set aside, and where each is recorded.
+
+    Args:
+        folder: the cache's folder.
+    """
+    found = {}
+    with suppress(FileNotFoundError):
+        for name in os.listdir(folder.quarantine):
+            match = _ASIDE.fullmatch(name)
+            if match is not None:
+                found[Digest(match[1], match[2])] = str(folder.quarantine / name)
+    return found
 
 
 class _Sample:

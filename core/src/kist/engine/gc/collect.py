@@ -64,11 +64,13 @@ class GcPlan:
         loose: digest -> bytes.
         packs: pack id -> what happens to it.
         unknown: nodes of roots that are not here; what only they reach may be among the candidates.
+        malformed: objects that roots name as manifests and that are none; they stay.
     """
 
     loose: dict[Digest, int] = field(default_factory=dict)
     packs: dict[str, DeadPack] = field(default_factory=dict)
     unknown: list[Digest] = field(default_factory=list)
+    malformed: list[Digest] = field(default_factory=list)
 
     @property
     def candidates(self) -> int:
@@ -112,7 +114,7 @@ def plan_cache_gc(cache: Cache, roots: Iterable[GcRoot], codec: ManifestCodec, *
     roots = list(roots)
     local = LocalSide(cache)
     reached = reach(roots, codec, {root.digest.algorithm: local.nodes_of(root.digest.algorithm) for root in roots})
-    plan = GcPlan(unknown=reached.unknown)
+    plan = GcPlan(unknown=reached.unknown, malformed=reached.malformed)
     before = time.time() - grace
     for one in cache.objects():
         if not reached.has(one.algorithm, one.raw) and one.mtime <= before:

@@ -31,10 +31,12 @@ class Reached:
     Attributes:
         alive: algorithm -> raw digests, of nodes and of contents.
         unknown: nodes that are not here, so that what lies below them could not be followed.
+        malformed: objects that stand where a node should, whole but none, as a forged metafile can name them.
     """
 
     alive: dict[str, set[bytes]] = field(default_factory=dict)
     unknown: list[Digest] = field(default_factory=list)
+    malformed: list[Digest] = field(default_factory=list)
 
     def has(self, algorithm: str, raw: bytes) -> bool:
         """Whether an object is reached."""
@@ -68,7 +70,10 @@ def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNod
             alive.update(content_sizes(columns))
         alive.update(walker.sizes)
         alive.update(walker.failed)
+        reached.malformed += [Digest.from_raw(algorithm, raw) for raw in sorted(walker.malformed)]
         for raw, error in walker.failed.items():
+            if raw in walker.malformed:
+                continue  # whole, and no node: nothing is named in it, and nobody can make a version of it
             if not isinstance(error, ObjectMissing):
                 raise error
             reached.unknown.append(Digest.from_raw(algorithm, raw))
@@ -84,8 +89,10 @@ def _directories(roots: Sequence[GcRoot], codec: ManifestCodec, read: ReadNodes)
 
 def _is_manifest(digest: Digest, codec: ManifestCodec, read: ReadNodes) -> bool:
     [data] = read([digest.raw])
-    if isinstance(data, KistError):
+    if isinstance(data, ObjectMissing):
         return False
+    if isinstance(data, KistError):
+        raise data
     try:
         codec.children(data, digest.algorithm)
     except MetafileError:

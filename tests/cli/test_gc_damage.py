@@ -1,0 +1,93 @@
+"""gc beside damage: what nobody can read is named, and never makes it collect more."""
+
+import re
+
+import pytest
+from cli_support import cache_of, commit, damage, git, stored_files, write
+
+
+@pytest.fixture
+def history(tracked):
+    """Three commits; what only the first one needs is known to be garbage once that commit cannot be read."""
+    write(tracked.folder, {"data/a.txt": "second\n"})
+    tracked("add", "data")
+    commit(tracked.folder, "v2")
+    write(tracked.folder, {"data/a.txt": "third\n"})
+    tracked("add", "data")
+    return tracked
+
+
+def forge(repo, pattern, text):
+    """Commit a changed metafile, and then the right one again."""
+    path = repo.folder / "data.kist"
+    right = path.read_text()
+    path.write_text(re.sub(pattern, text, right))
+    commit(repo.folder, "forged")
+    path.write_text(right)
+    commit(repo.folder, "v3")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"manifest: .*", "manifest: [oops"),
+        (r"manifest: (\w+):.*", r"manifest: \1:0123456789abcdef01"),
+        (r"manifest: (\w+):", "manifest: nohash:"),
+        (r"(?s).*", "<<<<<<< ours\n"),
+        (r"kist/1", "kist/99"),
+    ],
+)
+def test_a_metafile_of_a_commit_that_cannot_be_read(history, pattern, text):
+    forge(history, pattern, text)
+    name = git(history.folder, "rev-parse", "--short=12", "forged").strip()
+    before = stored_files(cache_of(history.folder))
+    for words in (("gc", "-f"), ("gc", "-A", "--now", "-f"), ("gc", "--plan")):
+        result = history.json(*words, code=7)
+        assert result.classes == ["MetafileError"]
+        (error,) = result.json["errors"]
+        assert f"data.kist of commit {name}" in error["message"]
+        assert error["hint"].startswith(f"'kist gc --without {name}'")
+    assert stored_files(cache_of(history.folder)) == before
+    assert history.json("gc", "-f", "--without", name).data["candidates"] == 0
+    for tag in ("v1", "v2", "v3"):
+        history("checkout", "--rev", tag)
+    history("gc", "-w", "--plan")
+
+
+def test_digests_in_what_cannot_be_read_are_kept(history):
+    """A conflict that was committed names both versions: no other commit knows the one from the other branch."""
+    write(history.folder, {"data/a.txt": "only in the conflict\n"})
+    history("add", "data")
+    theirs = (history.folder / "data.kist").read_text()
+    write(history.folder, {"data/a.txt": "third\n"})
+    history("add", "data")
+    forge(history, r"(?s)\A", f"<<<<<<< ours\n{theirs}=======\n")
+    assert history.json("gc", "-f", "--without", "forged").data["candidates"] == 0
+    (history.folder / "data.kist").write_text(theirs)
+    history("checkout", "--force")
+    assert (history.folder / "data" / "a.txt").read_text() == "only in the conflict\n"
+
+
+def test_a_metafile_that_names_a_file_for_a_manifest(history):
+    content = history.json("diff", "v1", "v2").data["changes"][0]["old"]["digest"]
+    forge(history, r"manifest: .*", f"manifest: {content}")
+    result = history.json("gc", "-f")
+    assert result.data["candidates"] == 0
+    assert f"{content} stands for a directory" in history("gc", "--plan").err + history("gc", "--plan").out
+
+
+def test_a_damaged_manifest_stops_gc_until_it_is_back(history):
+    history("remote", "add", "-d", "store", "../store")
+    commit(history.folder, "v3")
+    history("push", "-A")
+    nodes = [path for path in stored_files(cache_of(history.folder)) if path.read_bytes()[9:10] == b"\x01"]
+    for path in nodes:
+        damage(path, at=path.stat().st_size // 4)
+    assert history.json("gc", "-f", code=8).classes == ["ObjectCorrupt"]
+    history("verify", "--repair", code=8)  # brings back what the workspace's version needs; the others are set aside
+    result = history.json("gc", "-f", code=8)
+    assert result.classes == ["ObjectMissing"]
+    assert "set aside" in result.json["errors"][0]["message"]
+    history("fetch", "-A")
+    assert history.json("gc", "-f").data["candidates"] == 0
+    history("checkout", "--rev", "v1")
