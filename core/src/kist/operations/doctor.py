@@ -15,6 +15,7 @@ from kist.engine.process.clock import FileClock
 from kist.engine.process.locks import find_holder, has_flock
 from kist.errors import KistError, PluginError
 from kist.model.report import Finding
+from kist.operations.doctor_git import ignore_rules
 from kist.operations.plugins import installed_plugins, make_plugins
 from kist.plugins.registry import kernel_name
 from kist.repo import gitignore
@@ -355,6 +356,7 @@ _MENDERS: tuple[tuple[str, Mender], ...] = (
     ("cache", _cache),
     ("fingerprints", _fingerprints),
     ("journal", _left_overs),
+    ("git ignore rules", ignore_rules),
 )
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration", _configuration),

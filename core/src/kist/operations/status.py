@@ -17,6 +17,7 @@ from kist.model.status import OutputStatus, StatusSection
 from kist.model.tracked import TrackedOutput
 from kist.operations.parts import note_problems, part_of, raise_problems
 from kist.repo import targets
+from kist.repo.beside_git import not_ignored
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
 
@@ -67,16 +68,20 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
     context.save_fingerprints()
     sections = context.hooks.collect("kist_status_sections")
     return StatusReport(
-        tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)), _edited_links(context)
+        tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)), _warnings(context)
     )
 
 
-def _edited_links(context: RepoContext) -> tuple[str, ...]:
-    if not context.edited_links:
-        return ()
-    from kist.operations.edited_links import findings
+def _warnings(context: RepoContext) -> tuple[str, ...]:
+    found: tuple[str, ...] = ()
+    if context.edited_links:
+        from kist.operations.edited_links import findings
 
-    return findings(context)
+        found = findings(context)
+    if context.place.waiting is not None and (bare := not_ignored(context)):  # Git came after kist
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+        found += (f"Git does not ignore {bare[0]}{more} yet: run 'kist doctor --fix' before 'git add'",)
+    return found
 
 
 def compare_target(context: RepoContext, target: Target) -> tuple[Change, ...]:

@@ -24,13 +24,13 @@ def tracked_by_git(context: RepoContext, path: str) -> list[bytes]:
 def ignore_in_git(context: RepoContext, added: Sequence[str], removed: Sequence[str] = ()) -> None:
     """Keep ``.gitignore`` in step with the tracked outputs: one edit a folder.
 
+    Without Git too: when it comes later, its first ``git add -A`` runs before any command of ours.
+
     Args:
         context: the repository, inside its ``writing`` block.
         added: outputs that Git must ignore from now on.
         removed: those that it may see again.
     """
-    if context.place.git is None:
-        return
     for folder in sorted({posixpath.dirname(path) for path in (*added, *removed)}):
         place = context.root / folder
         if place.is_dir():
@@ -41,6 +41,22 @@ def ignore_in_git(context: RepoContext, added: Sequence[str], removed: Sequence[
                 sync=context.sync,
                 token=context.scratch.token_for(place),
             )
+
+
+def not_ignored(context: RepoContext) -> list[str]:
+    """Tracked outputs that Git would take in with ``git add -A``; none without Git."""
+    if context.git is None:
+        return []
+    before = len(context.problems)
+    paths = [one.path for one in context.tracked()]
+    del context.problems[before:]  # whoever reads metafiles for their own sake tells of broken ones
+    hidden = context.git.ignored([os.fsencode(path) for path in paths])
+    held = {os.fsdecode(path) for path in context.git.tracked([os.fsencode(path) for path in paths])}
+    return [
+        path
+        for path in paths
+        if path not in hidden and not any(one == path or one.startswith(path + "/") for one in held)
+    ]
 
 
 def _names_in(folder: str, paths: Sequence[str]) -> list[bytes]:

@@ -8,11 +8,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kist.repo import layout
+from kist.repo.beside_git import ignore_in_git, not_ignored
 from kist.util.atomic import use_token
 
 if TYPE_CHECKING:
     from kist.engine.process.scratch import Scratch
     from kist.repo.context import RepoContext
+
+
+_PLACED = ("cache", "trash", "fingerprints", "journal")
+"""Members of the context that hold paths in the private folder, made anew when that has moved."""
 
 
 class Writing:
@@ -42,15 +47,22 @@ class Writing:
 
         context = self._context
         layout.make(context.place)
+        came = False
         if context.place.waiting is not None:
             with self.lock():
                 context.place = layout.adopt(context.place)
+                for part in _PLACED:
+                    context.__dict__.pop(part, None)
             layout.make(context.place)
+            came = True
         sweep(context.place.scratch)
         with Scratch(context.place.scratch, verb=context.verb) as self._scratch:
             self._scratch.register(self._private_folders(), sync=False)
             use_token(self._scratch.token)
             try:
+                if came:  # Git is new here: outputs may be older than the rules that hide them from it
+                    with self.lock():
+                        ignore_in_git(context, not_ignored(context))
                 yield
             finally:
                 use_token("")

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     args.output.line(f"made a kist repository in {repo.root}")
     if repo.context.git is None:
         args.output.talk("there is no Git repository here: versions of the metafiles are yours to keep")
+        args.output.talk("if Git comes later, the .gitignore files that kist writes keep the data out of it")
     else:
         args.output.talk("next: kist add DATA, then git add .kist and the new metafile, and git commit")
     return {"root": str(repo.root), "id": repo.context.id, "hash": repo.context.algorithm}
