@@ -82,7 +82,9 @@ class Address:
                 f"the folder of another user must be given by its path: {folder[:80]!r}",
                 hint="write /~/folder for one below your own login folder",
             )
-        return cls(url.host.strip("[]"), folder if folder == "/" else folder.rstrip("/"), user, port)
+        return cls(
+            url.host.strip("[]").replace("%25", "%"), folder if folder == "/" else folder.rstrip("/"), user, port
+        )
 
     def __str__(self) -> str:
         return self.host if self.user is None else f"{self.user}@{self.host}"

@@ -168,6 +168,8 @@ class Connection:
         Raises:
             RemoteError: the connection is lost.
         """
+        if self._failure is not None and mailbox.empty():  # what arrived before the loss is still given
+            raise self._failure.error()
         try:
             reply = mailbox.get(timeout=silence)
         except Empty:
@@ -314,11 +316,11 @@ class Exchange:
         """
         return self.connection.send(kind, body, data, self._mailbox)
 
-    def receive(self, silence: float | None = _SILENCE) -> Reply:
+    def receive(self, *, patient: bool = False) -> Reply:
         """Wait for the next reply to any of the requests.
 
         Args:
-            silence: seconds to wait at most, None for ever.
+            patient: whether it may take as long as it wants.
 
         Returns:
             The reply.
@@ -326,16 +328,16 @@ class Exchange:
         Raises:
             RemoteError: the connection is lost.
         """
-        return self.connection.receive(self._mailbox, silence)
+        return self.connection.receive(self._mailbox, None if patient else _SILENCE)
 
-    def call(self, kind: int, body: bytes, *, due: int = protocol.STATUS, silence: float | None = _SILENCE) -> Fields:
+    def call(self, kind: int, body: bytes, *, due: int = protocol.STATUS, patient: bool = False) -> Fields:
         """Send a request and wait for its reply; no other may be under way.
 
         Args:
             kind: of the packet.
             body: its fields.
             due: the kind of reply; STATUS stands for success.
-            silence: seconds to wait at most, None for ever.
+            patient: whether the reply may take as long as it wants.
 
         Returns:
             The fields of the reply.
@@ -345,7 +347,7 @@ class Exchange:
             RemoteError: the connection is lost.
         """
         self.send(kind, body)
-        return self.receive(silence).expect(due)
+        return self.receive(patient=patient).expect(due)
 
     def close(self) -> None:
         """Give the place in the connection back; may be called twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import logging
 import os
@@ -17,6 +18,9 @@ from kist_ssh.failures import Talk
 
 _PATIENCE = 2.0
 """Seconds that the process is given to end by itself."""
+
+_PIPE = 1 << 20
+"""Bytes that a pipe holds, where the system can be told: fewer turns between us and ssh."""
 
 _LAST_WORDS = 0.5
 """Seconds to wait for the end of standard error, which a process that ssh left behind may keep open."""
@@ -120,7 +124,7 @@ class SSHProcess:
 def _start(command: Command) -> subprocess.Popen[bytes]:
     arguments = command.subsystem()
     try:
-        return subprocess.Popen(
+        running = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -129,4 +133,9 @@ def _start(command: Command) -> subprocess.Popen[bytes]:
             start_new_session=not command.interactive,  # with a terminal it must stay where it can ask
         )
     except OSError as exc:
-        raise RemoteError(f"{arguments[0]} cannot be run: {exc.strerror}") from exc
+        raise RemoteError(f"{command.label}: {arguments[0]} cannot be run: {exc.strerror}") from exc
+    for stream in (running.stdin, running.stdout):
+        if stream is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # above what this system allows
+                fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE)
+    return running

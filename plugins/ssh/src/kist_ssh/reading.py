@@ -54,6 +54,7 @@ class ObjectReader(io.RawIOBase):
         self._piece = memoryview(b"")
         self._ahead = _FIRST
         self._next, self._end = start, start
+        self._broken: RemoteError | None = None
         try:
             self._handle = sftp.open_old(exchange, path)
             self._begin(start, length)
@@ -117,7 +118,10 @@ class ObjectReader(io.RawIOBase):
 
     def _take(self) -> memoryview:
         """The next bytes in order, none at the end."""
-        self._ask_ahead()
+        try:
+            self._ask_ahead()
+        except RemoteError as exc:
+            self._broken = exc  # what has arrived is good, so it is given first
         while self._asked:
             asked = self._asked.popleft()
             while asked.number not in self._arrived:
@@ -132,6 +136,8 @@ class ObjectReader(io.RawIOBase):
             self._ahead = min(self._ahead + 2, WINDOW // self._block)
             if data:
                 return data
+        if self._broken is not None and self._next < self._end:
+            raise self._broken
         return memoryview(b"")
 
     def _data(self, asked: _Asked) -> memoryview:
@@ -147,7 +153,7 @@ class ObjectReader(io.RawIOBase):
         return data
 
     def _ask_ahead(self) -> None:
-        while self._next < self._end and len(self._asked) < self._ahead:
+        while self._broken is None and self._next < self._end and len(self._asked) < self._ahead:
             length = min(self._block, self._end - self._next)
             self._ask(self._next, length)
             self._next += length

@@ -8,6 +8,9 @@ from kist_ssh import protocol
 from kist_ssh.connection import Exchange
 from kist_ssh.protocol import Attributes, Status, long_number, mode_only, number, text
 
+_TURNS = 20
+"""Times that a rename is tried where many replace the same file on a server that cannot do it in one step."""
+
 
 class Space(NamedTuple):
     """What a file system has left.
@@ -102,13 +105,26 @@ def replace(exchange: Exchange, old: str, new: str) -> None:
     if exchange.connection.offers(protocol.POSIX_RENAME):
         exchange.call(protocol.EXTENDED, text(protocol.POSIX_RENAME) + text(old) + text(new))
         return
+    for _ in range(_TURNS):
+        try:
+            rename(exchange, old, new)
+        except Status as exc:
+            if exc.code not in (protocol.FAILURE, protocol.ALREADY_EXISTS) or not _make_room(exchange, new):
+                raise
+        else:
+            return
+    raise Status(protocol.FAILURE, "others write it at the same time, again and again")
+
+
+def _make_room(exchange: Exchange, path: str) -> bool:
+    """Remove the file that a rename may not replace; whether the rename may succeed now."""
     try:
-        rename(exchange, old, new)
+        if not look(exchange, path).is_file:
+            return False
+        remove(exchange, path)
     except Status as exc:
-        if exc.code not in (protocol.FAILURE, protocol.ALREADY_EXISTS) or not look(exchange, new).is_file:
-            raise
-        remove(exchange, new)
-        rename(exchange, old, new)
+        return exc.code == protocol.NO_SUCH_FILE  # another writer was between
+    return True
 
 
 def rename(exchange: Exchange, old: str, new: str) -> None:
@@ -137,7 +153,7 @@ def copy(exchange: Exchange, source: bytes, target: bytes) -> None:
     """
     whole = long_number(0) + long_number(0)
     body = text(protocol.COPY_DATA) + text(source) + whole + text(target) + long_number(0)
-    exchange.call(protocol.EXTENDED, body, silence=None)
+    exchange.call(protocol.EXTENDED, body, patient=True)
 
 
 def space(exchange: Exchange, path: str) -> Space:
