@@ -116,6 +116,10 @@ class Control:
         State.store.remove(State.store.items[name])
 
     @staticmethod
+    def trash(name):
+        State.store.trash(State.store.items[name])
+
+    @staticmethod
     def move(name, parent):
         item = State.store.items[name]
         del State.store.children[item.parent][name]
@@ -142,6 +146,10 @@ class Control:
     @staticmethod
     def living(seconds):
         State.login.living = seconds
+
+    @staticmethod
+    def answer(asked):
+        return State.login.answered(asked)
 
     @staticmethod
     def forget(refresh=False):
@@ -207,7 +215,8 @@ class Drive(Proxy):
             State.recent[:] = [one for one in State.recent if one > now - 1] + [now]
             over = State.rate is not None and len(State.recent) > State.rate
         if who is None:
-            raise ApiError(401, "authError", "Invalid Credentials", headers=[("WWW-Authenticate", "Bearer")])
+            challenge = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+            raise ApiError(401, "authError", "Invalid Credentials", headers=[("WWW-Authenticate", challenge)])
         if over:
             raise ApiError(403, "userRateLimitExceeded", "User Rate Limit Exceeded", USAGE)
         return who

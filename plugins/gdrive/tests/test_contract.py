@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from kist.testing import RegistrationContract, RemoteContract
+from kist.testing.remote_parts.changing import DeletingContract
+from kist.testing.remote_parts.reading import AgreementContract, ListingContract
 from kist_gdrive.remote import DriveRemote
 from servers.drive import DriveServer, RawFolder
 
@@ -49,8 +51,11 @@ class TestDrive(RemoteContract):
         return drive_server.secrets
 
 
-class TestBelow(TestDrive):
-    """In folders below the one that the URL names by its id."""
+class TestBelow(ListingContract, AgreementContract, DeletingContract):
+    """In folders below the one that the URL names by its id: what depends on where objects lie."""
+
+    __test__ = True
+    many = 60
 
     @pytest.fixture
     def remote(self, make: Make) -> DriveRemote:
@@ -59,13 +64,3 @@ class TestBelow(TestDrive):
     @pytest.fixture
     def second(self, make: Make) -> DriveRemote:
         return make(None, "it's mine", "store", scope={"state": None})
-
-    @pytest.fixture
-    def read_only(self, make: Make, raw: RawFolder) -> DriveRemote:
-        raw.write("objects/ab/cd", b"some bytes")
-        return make(None, "it's mine", "store", account="reader")
-
-    @pytest.fixture
-    def raw(self, drive_server: DriveServer, folder: str) -> RawFolder:
-        path = RawFolder(drive_server, folder).make("it's mine/store")
-        return RawFolder(drive_server, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from servers.drive import DriveServer, RawFolder
 from servers.scenario import EndToEnd, Place
 

@@ -120,6 +120,20 @@ class Access:
         if auth.service is None:
             auth.Authorize()
 
+    def may_ask_again(self, exc: AccessTokenRefreshError) -> bool:
+        """Forget a consent that has ended; the caller holds a lock.
+
+        Args:
+            exc: what a request raised.
+
+        Returns:
+            Whether somebody is there to give it again.
+        """
+        if "invalid_grant" not in str(exc) or self._renew == self._refresh:
+            return False
+        self._file.forget()
+        return self._scope.prompt is not None
+
     def plain_http(self) -> httplib2.Http:
         """A connection for requests of tokens."""
         return httplib2.Http(timeout=self._options.timeout)

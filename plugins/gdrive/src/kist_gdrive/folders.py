@@ -74,8 +74,19 @@ class Folders:
             self._check()
             return self._make(self._path(folder))
 
-    def forget(self) -> None:
-        """Ask anew for everything: something that was known is not there any more."""
+    def lost(self, ids: Iterable[str]) -> None:
+        """Ask anew for everything: some folder that was known is not there any more.
+
+        Args:
+            ids: the folders of a query that failed.
+
+        Raises:
+            RemoteError: the root is among them, which nobody makes anew.
+        """
+        if self._location.root in ids:
+            text = f"there is no folder {self._location.root}, or it is not shared with this account"
+            hint = "check the id at the end of the folder's address in the browser, and share it with that account"
+            raise RemoteError(self._client.failures.message(text), hint=hint)
         with self._lock:
             self._known = {(): (self._location.root,)}
             self._changed = True
@@ -128,17 +139,9 @@ class Folders:
         try:
             found = [one for one in self._client.query(condition) if one.title == title]
         except RemoteObjectNotFound as exc:
-            raise self._gone(parents) from exc
+            self.lost(parents)
+            raise RemoteObjectNotFound(title) from exc
         return _ids(found)
-
-    def _gone(self, parents: tuple[str, ...]) -> RemoteError:
-        """What to say of a folder that is not there: the root, or one that went away meanwhile."""
-        if parents != (self._location.root,):
-            self.forget()
-            return RemoteObjectNotFound("/".join(self._location.path))
-        text = f"there is no folder {self._location.root}, or it is not shared with this account"
-        hint = "check the id at the end of the folder's address in the browser, and share the folder with that account"
-        return RemoteError(self._client.failures.message(text), hint=hint)
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -71,7 +70,7 @@ class DriveRemote(Remote):
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Ask what is there, then add a file or replace the content of the one that is."""
-        from kist_gdrive.client import Source, Target
+        from kist_gdrive.uploads import Source, Target
 
         folder, title = _parts(key)
         bytes_ = Source(source, progress)
@@ -84,7 +83,7 @@ class DriveRemote(Remote):
         try:
             self._client.upload(Target(key, parents[0], title, there[0].id if there else None), bytes_, progress)
         except RemoteObjectNotFound:  # it, or its folder, went away since
-            self._folders.forget()
+            self._folders.lost(())
             self._client.upload(Target(key, self._folders.make(folder)[0], title, None), bytes_, progress)
         for other in there[1:]:
             self._client.remove(other.id, key)
@@ -105,7 +104,9 @@ class DriveRemote(Remote):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Ask for many folders at once, level by level; each key once."""
-        for found in self._walk(prefix):
+        from kist_gdrive.listing import walk
+
+        for found in walk(self._client, self._folders, prefix):
             for key, entries in found.items():
                 yield _info(key, entries[0])
 
@@ -141,8 +142,10 @@ class DriveRemote(Remote):
 
     def sweep(self) -> int:
         """Remove older files of a name that has several, as puts at the same moment leave them."""
+        from kist_gdrive.listing import walk
+
         removed = 0
-        for found in self._walk(""):
+        for found in walk(self._client, self._folders, ""):
             for key, entries in found.items():
                 for older in entries[1:]:
                     if older.modified < time.time() - _ABANDONED:
@@ -214,26 +217,29 @@ class DriveRemote(Remote):
 
     def _among(self, key: str, parents: tuple[str, ...], title: str) -> builtins.list[Entry]:
         """The files of a name in some folders, the newest first."""
-        from kist_gdrive.client import one_of, quoted
+        return self._asked({title: key}, parents)[key]
 
-        condition = f"{one_of('parents', parents)} and title={quoted(title)}"
-        return self._asked({title: key}, condition)[key]
+    def _asked(self, keys: dict[str, str], parents: tuple[str, ...]) -> dict[str, builtins.list[Entry]]:
+        """The files of some names in some folders, the newest first.
 
-    def _asked(self, keys: dict[str, str], condition: str) -> dict[str, builtins.list[Entry]]:
-        """What a query finds of some names; their folders were found before."""
+        Args:
+            keys: name to key.
+            parents: ids of the folders, found before.
+        """
+        from kist_gdrive.client import one_of
+        from kist_gdrive.listing import newest_first
+
+        condition = f"{one_of('parents', parents)} and {one_of('title', builtins.list(keys))}"
         found: dict[str, builtins.list[Entry]] = {key: [] for key in keys.values()}
         try:
             for entry in self._client.query(condition):
                 if entry.title in keys and entry.size is not None:
                     found[keys[entry.title]].append(entry)
-        except RemoteObjectNotFound:
-            # A folder went away since it was found: then so did what was in it.
-            self._folders.forget()
-        return {key: _newest_first(entries) for key, entries in found.items()}
+        except RemoteObjectNotFound:  # a folder went away since it was found, with what was in it
+            self._folders.lost(parents)
+        return {key: newest_first(entries) for key, entries in found.items()}
 
     def _find_many(self, keys: Iterable[str]) -> Iterator[tuple[str, builtins.list[Entry]]]:
-        from kist_gdrive.client import one_of
-
         by_folder: dict[str, dict[str, str]] = {}
         for key in keys:
             folder, title = _parts(key)
@@ -243,53 +249,12 @@ class DriveRemote(Remote):
             names = builtins.list(titles)
             for start in range(0, len(names), _NAMES):
                 some = {name: titles[name] for name in names[start : start + _NAMES]}
-                if parents:
-                    condition = f"{one_of('parents', parents)} and {one_of('title', builtins.list(some))}"
-                    yield from self._asked(some, condition).items()
-                else:
-                    yield from ((key, []) for key in some.values())
-
-    def _walk(self, prefix: str) -> Iterator[dict[str, builtins.list[Entry]]]:
-        """The files of every key that starts with a prefix, for some folders at a time."""
-        from kist_gdrive.client import one_of
-        from kist_gdrive.folders import PARENTS
-
-        if prefix and not _may_start_key(prefix):
-            return
-        top = prefix.rpartition("/")[0]
-        pending = [(name, top) for name in self._folders.find(top)]
-        while pending:
-            paths, pending = dict(pending[:PARENTS]), pending[PARENTS:]
-            found: dict[str, builtins.list[Entry]] = {}
-            with suppress(RemoteObjectNotFound):  # a folder that went away meanwhile
-                for entry in self._client.query(one_of("parents", builtins.list(paths))):
-                    # The alias "root" stands for an id that only the answer tells.
-                    key = f"{paths.get(entry.parent, top)}/{entry.title}".lstrip("/")
-                    if "/" in entry.title or not _may_start_key(key):
-                        continue
-                    if entry.is_folder and (key.startswith(prefix) or prefix.startswith(key + "/")):
-                        pending.append((entry.id, key))
-                    elif entry.size is not None and key.startswith(prefix):
-                        found.setdefault(key, []).append(entry)
-            yield {key: _newest_first(entries) for key, entries in found.items()}
+                yield from (self._asked(some, parents) if parents else {key: [] for key in some.values()}).items()
 
 
 def _parts(key: str) -> tuple[str, str]:
     folder, _, title = check_key(key).rpartition("/")
     return folder, title
-
-
-def _may_start_key(prefix: str) -> bool:
-    """Whether some key could start so, or be so."""
-    try:
-        check_key(prefix.removesuffix("/").rstrip("."))
-    except RemoteError:
-        return False
-    return "//" not in prefix and not any(part in (".", "..") for part in prefix.split("/"))
-
-
-def _newest_first(entries: Iterable[Entry]) -> builtins.list[Entry]:
-    return sorted(entries, key=lambda one: (one.modified, one.id), reverse=True)
 
 
 def _info(key: str, entry: Entry) -> ObjectInfo:
