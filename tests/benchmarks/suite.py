@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from benchmarks.workloads import SMALL, START, WORKLOADS, Workload
 def main() -> None:
     """Measure, or render what was measured before."""
     options = parse()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what is mounted is unmounted
     if options.load:
         results = Results.load(options.load)
     else:
@@ -118,13 +120,13 @@ class Suite:
         self._remove(folder)
 
     def _warm_up(self) -> None:
-        """Let every tool live once with a few files: that compiles modules, and fills the caches of the system."""
+        """Let every tool live a short life with a few files: that compiles modules, and fills the system's caches."""
         workload = WORKLOADS["w1"].scaled(0.0005)
         source = self._place / "source"
         workload.make(source)
         for name in self._options.tools:
             self._say(f"warm-up: {name}")
-            self._one(name, workload, source, set(WORKLOADS["w1"].operations), quiet=True)
+            self._one(name, workload, source, {"status", "checkout_copy", "pull", "gc"}, quiet=True)
         self._remove(source)
 
     def _about(self) -> dict[str, object]:

@@ -1,0 +1,43 @@
+"""System calls for each file, counted by strace."""
+
+import pytest
+
+from gates.support import Repository, make_files
+from servers.processes import program
+
+FEW, MANY = 400, 1600
+MOST = {"add": 6.6, "status": 1.4, "checkout": 4.5}
+"""Command -> system calls for each file, of all its processes, beside those that it makes without files.
+
+add: stat, open, stat, read, stat, close, so that a change while it reads is seen; checkout: open, write, stat, close."""
+
+
+def calls_of(repository, *words):
+    """System calls of a command and of its workers."""
+    strace = program("strace", "strace")
+    table = repository.place / "calls"
+    repository.run(*words, before=[strace, "-f", "-c", "-U", "name,calls", "-o", str(table)])
+    rows = [line.split() for line in table.read_text().splitlines()]
+    return {name: int(count) for name, count in (row for row in rows if len(row) == 2 and row[1].isdigit())}
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory, cache_home):
+    """Number of files -> command -> system calls."""
+    found = {}
+    for files in (FEW, MANY):
+        repository = Repository(tmp_path_factory.mktemp("calls") / "repository", cache_home)
+        make_files(repository.folder / "data", files, 500)
+        repository.let_age()
+        found[files] = {"add": calls_of(repository, "add", "data"), "status": calls_of(repository, "status")}
+        repository.take_data_away()
+        found[files]["checkout"] = calls_of(repository, "checkout")
+    return found
+
+
+@pytest.mark.parametrize("verb", MOST)
+def test_system_calls_for_each_file(counted, verb):
+    few, many = counted[FEW][verb], counted[MANY][verb]
+    each = {name: (count - few.get(name, 0)) / (MANY - FEW) for name, count in many.items() if name != "total"}
+    shown = {name: round(count, 2) for name, count in each.items() if count > 0.05}
+    assert sum(each.values()) <= MOST[verb], shown
