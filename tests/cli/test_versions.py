@@ -234,3 +234,21 @@ def test_a_closed_pipe_is_no_error(tracked):
     line = f"{sys.executable} -m kist list -R data | head -1"
     done = subprocess.run(["sh", "-c", line], cwd=tracked.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_path_that_neither_version_has_is_no_path(tracked):
+    write(tracked.folder, {"data/a.txt": None, "data/new.txt": "n"})
+    for words in (("--", "data/nope"), ("v1", "--", "data/sub/nope"), ("HEAD", "v1", "--", "data/nope")):
+        assert "is not tracked" in tracked("diff", *words, code=2).err, words
+    for path in ("data/a.txt", "data/new.txt", "data/sub", "data"):
+        tracked("diff", "--", path)
+    assert changes(tracked.json("diff", "HEAD", "data/new.txt")) == [("data/new.txt", "added")]
+    assert changes(tracked.json("diff", "HEAD", "data/a.txt")) == [("data/a.txt", "deleted")]
+
+
+def test_one_is_one(tracked):
+    write(tracked.folder, {"single": "1"})
+    assert "recorded single: 1 file," in tracked("add", "single").out
+    tracked("remote", "add", "-d", "store", "../store")
+    assert "sent 1 object," in tracked("push", "single").out
+    assert "1 files" not in tracked("log").out

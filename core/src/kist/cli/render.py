@@ -104,7 +104,7 @@ def error_data(error: KistError) -> dict[str, Any]:
         "hint": error.hint,
     }
     if error.path is not None:
-        data["path"] = text_of(error.path)
+        data["path"] = error.path  # whoever prints it makes it text, with the exact bytes beside it
     if error.remote is not None:
         data["remote"] = error.remote
     return data

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kist.api import Repo
 from kist.cli.render import Output, text_of
 from kist.util.paths import json_path
-from kist.util.units import show_size
+from kist.util.units import show_count, show_size
 
 if TYPE_CHECKING:
     from kist.model.change import Change
@@ -99,11 +99,11 @@ def tell_transfer(output: Output, verb: str, reports: Iterable[TransferReport], 
     """The summary of a transfer for people."""
     for report in reports:
         if not report.objects and not report.failures:
-            output.line(f"{report.remote}: everything is there already ({report.requests} requests)")
+            output.line(f"{report.remote}: everything is there already ({show_count(report.requests, 'request')})")
             continue
         output.line(
-            f"{report.remote}: {verb} {report.objects:,} objects, {show_size(report.bytes)} in {report.requests} "
-            f"requests and {seconds:.1f} s"
+            f"{report.remote}: {verb} {show_count(report.objects, 'object')}, {show_size(report.bytes)} in "
+            f"{show_count(report.requests, 'request')} and {seconds:.1f} s"
             + (f", {show_size(report.bytes_saved)} did not need to move" if report.bytes_saved else "")
         )
 

@@ -37,6 +37,7 @@ from kist.repo.metafiles import Tracked
 from kist.repo.storing import Storing
 from kist.repo.targets import Target
 from kist.util.paths import display, parts
+from kist.util.units import show_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +367,8 @@ def _outside(scan: Scan) -> list[str]:
     if not found:
         return []
     shown = ", ".join(found[:3]) + (" and others" if len(found) > 3 else "")
-    return [f"{len(found)} symbolic links point outside of what is tracked: {shown}"]
+    links = show_count(len(found), "symbolic link points", "symbolic links point")
+    return [f"{links} outside of what is tracked: {shown}"]
 
 
 def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insides: Sequence[bytes]) -> Ingested:

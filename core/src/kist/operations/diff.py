@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kist.engine.manifest.renames import pair_renames
-from kist.errors import KistError, UsageError
+from kist.errors import KistError, ObjectMissing, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
@@ -63,7 +63,7 @@ def diff(context: RepoContext, old: str | None = None, new: str | None = None, t
     before = _versions(context, old)
     after = {} if new is None else _versions(context, new)
     current = {one.path: one for one in context.tracked()} if new is None else {}
-    limit = _limit(context, texts, {*before, *after, *current})
+    limit = _limit(context, texts, [before, after, current])
     found: list[Change] = []
     for path in sorted({*before, *after, *current}):
         if not limit.touches(path):
@@ -144,18 +144,35 @@ class _Limit:
         return any(fits("/".join(pieces[:depth])) for depth in range(1, len(pieces) + 1) for fits in self.globs)
 
 
-def _limit(context: RepoContext, texts: Sequence[str], outputs: Collection[str]) -> _Limit:
+def _limit(context: RepoContext, texts: Sequence[str], versions: Sequence[Mapping[str, Tracked]]) -> _Limit:
+    outputs = {path for version in versions for path in version}
     paths: list[str] = []
     globs: list[Callable[[str], bool]] = []
     for text in texts:
         path = targets.repository_path(context, text)
         if targets.is_glob(path) and not os.path.lexists(context.root / path):
             globs.append(targets.glob_matcher(path))
-        elif any(_below(one, path) or _below(path, one) for one in outputs):
+        elif any(_below(one, path) for one in outputs) or _is_known(context, path, versions):
             paths.append(path)
         elif path:
             raise targets.not_tracked(context, text, path)
     return _Limit(tuple(paths), tuple(globs))
+
+
+def _is_known(context: RepoContext, path: str, versions: Iterable[Mapping[str, Tracked]]) -> bool:
+    """Whether a path inside an output is in the workspace or in one of the versions, as far as is known here."""
+    owners = [one for version in versions for place, one in version.items() if _below(path, place)]
+    if not owners:
+        return False
+    if os.path.lexists(context.root / path):
+        return True
+    for one in owners:
+        try:
+            if targets.recorded(context, Target(one, os.fsencode(path[len(one.path) + 1 :]))):
+                return True
+        except ObjectMissing:
+            return True
+    return False
 
 
 def _below(path: str, folder: str) -> bool:

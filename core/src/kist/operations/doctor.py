@@ -23,7 +23,7 @@ from kist.repo.config import Config
 from kist.repo.context import RepoContext
 from kist.repo.revisions import program_version
 from kist.util.paths import display
-from kist.util.units import show_duration, show_size
+from kist.util.units import show_count, show_duration, show_size
 from kist.util.version import VERSION
 
 _SKEW = 2.0
@@ -173,7 +173,7 @@ def _metafiles(context: RepoContext) -> Iterator[Finding]:
     for error in problems:
         yield Finding("metafiles", "error", str(error), error.hint)
     if not problems:
-        yield Finding("metafiles", "ok", f"{len(tracked)} tracked outputs")
+        yield Finding("metafiles", "ok", f"{show_count(len(tracked), 'tracked output')}")
     if context.git is None or not tracked:
         return
     for metafile, rule in gitignore.hiding_rules(context.root, sorted({one.metafile for one in tracked})).items():
@@ -196,7 +196,7 @@ def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
         return
     cache.catalog.refresh(force=True)
     shared = ", shared" if context.config.get("cache.shared") == "group" else ""
-    yield Finding("cache", "ok", f"{display(str(cache.root))}: {len(cache.catalog.packs)} packs{shared}")
+    yield Finding("cache", "ok", f"{display(str(cache.root))}: {show_count(len(cache.catalog.packs), 'pack')}{shared}")
     broken = len(cache.catalog.damaged_indexes) + len(cache.catalog.broken)
     indexes = len(cache.folder.index_ids())
     lost = bool(cache.catalog.packs) and not indexes
@@ -205,14 +205,19 @@ def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
         if fix:
             with context.writing():
                 count = cache.rebuild_indexes()
-            yield Finding("cache indexes", "ok", f"mended: {what}; made anew from {count} packs")
+            yield Finding("cache indexes", "ok", f"mended: {what}; made anew from {show_count(count, 'pack')}")
         else:
             yield Finding("cache indexes", "error" if broken else "warning", what, _REPAIR)
     else:
-        yield Finding("cache indexes", "ok", f"{indexes} index files")
+        yield Finding("cache indexes", "ok", f"{show_count(indexes, 'index file')}")
     quarantined = len(os.listdir(cache.folder.quarantine)) if cache.folder.quarantine.is_dir() else 0
     if quarantined:
-        yield Finding("quarantine", "warning", f"{quarantined} damaged objects were set aside", "kist verify --repair")
+        yield Finding(
+            "quarantine",
+            "warning",
+            f"{show_count(quarantined, 'damaged object was', 'damaged objects were')} set aside",
+            "kist verify --repair",
+        )
     if not os.access(cache.root, os.W_OK):
         yield Finding("cache", "warning", "it cannot be written", "check the owner and the mode")
 
@@ -320,10 +325,13 @@ def _left_overs(context: RepoContext, fix: bool) -> Iterator[Finding]:
         with context.writing():
             pass
         if records:
-            yield Finding("journal", "ok", f"mended: finished {len(records)} killed commands ({', '.join(records)})")
+            yield Finding(
+                "journal", "ok", f"mended: finished {show_count(len(records), 'killed command')} ({', '.join(records)})"
+            )
     elif records:
         names = ", ".join(records)
-        detail = f"{len(records)} killed commands are not finished ({names}); the next writing command does it"
+        what = show_count(len(records), "killed command is", "killed commands are")
+        detail = f"{what} not finished ({names}); the next writing command does it"
         yield Finding("journal", "warning", detail, _REPAIR)
     if not records:
         yield Finding("journal", "ok", "nothing pending")
@@ -336,7 +344,7 @@ def _trash(context: RepoContext) -> Iterator[Finding]:
         return
     keep = float(context.config.get("trash.keep"))
     old = sum(entry.when < time.time() - keep for entry in entries)
-    detail = f"{len(entries)} entries, {show_size(sum(entry.size for entry in entries))}"
+    detail = f"{show_count(len(entries), 'entry', 'entries')}, {show_size(sum(entry.size for entry in entries))}"
     if old:
         yield Finding("trash", "note", f"{detail}, {old} older than {show_duration(keep)}", "kist trash empty")
     else:

@@ -8,6 +8,7 @@ from kist.model.report import Finding
 from kist.repo.beside_git import ignore_in_git, not_ignored
 from kist.repo.context import RepoContext
 from kist.util.paths import display
+from kist.util.units import show_count
 
 _SHOWN = 20
 
@@ -30,7 +31,13 @@ def ignore_rules(context: RepoContext, fix: bool) -> Iterable[Finding]:
     if fix:
         with context.writing(), context.write_lock():
             ignore_in_git(context, bare)
-        return [Finding("git ignore rules", "ok", f"mended: {len(bare)} outputs are hidden from Git now")]
+        return [
+            Finding(
+                "git ignore rules",
+                "ok",
+                f"mended: {show_count(len(bare), 'output is', 'outputs are')} hidden from Git now",
+            )
+        ]
     return [
         Finding("git ignore rules", "warning", f"'git add' would take in {display(path)}", "kist doctor --fix")
         for path in bare[:_SHOWN]

@@ -15,6 +15,7 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.remotes import default_remote, open_remote
+from kist.util.units import show_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def raise_failures(reports: Sequence[TransferReport], verb: str) -> None:
     failures = [failure for report in reports for failure in report.failures]
     if failures:
         error = TransferError(
-            f"{len(failures)} objects were not {verb}; all others were",
+            f"{show_count(len(failures), 'object was', 'objects were')} not {verb}; all others were",
             failures,
             remote=", ".join(report.remote for report in reports if report.failures),
         )

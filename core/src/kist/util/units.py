@@ -15,6 +15,20 @@ _LONGEST = 1e12
 _MAX_DIGITS = 30
 
 
+def show_count(count: int, noun: str, plural: str = "") -> str:
+    """Show how many there are of something.
+
+    Args:
+        count: how many.
+        noun: what one is called.
+        plural: what several are called; with an s by default.
+
+    Returns:
+        Text such as ``1 file``, ``1,200 files``, ``2 entries``.
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def parse_size(text: str | int) -> int:
     """Read a size.
 

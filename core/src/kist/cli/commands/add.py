@@ -8,7 +8,7 @@ from typing import Any
 
 from kist.cli.repo import finish, open_repo
 from kist.model.report import AddReport
-from kist.util.units import show_size
+from kist.util.units import show_count, show_size
 
 EXAMPLES = (
     ("kist add data", "track the directory data, or record its changes"),
@@ -38,7 +38,7 @@ def tell(args: argparse.Namespace, report: AddReport, seconds: float) -> None:
     """The result for people."""
     verb = "would record" if args.dry_run else "recorded"
     for one in report.outputs:
-        args.output.line(f"{verb} {one.path}: {one.files:,} files, {show_size(one.size)}")
+        args.output.line(f"{verb} {one.path}: {show_count(one.files, 'file')}, {show_size(one.size)}")
     for warning in report.warnings:
         args.output.warn(warning)
     if report.outputs:

@@ -10,7 +10,7 @@ from kist.cli.render import Output
 from kist.cli.repo import finish, open_repo
 from kist.errors import ObjectMissing
 from kist.model.report import CheckoutReport
-from kist.util.units import show_size
+from kist.util.units import show_count, show_size
 
 EXAMPLES = (
     ("kist checkout", "after git switch: bring all data to the recorded version"),
@@ -51,7 +51,7 @@ def tell(
     if report.files or report.deleted:
         kinds = ", ".join(f"{count:,} by {name}" for name, count in sorted(report.links.items()))
         output.line(
-            f"{verb} {report.files:,} files ({show_size(report.bytes)}){', ' + kinds if kinds else ''}, "
+            f"{verb} {show_count(report.files, 'file')} ({show_size(report.bytes)}){', ' + kinds if kinds else ''}, "
             f"{'remove' if dry_run else 'removed'} {report.deleted:,}, {seconds:.1f} s"
         )
     elif complete and not report.missing:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kist.cli.repo import open_repo
 from kist.errors import KistError, NotARepo
+from kist.util.units import show_count
 
 EXAMPLES = (
     ("kist doctor", "look at links, cache, clock, locks, configuration and more"),
@@ -18,7 +19,7 @@ _COLORS = {"ok": "green", "note": "blue", "warning": "yellow", "error": "red"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("-r", "--remote", metavar="NAME", help="try this remote with a small object")
+    parser.add_argument("-r", "--remote", metavar="NAME", help="try this remote with an object, and check its indexes")
     parser.add_argument("--fix", action="store_true", help="mend what can be mended without losing anything")
     parser.add_argument("--dry-run", action="store_true", help="with --fix: tell what is wrong, mend nothing")
 
@@ -49,5 +50,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "counts": counts,
     }
     if counts["error"]:
-        raise KistError(f"{counts['error']} things are wrong", hint="the lines above say what mends each")
+        raise KistError(
+            f"{show_count(counts['error'], 'thing is', 'things are')} wrong", hint="the lines above say what mends each"
+        )
     return dict(args.data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kist.api import Repo
 from kist.cli.repo import add_budget, add_selection, finish, open_repo
 from kist.errors import UsageError
-from kist.util.units import show_size
+from kist.util.units import show_count, show_size
 
 if TYPE_CHECKING:
     from kist.operations.gc import GcOptions, GcReport
@@ -97,7 +97,7 @@ def _confirm(args: argparse.Namespace, report: GcReport) -> None:
     Raises:
         UsageError: nobody is there to ask, or the answer is no.
     """
-    what = f"{report.candidates} objects, {show_size(report.bytes)}"
+    what = f"{show_count(report.candidates, 'object')}, {show_size(report.bytes)}"
     if not args.json and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
         sys.stderr.write(f"Collect {what}? [y/N] ")
         sys.stderr.flush()
@@ -122,7 +122,7 @@ def _tell(args: argparse.Namespace, report: GcReport) -> None:
             args.output.line(f"{show_size(one.bytes):>10}  {one.name}  {one.reason}")
         if len(report.plan) > most:
             args.output.line(f"… and {len(report.plan) - most} more (--verbose or --json lists all)")
-    args.output.line(f"{report.candidates:,} objects that nothing needs, {show_size(report.bytes)}")
+    args.output.line(f"{show_count(report.candidates, 'object')} that nothing needs, {show_size(report.bytes)}")
 
 
 def _told(args: argparse.Namespace, report: GcReport) -> None:
@@ -130,9 +130,11 @@ def _told(args: argparse.Namespace, report: GcReport) -> None:
         condemned = report.collected - report.deleted
         args.output.line(f"{condemned} keys are condemned, {report.deleted} were deleted")
     elif report.deleted:
-        args.output.line(f"deleted {report.deleted:,} objects, {show_size(report.bytes)}")
+        args.output.line(f"deleted {show_count(report.deleted, 'object')}, {show_size(report.bytes)}")
     elif report.collected:
-        args.output.line(f"moved {report.collected:,} objects to the trash; 'kist gc --undo' brings them back")
+        args.output.line(
+            f"moved {show_count(report.collected, 'object')} to the trash; 'kist gc --undo' brings them back"
+        )
 
 
 def _data(args: argparse.Namespace, report: GcReport) -> dict[str, Any]:

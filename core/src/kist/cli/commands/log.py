@@ -7,7 +7,7 @@ from typing import Any
 
 from kist.cli.repo import finish, open_repo
 from kist.errors import UsageError
-from kist.util.units import show_size
+from kist.util.units import show_count, show_size
 
 EXAMPLES = (
     ("kist log", "all versions of all outputs"),
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     repo = open_repo(args, "log")
     versions = []
     for one in repo.log(args.targets, most=args.most):
-        what = f"{one.files:,} files, {show_size(one.size)}" if one.digest else "removed"
+        what = f"{show_count(one.files, 'file')}, {show_size(one.size)}" if one.digest else "removed"
         args.output.line(f"{one.revision[:10]}  {one.date[:10]}  {one.path}  {what}  {one.subject}")
         versions.append(
             {

@@ -10,7 +10,7 @@ from kist.cli.render import text_of
 from kist.cli.repo import finish, open_repo
 from kist.cli.subverbs import Subverbs, add_dry_run
 from kist.errors import UsageError
-from kist.util.units import parse_duration, show_size
+from kist.util.units import parse_duration, show_count, show_size
 
 EXAMPLES = (
     ("kist trash list", "what is there, the oldest first"),
@@ -55,7 +55,7 @@ def run_list(args: argparse.Namespace) -> dict[str, Any]:
     finish(args, repo)
     return {
         "entries": [
-            {"id": one.id, "path": text_of(one.path), "size": one.size, "when": one.when, "reason": one.reason}
+            {"id": one.id, "path": one.path, "size": one.size, "when": one.when, "reason": one.reason}
             for one in found
         ]
     }
@@ -81,6 +81,8 @@ def run_empty(args: argparse.Namespace) -> dict[str, Any]:
             raise UsageError(f"--older-than: {exc}") from None
     repo = open_repo(args, "trash empty")
     entries, size = repo.empty_trash(older_than=age, dry_run=args.dry_run)
-    args.output.line(f"{'would delete' if args.dry_run else 'deleted'} {entries} entries, {show_size(size)}")
+    args.output.line(
+        f"{'would delete' if args.dry_run else 'deleted'} {show_count(entries, 'entry', 'entries')}, {show_size(size)}"
+    )
     finish(args, repo)
     return {"entries": entries, "bytes": size, "dry_run": args.dry_run}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kist.cli.render import text_of
 from kist.cli.repo import add_budget, finish, open_repo
 from kist.errors import ObjectError, UsageError
+from kist.util.units import show_count
 
 if TYPE_CHECKING:
     from kist.operations.verify import BadObject, VerifyReport
@@ -46,7 +47,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     args.data = _data(args, report)
     if not report.good:
         raise ObjectError(
-            f"{len(report.damaged)} objects are damaged, {len(report.missing)} are missing", hint=_hint(args)
+            f"{show_count(len(report.damaged), 'object is', 'objects are')} damaged, "
+            f"{show_count(len(report.missing), 'is', 'are')} missing",
+            hint=_hint(args),
         )
     return dict(args.data)
 
@@ -74,7 +77,7 @@ def _tell(args: argparse.Namespace, report: VerifyReport) -> None:
         if len(found) > _MOST_SHOWN:
             args.output.line(f"… and {len(found) - _MOST_SHOWN} more {title} (--json lists all)")
     state = "all good" if report.good else "not good"
-    args.output.line(f"checked {report.checked:,} objects{where}: {state}")
+    args.output.line(f"checked {show_count(report.checked, 'object')}{where}: {state}")
 
 
 def _data(args: argparse.Namespace, report: VerifyReport) -> dict[str, Any]:
