@@ -73,14 +73,28 @@ def test_a_digest_across_two_others_is_not_there():
 def test_digests_asked_for_again_and_again_are_read_at_most_twice():
     names = raws(40_000)
     data = build_index("sha256", 32, [(pack(1), members(names))])
-    for hold, most in ((True, 2), (False, 1 << 30)):
+    absent = raws(100)
+    for hold in (True, False):
         read = Recorder(data)
         index = Index(read, len(data), hold=hold)
         for first in range(200):
             some = names[first::200]
             assert list(index.find(some)) == list(range(first, len(names), 200))
+            assert list(index.find(absent)) == [-1] * 100
         total = sum(length for _, length in read.calls)
-        assert (total < (most + 1) * len(data)) == hold or not hold
+        assert (total < 3 * len(data)) == hold
+
+
+@pytest.mark.parametrize("head", [b"", b"\0\0", b"\xff\xff\xff", b"\7" * 5])
+def test_finds_in_memory_what_is_not_spread_evenly(head):
+    names = sorted([*raws(1000), *(head + os.urandom(32 - len(head)) for _ in range(3000))])
+    data = build_index("sha256", 32, [(pack(1), members(names))])
+    index = Index(memory_reader(data), len(data), hold=True)
+    some = names[::100]
+    for _ in range(200):
+        assert list(index.find(some)) == list(range(0, len(names), 100))
+    near = sorted(raw[:-1] + bytes([raw[-1] ^ 1]) for raw in some)
+    assert list(index.find(near)) == [-1] * len(near)
 
 
 def test_bytes_are_as_documented():

@@ -205,6 +205,10 @@ class Index:
 
     def find(self, raws: Sequence[bytes]) -> array[int]:
         """The position of each of some sorted digests, -1 for those that are not here."""
+        if self._until_held <= 0 and self._digests is None:
+            self._digests = self.digests()
+        if self._digests is not None and len(raws) * 8 <= self.count:
+            return self._find_held(self._digests, raws)
         positions = array("q")
         fanout, width = self._fanout, self.width
         first, count = 0, len(raws)
@@ -225,6 +229,24 @@ class Index:
                     at = _search(block, raw, size)
                     positions.append(low + at if at >= 0 else -1)
             first = stop
+        return positions
+
+    def _find_held(self, digests: bytes, raws: Sequence[bytes]) -> array[int]:
+        """The same in memory, where nearly every digest stands close to where even spreading puts it."""
+        positions = array("q")
+        fanout, width, find = self._fanout, self.width, digests.find
+        reach = (2 * isqrt(self.count >> 8) + 2) * width
+        for raw in raws:
+            byte = raw[0]
+            low = fanout[byte]
+            about = (low + ((raw[1] << 8 | raw[2]) * (fanout[byte + 1] - low) >> 16)) * width
+            at = find(raw, about - reach if about > reach else 0, about + reach)
+            if at < 0 or at % width:  # not here, or spread unevenly
+                stop = fanout[byte + 1]
+                position = _search(digests[low * width : stop * width], raw, stop - low)
+                positions.append(low + position if position >= 0 else -1)
+            else:
+                positions.append(at // width)
         return positions
 
     def places(self, positions: Sequence[int]) -> list[Place]:
@@ -287,8 +309,6 @@ class Index:
 
     def _blocks(self, raws: Sequence[bytes]) -> Callable[[int], bytes]:
         """What gives the digests under a first byte, for rising bytes; neighbours are read in one range."""
-        if self._until_held <= 0 and self._digests is None:
-            self._digests = self.digests()
         wanted = sorted({raw[0] for raw in raws})
         starts = [self._fanout[byte] * self.width for byte in wanted]
         lengths = [(self._fanout[byte + 1] - self._fanout[byte]) * self.width for byte in wanted]
