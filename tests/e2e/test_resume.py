@@ -16,7 +16,7 @@ from servers.webdav import install_plugin, webdav  # noqa: F401 (a fixture)
 
 SIZE = int(os.environ.get("KIST_RESUME_MIB", "96")) << 20
 CUTS = int(os.environ.get("KIST_RESUME_CUTS", "6"))
-MOST = 1.15 if SIZE >= 1 << 30 else 1.06 + CUTS * (6 << 20) / SIZE
+MOST = 1.15 if SIZE >= 1 << 30 else 1.08 + CUTS * (5 << 20) / SIZE
 """Traffic for each byte: what is in flight weighs more in a small file."""
 
 

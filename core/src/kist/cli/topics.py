@@ -111,6 +111,24 @@ configuration:  kist remote modify --local store OPTION VALUE
 If only a cloned repository names an endpoint, it gets none of your credentials until you say 'kist remote trust NAME'.
 'kist doctor --remote NAME' tries a remote; 'kist verify --remote NAME' reads everything back."""
 
+
+def _remotes() -> str:
+    """The text, then the options that every remote has and those that the installed plugins declare."""
+    from kist.operations.plugins import make_plugins
+    from kist.operations.remote_options import options_by_scheme
+
+    lines = [_REMOTES]
+    for schemes, rows in options_by_scheme(make_plugins()).items():
+        lines += ["", f"Options of {schemes}:" if schemes else "Options of every remote:", ""]
+        width = max((len(row.name) for row in rows), default=0)
+        for row in rows:
+            notes = [*([f"default {row.default}"] if row.default else []), *row.notes]
+            lines.append(f"  {row.name:<{width}}  {row.help}" + (f" ({'; '.join(notes)})" if notes else ""))
+        if not rows:
+            lines.append("  none")
+    return "\n".join(lines)
+
+
 _MIGRATING = """\
 From Git LFS or plain Git: take the files out of Git ('git rm -r --cached data'), then 'kist add data' and commit
 'data.kist' and '.gitignore'. Older commits keep what they have.
@@ -125,7 +143,7 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "exit-codes": ("what a command returns", _exit_codes),
     "environment": ("environment variables", _environment),
     "formats": ("what is stored where", lambda: _FORMATS),
-    "remotes": ("places to share data", lambda: _REMOTES),
+    "remotes": ("places to share data", _remotes),
     "migrating": ("coming from DVC, Git LFS or plain folders", lambda: _MIGRATING),
 }
 """Topic -> its one line, and what makes its text."""

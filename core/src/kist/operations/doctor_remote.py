@@ -1,4 +1,4 @@
-"""Try what a remote must be able to do, with one small object that is removed again."""
+"""Try what a remote must be able to do, with one object that is removed again; look at its indexes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from kist.engine.transfer import objects
 from kist.errors import KistError, RemoteMissing, RemoteObjectNotFound, RepoFormatError
 from kist.model.report import Finding
 from kist.repo.context import RepoContext
-from kist.repo.remotes import open_remote
+from kist.repo.remotes import OpenRemote, open_remote
 from kist.repo.trust import needs_trust
+
+_LARGE = 12 << 20
+"""Bytes of a large object: more than the 5 to 8 MiB from which backends use multi-part uploads or sessions."""
 
 _CONTENT = b"kist doctor: this object may be deleted\n"
 
@@ -58,13 +61,46 @@ def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Fin
         except KistError as error:
             yield Finding(f"{label}: format", "error", str(error), error.hint)
             return
+        yield from _indexes(label, context, opened, fix)
         key = f"tmp/kist-doctor-{os.urandom(6).hex()}"
         try:
             yield from _steps(label, remote, key)
         finally:
             _forget(remote, key)
+        if fix:
+            yield from _left_overs(label, remote)
     finally:
         opened.close()
+
+
+def _indexes(label: str, context: RepoContext, opened: OpenRemote, fix: bool) -> Iterator[Finding]:
+    """Whether every index that a version there needs is there and undamaged."""
+    from kist.engine.transfer.index_repair import check_indexes
+
+    try:
+        if not opened.store.open(new=True):
+            return
+        found = check_indexes(opened.store, opened.store.workers(context.jobs), mend=fix)
+    except KistError as error:
+        yield Finding(f"{label}: indexes", "note", f"could not be checked: {error}", error.hint)
+        return
+    if not found.bad:
+        yield Finding(f"{label}: indexes", "ok", f"{found.checked} index files")
+    elif found.mended:
+        yield Finding(f"{label}: indexes", "ok", f"mended: {found.mended} were lost or damaged")
+    else:
+        detail = f"{len(found.bad)} of {found.checked} index files are lost or damaged"
+        yield Finding(f"{label}: indexes", "error", detail, f"kist doctor --fix --remote {opened.name}")
+
+
+def _left_overs(label: str, remote: Remote) -> Iterator[Finding]:
+    """Remove what killed transfers left."""
+    try:
+        removed = remote.sweep()
+    except KistError as error:
+        yield Finding(f"{label}: left-overs", "note", f"could not be removed: {error}", error.hint)
+        return
+    yield Finding(f"{label}: left-overs", "ok", f"mended: {removed} of killed transfers removed" if removed else "none")
 
 
 def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
@@ -74,6 +110,7 @@ def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
         ("range", lambda: _differs(objects.get_range(remote, key, 5, 6), _CONTENT[5:11])),
         ("size", lambda: _differs(remote.stat(key).size, len(_CONTENT))),
         ("list", lambda: _differs([one.key for one in remote.list(key)], [key])),
+        ("large object", lambda: _large(remote, key)),
         ("delete", lambda: _deleted(remote, key)),
     )
     for what, step in steps:
@@ -87,6 +124,16 @@ def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
             continue
         took = f"{1000 * (time.monotonic() - began):.0f} ms"
         yield Finding(f"{label}: {what}", "error" if wrong else "ok", wrong or took)
+
+
+def _large(remote: Remote, key: str) -> str | None:
+    """Replace the object by one of the size from which backends send parts, and read its beginning, middle and end."""
+    content = os.urandom(1 << 16) * (_LARGE >> 16)
+    objects.put_bytes(remote, key, content)
+    for start in (0, _LARGE // 2, _LARGE - 4096):
+        if objects.get_range(remote, key, start, 4096) != content[start : start + 4096]:
+            return f"other bytes came from byte {start} on"
+    return _differs(remote.stat(key).size, _LARGE)
 
 
 def _differs(found: object, wanted: object) -> str | None:

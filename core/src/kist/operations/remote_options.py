@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field, fields, make_dataclass
+from contextlib import suppress
+from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from typing import Any
 
 from kist.abc.options import Options
@@ -103,3 +104,60 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
             remote=name,
         )
     return secret
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """One option of a remote, for people.
+
+    Args:
+        name: its name.
+        default: its default as text, "" where there is none.
+        help: what it means.
+        notes: what else is to be known: choices, variable, that it is secret or may be tracked.
+    """
+
+    name: str
+    default: str
+    help: str
+    notes: tuple[str, ...] = ()
+
+
+def options_by_scheme(plugins: Plugins) -> dict[str, list[OptionRow]]:
+    """The options that installed plugins declare, by their URL schemes; schemes with the same options together.
+
+    Args:
+        plugins: the installed plugins; one that does not work is left out.
+
+    Returns:
+        Schemes such as ``az://, azure://`` to options; "" holds those that every remote has.
+    """
+    shown = {"": [OptionRow(one.key, _default_text(one.default), one.help) for one in REMOTE_OPTIONS.values()]}
+    schemes: dict[type[Options], list[str]] = {}
+    for key in sorted(plugins.index.keys("remotes")):
+        with suppress(KistError):
+            schemes.setdefault(plugins.remote_options(key), []).append(f"{key}://")
+    for kind, names in schemes.items():
+        shown[", ".join(names)] = [_row(one) for one in fields(kind)]
+    return shown
+
+
+def _row(one: Field[Any]) -> OptionRow:
+    about = one.metadata
+    notes = []
+    if about.get("choices"):
+        notes.append("one of " + ", ".join(map(str, about["choices"])))
+    if about.get("env"):
+        notes.append(f"or {about['env']}")
+    if about.get("secret"):
+        notes.append("secret")
+    if about.get("shared"):
+        notes.append("may be tracked")
+    default = "" if one.default is MISSING else _default_text(one.default)
+    return OptionRow(one.name, default, about["help"], tuple(notes))
+
+
+def _default_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

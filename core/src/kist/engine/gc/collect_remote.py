@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +20,7 @@ from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_read import RemoteReader
 from kist.engine.transfer.remote_store import CONDEMNED_KEY, FORMAT_KEY, GRACE, Published, RemoteStore, set_key
 from kist.engine.transfer.segments import SegmentTransfer
-from kist.errors import KistError, ObjectMissing, RemoteObjectNotFound
+from kist.errors import KistError, ObjectMissing, RemoteError, RemoteObjectNotFound
 from kist.model.digest import Digest
 
 _ORDER = ("sets/", "roots/", "refs/", "index/", "packs/", "objects/")
@@ -248,6 +249,8 @@ class RemoteCollector:
         Raises:
             RemoteError: the remote refused or failed; a later gc goes on from there.
         """
+        with suppress(RemoteError):  # left-overs of killed transfers, in nobody's way
+            self._store.remote.sweep()
         if not plan.dead and not plan.since:
             return []
         new_keys = self._reindex(plan)

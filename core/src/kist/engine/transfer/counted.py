@@ -75,6 +75,10 @@ class CountedRemote(Remote):
         """Pass on: no request for most remotes, so it is not counted."""
         self.inner.sync()
 
+    def sweep(self) -> int:
+        """Pass on."""
+        return self.inner.sweep()
+
     def close(self) -> None:
         """Pass on."""
         self.inner.close()

@@ -28,6 +28,15 @@ class Hints:
         except OSError:
             return None
 
+    def size(self, name: str) -> int | None:
+        """Bytes of what was remembered under a name, None if it is not there."""
+        if self._folder is None:
+            return None
+        try:
+            return (self._folder / name).stat().st_size
+        except OSError:
+            return None
+
     def remember(self, name: str, data: bytes) -> None:
         """Keep *data*; a disk that refuses is no failure of the transfer."""
         if self._folder is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,7 @@ from typing import TypeVar, Unpack
 
 from kist.engine.cache.cache import Cache
 from kist.engine.process.scratch import Scratch
+from kist.engine.process.workers import Workers
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import (
     TransferOptions,
@@ -21,13 +22,16 @@ from kist.engine.transfer.parts import (
 from kist.engine.transfer.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
 from kist.engine.transfer.push_side import PushState, SidePush
 from kist.engine.transfer.remote_store import Published, RemoteStore
-from kist.errors import KistError, RemoteObjectNotFound, RemotePrecondition
+from kist.errors import KistError, RemoteError, RemoteObjectNotFound, RemotePrecondition
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
 from kist.model.report import TransferReport
 from kist.util.atomic import storage_errors
 
 A = TypeVar("A")
+
+_SENDING = "sending"
+"""The hint that stands while a push sends: who finds it knows that one was killed and may have left something."""
 
 
 def push_versions(
@@ -60,6 +64,8 @@ def push_versions(
         RepoFormatError: the remote is not ours, or newer.
     """
     before = store.requests
+    if repair and not options.get("dry_run"):
+        _mend_indexes(store, versions, store.workers(options.get("jobs", 8)))
     push = Push(cache, store, TransferSettings(**options), repository_id=repository_id)
     push.settings.announce(push.plan(versions, bases))
     report = push.run()
@@ -77,6 +83,21 @@ def push_versions(
             requests=store.requests - before,
         )
     return report
+
+
+def _mend_indexes(store: RemoteStore, versions: Sequence[Version], workers: Workers) -> None:
+    """Put damaged indexes back; of those without a copy here nothing is left, so that the push makes them anew."""
+    from kist.engine.transfer.index_repair import damaged_indexes, put_back
+
+    if not store.open(create=True, new=True) or store.created:
+        return
+    keys: set[str] = set()
+    for _, result in workers.run(store.read_marker, [version.root for version in versions]):
+        if isinstance(result, KistError):
+            raise result
+        keys.update(result.index_keys() if result is not None else ())
+    for key in put_back(store, damaged_indexes(store, keys, workers)):
+        store.remote.delete(key)
 
 
 class Push:
@@ -149,9 +170,15 @@ class Push:
     def _send(self, scratch: Path) -> dict[Digest, Published]:
         """Send what is missing and publish what is complete then."""
         done: dict[Digest, Published] = {}
+        killed = self.store.hints.recall(_SENDING) is not None
+        self.store.hints.remember(_SENDING, b"")
         for side in self._plan.sides:
             done |= SidePush(self._state, side, scratch).run()
         self._publish(done)
+        if killed:
+            with suppress(RemoteError):  # they are in nobody's way
+                self.store.remote.sweep()
+        self.store.hints.forget(_SENDING)
         return done
 
     # ── refs, markers, set ───────────────────────────────────────────────────────────────────────────────────────────

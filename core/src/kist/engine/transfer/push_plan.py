@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import Place
 from kist.engine.transfer import objects
+from kist.engine.transfer.index_repair import lost_indexes, put_back, rebuild_index
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.merging import Merge, plan_index_merge
 from kist.engine.transfer.parts import Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import Condemned, Published, RemoteStore, set_key
-from kist.errors import KistError, MetafileError, ObjectError, RemoteError, RemotePermissionError
+from kist.errors import KistError, MetafileError, ObjectError, RemoteError, RemoteMissing, RemotePermissionError
 from kist.model.digest import Digest
 
 Bases = Sequence[Digest] | Callable[[], Sequence[Digest]]
@@ -114,13 +115,19 @@ class PushPlanner:
         """
         store = self._store
         plan = PushPlan(list({version.root: version for version in versions}.values()))
-        exists = store.open(create=not self._settings.dry_run, new=True)
-        plan.condemned = store.read_condemned()
-        plan.resend = frozenset(plan.condemned.keys)
         roots = [version.root for version in plan.versions]
-        evidence: dict[Digest, Published] = {}
-        if exists and not store.created:
-            evidence = self._published(roots, bases, plan)
+        known = store.assume()
+        evidence = self._at_a_glance(roots, plan) if known else None
+        if evidence is None:
+            store.reopen()
+            evidence = {}
+            exists = store.open(create=not self._settings.dry_run, new=True)
+            plan.condemned = store.read_condemned()
+            if exists and not store.created:
+                evidence = self._published(roots, bases, plan)
+                if known or any(root not in evidence for root in roots):  # a first look at what is complete costs three
+                    evidence = self._without_lost(evidence)
+        plan.resend = frozenset(plan.condemned.keys)
         plan.published = {root: evidence[root] for root in roots if root in evidence}
         groups = by_algorithm(version.root for version in plan.pending)
         for algorithm, group in groups.items():
@@ -128,6 +135,35 @@ class PushPlanner:
             pending = [version for version in plan.pending if version.root in wanted]
             plan.sides.append(self._side(algorithm, pending, evidence, plan.condemned))
         return plan
+
+    def _at_a_glance(self, roots: Sequence[Digest], plan: PushPlan) -> dict[Digest, Published] | None:
+        """What is published, if all is, told by what is remembered and three requests; None if more is to be done."""
+        try:
+            plan.condemned = self._store.read_condemned()
+            evidence: dict[Digest, Published] = {}
+            self._take(evidence, self._store.published(roots).values(), plan.condemned)
+            whole = all(root in evidence for root in roots)
+            if not whole or lost_indexes(self._store, evidence.values(), self._workers):
+                return None
+        except (RemoteMissing, ObjectError):
+            return None
+        plan.set_written = len(roots) > 1 and set_key(roots) not in plan.condemned
+        return evidence
+
+    def _without_lost(self, evidence: dict[Digest, Published]) -> dict[Digest, Published]:
+        """What can be believed: index files that somebody deleted are put back, or made anew and found as a hint."""
+        lost = lost_indexes(self._store, evidence.values(), self._workers)
+        if not lost or self._settings.dry_run:
+            return {root: one for root, one in evidence.items() if lost.isdisjoint(one.index_keys())}
+        self._settings.progress.message(f"{len(lost)} index files of {self._store.name} are lost and are mended")
+        lost = put_back(self._store, lost)
+        gone = [one for one in evidence.values() if not lost.isdisjoint(one.index_keys())]
+        names = [
+            rebuild_index(self._store, one, self._workers) for one in {key for each in gone for key in each.indexes}
+        ]
+        if fresh := [name for name in names if name is not None]:
+            remember_unfinished(self._store, fresh)
+        return {root: one for root, one in evidence.items() if one not in gone}
 
     def plan_repair(
         self, versions: Sequence[Version], published: Mapping[Digest, Published], bad_keys: frozenset[str]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
@@ -15,6 +14,15 @@ from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
 from kist.engine.transfer.counted import CountedRemote
 from kist.engine.transfer.hints import Hints
+from kist.engine.transfer.published import (
+    GRACE,
+    MAX_INDEXES,
+    Condemned,
+    Published,
+    dump_published,
+    load_published,
+    set_key,
+)
 from kist.errors import (
     KistError,
     MetafileVersionError,
@@ -32,60 +40,10 @@ CONDEMNED_KEY = "condemned"
 PACK_THRESHOLD = 1 << 20
 """Objects of at least this many bytes lie by themselves on a new remote, smaller ones in packs."""
 
-MAX_INDEXES = 32
-"""Most index files that one marker or set names for one algorithm."""
 
-GRACE = 14 * 86400.0
-"""Seconds that a condemned key is kept, by the remote's own clock."""
-
-_INDEX_NAME = "[0-9a-f]{64}"
-_REPOSITORY = "[0-9a-z][0-9a-z._-]{0,63}"
+_FORMAT_HINT = "format"
 
 Hashers = Callable[[str], Hasher]
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What a marker or set says: these versions are complete, and these indexes tell where everything lies.
-
-    Args:
-        roots: the versions.
-        indexes: algorithm -> names of index files, the largest first.
-        repositories: ids of the repositories whose refs to all the roots were written.
-    """
-
-    roots: tuple[Digest, ...]
-    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    repositories: tuple[str, ...] = ()
-
-    def index_keys(self) -> tuple[str, ...]:
-        """The keys of all its index files."""
-        return tuple(f"index/{name}" for names in self.indexes.values() for name in names)
-
-    def narrowed(self, root: Digest) -> Published:
-        """What it says of one of its roots."""
-        return Published((root,), {root.algorithm: self.indexes.get(root.algorithm, ())}, self.repositories)
-
-
-@dataclass(frozen=True, slots=True)
-class Condemned:
-    """Keys that gc means to delete.
-
-    Args:
-        keys: key -> since when, UTC seconds by the remote's clock.
-        read_at: when it was read, by this process's monotonic clock.
-    """
-
-    keys: Mapping[str, float] = field(default_factory=dict)
-    read_at: float = 0.0
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.keys
-
-    @property
-    def stale(self) -> bool:
-        """Whether half the grace has passed since it was read, so that no marker may be based on it."""
-        return time.monotonic() - self.read_at > GRACE / 2
 
 
 class RemoteStore:
@@ -166,7 +124,31 @@ class RemoteStore:
             self._refuse_foreign()
             self.put_bytes(FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
             self.created = self._opened = True
+            self._remember_format()
         return self._opened
+
+    def assume(self) -> bool:
+        """Take the format for what it was when this machine last read it, so that no request is needed.
+
+        Whoever finds a valid marker then has the proof; who does not calls :meth:`reopen`.
+
+        Returns:
+            Whether the format is remembered.
+        """
+        text = self.hints.recall(_FORMAT_HINT) or b""
+        if self._opened is None and text.isdigit() and len(text) < 10:
+            self._opened, self.pack_threshold = True, int(text)
+            return True
+        return False
+
+    def reopen(self) -> None:
+        """Forget what was assumed: the next :meth:`open` reads the format."""
+        self._opened = None
+
+    def _remember_format(self) -> None:
+        text = str(self.pack_threshold).encode()
+        if self.hints.recall(_FORMAT_HINT) != text:
+            self.hints.remember(_FORMAT_HINT, text)
 
     def _vanished(self, error: RemoteMissing) -> RemoteMissing:
         """The error for a place that was there before."""
@@ -198,6 +180,7 @@ class RemoteStore:
                 remote=self.name,
             ) from exc
         self.pack_threshold = min(threshold, 16 << 20)
+        self._remember_format()
         return True
 
     def _refuse_foreign(self) -> None:
@@ -233,7 +216,7 @@ class RemoteStore:
             return None
         try:
             value = objects.get_text(self.remote, what, key)
-            return _load_published(value, roots, key)
+            return load_published(value, roots, key)
         except (RemoteObjectNotFound, RemotePermissionError, ObjectCorrupt):
             return None
 
@@ -242,19 +225,19 @@ class RemoteStore:
         try:
             value = objects.get_text(self.remote, "set", key)
             roots = objects.digest_list(value.get("roots"), key)
-            return _load_published(value, roots, key) if set_key(roots) == key else None
+            return load_published(value, roots, key) if set_key(roots) == key else None
         except (RemoteObjectNotFound, ObjectCorrupt):
             return None
 
     def write_marker(self, published: Published) -> None:
         """Write the marker of the one version of *published*: last of all, when everything else is durable."""
         (root,) = published.roots
-        self.put_bytes(objects.root_key(root), _dump_published("root", published))
+        self.put_bytes(objects.root_key(root), dump_published("root", published))
 
     def write_set(self, published: Published) -> None:
         """Write a set, after the markers of all its versions."""
         ordered = Published(tuple(sorted(set(published.roots))), published.indexes, published.repositories)
-        self.put_bytes(set_key(ordered.roots), _dump_published("set", ordered))
+        self.put_bytes(set_key(ordered.roots), dump_published("set", ordered))
 
     def published(self, roots: Sequence[Digest]) -> dict[Digest, Published]:
         """What is known of many versions for one request: a set for several, a marker for one.
@@ -326,36 +309,6 @@ class RemoteStore:
         if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
             raise ObjectCorrupt(key, where=f"the remote {self.name}")
         return data
-
-
-def set_key(roots: Iterable[Digest]) -> str:
-    """The key of the set of exactly these versions."""
-    text = "".join(f"{root}\n" for root in sorted(set(roots)))
-    return f"sets/{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _dump_published(what: str, published: Published) -> bytes:
-    return objects.dump_text(
-        what,
-        {
-            "roots": [str(root) for root in published.roots],
-            "indexes": {algorithm: list(names) for algorithm, names in published.indexes.items()},
-            "repositories": sorted(published.repositories),
-        },
-    )
-
-
-def _load_published(value: Mapping[str, object], roots: tuple[Digest, ...], key: str) -> Published:
-    """What a marker or set says, if it speaks of *roots*."""
-    if objects.digest_list(value.get("roots"), key) != roots:
-        raise ObjectCorrupt(key, actual="a text about other versions", where="the remote")
-    lists = value.get("indexes")
-    if not isinstance(lists, dict):
-        raise ObjectCorrupt(key, actual="a text of another form", where="the remote")
-    indexes = {name: objects.text_list(one, _INDEX_NAME, key) for name, one in lists.items()}
-    if any(len(names) > MAX_INDEXES for names in indexes.values()):
-        raise ObjectCorrupt(key, actual="a text that names too many indexes", where="the remote")
-    return Published(roots, indexes, objects.text_list(value.get("repositories"), _REPOSITORY, key))
 
 
 def never_pushed(root: Digest, store_name: str, paths: Sequence[str] = ()) -> KistError:

@@ -28,8 +28,8 @@ MOST_SEGMENTS = 512
 SEGMENTED_FROM = 64 << 20
 """An object of more bytes than this is stored as segments."""
 
-FLYING_LEAST = 6 << 20
-FLYING_PART = 170
+FLYING_LEAST = 4 << 20
+FLYING_PART = 256
 FLYING_SHARE = 10
 """What is in flight is lost when a process is killed, so it is at most these bytes, or this part of the object, or this
 part of what has moved since the process began: twenty kills in 1 GiB then cost less than an eighth of it."""

@@ -1,0 +1,109 @@
+"""What markers and sets say, and which keys gc means to delete: values and their texts."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kist.engine.transfer import objects
+from kist.errors import ObjectCorrupt
+from kist.model.digest import Digest
+
+MAX_INDEXES = 32
+"""Most index files that one marker or set names for one algorithm."""
+
+GRACE = 14 * 86400.0
+"""Seconds that a condemned key is kept, by the remote's own clock."""
+
+_INDEX_NAME = "[0-9a-f]{64}"
+_REPOSITORY = "[0-9a-z][0-9a-z._-]{0,63}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a marker or set says: these versions are complete, and these indexes tell where everything lies.
+
+    Args:
+        roots: the versions.
+        indexes: algorithm -> names of index files, the largest first.
+        repositories: ids of the repositories whose refs to all the roots were written.
+    """
+
+    roots: tuple[Digest, ...]
+    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    repositories: tuple[str, ...] = ()
+
+    def index_keys(self) -> tuple[str, ...]:
+        """The keys of all its index files."""
+        return tuple(f"index/{name}" for names in self.indexes.values() for name in names)
+
+    def narrowed(self, root: Digest) -> Published:
+        """What it says of one of its roots."""
+        return Published((root,), {root.algorithm: self.indexes.get(root.algorithm, ())}, self.repositories)
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """Keys that gc means to delete.
+
+    Args:
+        keys: key -> since when, UTC seconds by the remote's clock.
+        read_at: when it was read, by this process's monotonic clock.
+    """
+
+    keys: Mapping[str, float] = field(default_factory=dict)
+    read_at: float = 0.0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    @property
+    def stale(self) -> bool:
+        """Whether half the grace has passed since it was read, so that no marker may be based on it."""
+        return time.monotonic() - self.read_at > GRACE / 2
+
+
+def set_key(roots: Iterable[Digest]) -> str:
+    """The key of the set of exactly these versions.
+
+    Args:
+        roots: the versions, in any order.
+    """
+    text = "".join(f"{root}\n" for root in sorted(set(roots)))
+    return f"sets/{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def dump_published(what: str, published: Published) -> bytes:
+    """The text of a marker (*what* is ``root``) or a set (``set``)."""
+    return objects.dump_text(
+        what,
+        {
+            "roots": [str(root) for root in published.roots],
+            "indexes": {algorithm: list(names) for algorithm, names in published.indexes.items()},
+            "repositories": sorted(published.repositories),
+        },
+    )
+
+
+def load_published(value: Mapping[str, object], roots: tuple[Digest, ...], key: str) -> Published:
+    """What a marker or set says, if it speaks of *roots*.
+
+    Args:
+        value: the text's JSON.
+        roots: the versions that it is to be about.
+        key: its key, for messages.
+
+    Raises:
+        ObjectCorrupt: it is about others, or of another form.
+    """
+    if objects.digest_list(value.get("roots"), key) != roots:
+        raise ObjectCorrupt(key, actual="a text about other versions", where="the remote")
+    lists = value.get("indexes")
+    if not isinstance(lists, dict):
+        raise ObjectCorrupt(key, actual="a text of another form", where="the remote")
+    indexes = {name: objects.text_list(one, _INDEX_NAME, key) for name, one in lists.items()}
+    if any(len(names) > MAX_INDEXES for names in indexes.values()):
+        raise ObjectCorrupt(key, actual="a text that names too many indexes", where="the remote")
+    return Published(roots, indexes, objects.text_list(value.get("repositories"), _REPOSITORY, key))
