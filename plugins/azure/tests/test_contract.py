@@ -9,6 +9,10 @@ import pytest
 
 from kist.abc import RemoteURL
 from kist.testing import RegistrationContract, RemoteContract
+from kist.testing.remote_parts.changing import BatchContract, ConditionContract
+from kist.testing.remote_parts.common import RemoteFixtures
+from kist.testing.remote_parts.failing import ErrorContract, HygieneContract
+from kist.testing.remote_parts.reading import RangeContract
 from kist_azure.options import AzureOptions
 from kist_azure.remote import AzureRemote
 from servers.azurite import KEY, Azurite, Container
@@ -25,10 +29,16 @@ def open_remote(server: Azurite, container: str, **options: object) -> AzureRemo
     return AzureRemote.from_url(url, AzureOptions(endpoint=server.endpoint, **options))  # type: ignore[arg-type]
 
 
-class AzureContract(RemoteContract):
-    """The contract with all its fixtures; subclasses choose the credentials."""
+class AzureFixtures(RemoteFixtures):
+    """All fixtures of the contract; subclasses choose the credentials."""
 
     __test__ = False
+    many = 600
+
+    @pytest.fixture(autouse=True)
+    def short_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A page of 5000 names would never be full."""
+        monkeypatch.setattr("kist_azure.transfer.PAGE", 250)
 
     @pytest.fixture
     def container(self, azurite: Azurite) -> str:
@@ -74,7 +84,7 @@ class AzureContract(RemoteContract):
         remote.close()
 
 
-class TestKey(AzureContract):
+class TestKey(AzureFixtures, RemoteContract):
     @pytest.fixture
     def credentials(self, container: str) -> dict[str, str]:
         return {"account_key": KEY}
@@ -84,8 +94,8 @@ class TestKey(AzureContract):
         return (KEY, WRONG_KEY)
 
 
-class TestSas(AzureContract):
-    many = 300
+class TestSas(AzureFixtures, ErrorContract, HygieneContract, BatchContract, RangeContract, ConditionContract):
+    """What may depend on the credentials."""
 
     @pytest.fixture
     def credentials(self, azurite: Azurite, container: str) -> dict[str, str]:
