@@ -7,6 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+SUFFIX = ".bin"
+"""Of all files of the data."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -28,11 +31,14 @@ class Content:
 
 
 def content_of(folder: Path) -> Content:
-    """What a folder holds; links are followed, as a program would that reads the data."""
+    """What a folder holds, without what tools put beside the data (metafiles, lists of ignored files).
+
+    Links are followed, as a program would that reads the data.
+    """
     digest, files, size = hashlib.sha256(), 0, 0
     for place, folders, names in os.walk(folder):
         folders.sort()
-        for name in sorted(names):
+        for name in sorted(name for name in names if name.endswith(SUFFIX)):
             path = os.path.join(place, name)
             with open(path, "rb", buffering=0) as stream:
                 found = os.fstat(stream.fileno())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.compare import Content, content_of
+from benchmarks.compare import SUFFIX, Content, content_of
 from benchmarks.measure import Command, Failed, Sample, measure, run, settle
 from benchmarks.operations import OPERATIONS, with_needs
 from benchmarks.tools import Tool
@@ -128,7 +128,11 @@ class Lifecycle:
         else:
             return None
         aside = self._tool.place / "aside"
-        here.rename(aside)
+        if self._tool.workload.separate and here.is_dir():  # the metafiles beside the data stay
+            run(["cp", "-a", str(here), str(aside)], self._tool.place, {})
+            run(["find", str(here), "-name", f"*{SUFFIX}", "-delete"], self._tool.place, {})
+        else:
+            here.rename(aside)
         return here, aside
 
     def _remove(self, away: tuple[Path, Path] | None) -> None:
