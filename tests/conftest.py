@@ -1,8 +1,11 @@
-"""What all tests share: how hypothesis works."""
+"""What all tests share: how hypothesis works, and that no test reaches beyond this machine."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from loopback import only_loopback
 
 # No database of examples: a run depends on the code and on its seed, which a failure prints, and on nothing before it.
 # Contract tests are inherited by many classes on purpose, which hypothesis would take for a mistake.
@@ -12,3 +15,10 @@ settings.register_profile("dev", max_examples=50, **_COMMON)
 settings.register_profile("ci", max_examples=100, **_COMMON)
 settings.register_profile("deep", max_examples=2000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network():
+    """Nothing but loopback and Unix sockets for the whole run."""
+    with only_loopback():
+        yield

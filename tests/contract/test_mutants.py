@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kist.testing.base import sentences
+from kist.testing.mutants.command import COMMAND
 from kist.testing.mutants.dialect import DIALECT
 from kist.testing.mutants.executor import EXECUTOR
 from kist.testing.mutants.hasher import HASHER
@@ -20,6 +21,7 @@ from kist.testing.mutants.kernel import KERNEL
 from kist.testing.mutants.link import LINK
 from kist.testing.mutants.manifest import MANIFEST
 from kist.testing.mutants.metafile import METAFILE
+from kist.testing.mutants.registration import REGISTRATION
 from kist.testing.mutants.remote import REMOTE
 from kist.testing.mutants.running import Kind, render, run_contract
 
@@ -27,7 +29,7 @@ MODULES = ("remote_storing", "remote_reading", "remote_changing", "manifest_stor
 for module in MODULES:
     importlib.import_module(f"kist.testing.mutants.{module}")
 
-KINDS = [REMOTE, HASHER, LINK, METAFILE, MANIFEST, KERNEL, EXECUTOR, DIALECT]
+KINDS = [REMOTE, HASHER, LINK, METAFILE, MANIFEST, KERNEL, EXECUTOR, DIALECT, COMMAND, REGISTRATION]
 FEW = 8
 RACES = 8
 

@@ -35,6 +35,11 @@ class CommandContract(ContractBase):
         return None
 
     @pytest.fixture
+    def summary(self, word: str) -> str:
+        """The help in the list of verbs."""
+        return Plugins().commands(word).commands[word][1]
+
+    @pytest.fixture
     def module(self, word: str) -> ModuleType:
         """The verb's module."""
         return import_module(Plugins().commands(word).commands[word][0])
@@ -50,12 +55,11 @@ class CommandContract(ContractBase):
         """The word is lower case, of letters, digits and hyphens."""
         assert re.fullmatch(r"[a-z][a-z0-9-]*", word)
 
-    def test_help_is_one_line(self, word: str) -> None:
+    def test_help_is_one_line(self, summary: str) -> None:
         """The help in the list of verbs is one line of at most 80 characters."""
-        text = Plugins().commands(word).commands[word][1]
-        assert text.strip()
-        assert "\n" not in text
-        assert len(text) <= 80
+        assert summary.strip()
+        assert "\n" not in summary
+        assert len(summary) <= 80
 
     def test_shows_its_help(self, parser: argparse.ArgumentParser) -> None:
         """``--help`` works and explains every argument."""

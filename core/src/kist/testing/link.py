@@ -13,7 +13,7 @@ import pytest
 
 from kist.abc import LinkType
 from kist.errors import LinkError, LinkUnsupported, StorageError
-from kist.testing.base import difference
+from kist.testing.base import ContractBase, difference
 
 _CONTENT = b"the bytes of an object\n" * 1000
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a second file system that most machines have
@@ -62,7 +62,7 @@ def _places(cache: Path, workspace: Path) -> Iterator[Places]:
         places.close()
 
 
-class LinkTypeContract:
+class LinkTypeContract(ContractBase):
     """Subclass it as ``Test…`` and provide the fixture ``link_type``.
 
     Where the type does not work between two folders of the temporary folder, ``probe`` must say so; then the tests that

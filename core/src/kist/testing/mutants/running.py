@@ -19,8 +19,12 @@ C = TypeVar("C", bound=type)
 _EXAMPLES = 15
 """Examples of a hypothesis test: the same ones in every run, enough for faults as coarse as those of mutants."""
 
-MakeFixtures = Callable[[type, Path], Mapping[str, object]]
-"""Makes the fixtures that an author would give: from the class under test and a fresh folder, name to value."""
+Fixtures = Mapping[str, object]
+MakeFixtures = Callable[[Any, Path], Fixtures | contextlib.AbstractContextManager[Fixtures]]
+"""Makes the fixtures that an author would give, name to value, from the class under test and a fresh folder.
+
+A context manager undoes after each test what it did for it.
+"""
 
 
 @dataclass
@@ -121,7 +125,10 @@ def _problem(kind: Kind, subject: type, name: str, parameters: dict[str, object]
     temporary.mkdir()
     try:
         with contextlib.ExitStack() as stack:
-            given: dict[str, object] = {"tmp_path": temporary, **kind.fixtures(subject, place), **parameters}
+            made = kind.fixtures(subject, place)
+            if isinstance(made, contextlib.AbstractContextManager):
+                made = stack.enter_context(made)
+            given: dict[str, object] = {"tmp_path": temporary, **made, **parameters}
             if "monkeypatch" not in given:
                 given["monkeypatch"] = stack.enter_context(pytest.MonkeyPatch.context())
             instance = kind.contract()
