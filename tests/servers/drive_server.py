@@ -169,6 +169,9 @@ class Drive(Proxy):
         asked = dict(urllib.parse.parse_qsl(url.query))
         line = f"{self.command} {self.headers.get('Host', '')}{self.path}"
         fault = self._fault(line)
+        if self.headers.get("X-HTTP-Method-Override") == "GET":  # an address that was too long
+            asked |= dict(urllib.parse.parse_qsl(self.body().decode()))
+            self.command = "GET"
         try:
             if fault.get("drop"):
                 self.close_connection = True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from servers.drive import DriveServer, RawFolder
-from servers.scenario import EndToEnd, Place
+from servers.scenario import EndToEnd, Place, Team
 
 
 class TestServiceAccount(EndToEnd):
@@ -30,4 +34,34 @@ class TestServiceAccount(EndToEnd):
         drive_server.requests()
         team.json("first", "push")
         asked = drive_server.requests()
-        assert len(asked) <= 6, "\n".join(asked)
+        assert len(asked) <= 3, "\n".join(asked)
+
+
+def test_consent_at_a_terminal(drive_server: DriveServer, folder: str, tmp_path: Path) -> None:
+    """A person consents once, through the doctor; later commands need no terminal."""
+    place = Place(f"gdrive://{folder}", local=drive_server.client, env=drive_server.env, secrets=drive_server.secrets)
+    team = Team(tmp_path / "team", place)
+    team.found()
+    team.record("first", {"one.bin": b"one"}, "one")
+    refused = team.json("first", "push", code=10).errors[0]
+    assert "nobody has consented" in refused["message"]
+    assert "kist doctor --remote store" in refused["hint"]
+    terminal, other = os.openpty()
+    command = [sys.executable, "-P", "-m", "kist", "doctor", "--remote", "store"]
+    with subprocess.Popen(
+        command, cwd=team.folder / "first", env=team.env, stdin=other, stdout=subprocess.PIPE, stderr=other
+    ) as doctor:
+        os.close(other)
+        shown = b""
+        while b"paste that page's" not in shown:
+            shown += os.read(terminal, 4096)
+        (url,) = re.findall(rb"https://\S+", shown)
+        drive_server.browse(url.decode())
+        os.write(terminal, b"\n")
+        told = doctor.communicate(timeout=60)[0].decode()
+    os.close(terminal)
+    assert doctor.returncode == 0, told
+    assert "person@example.com" in told
+    assert team.json("first", "push").data["objects"] > 0
+    team.shown += [told, shown.decode()]
+    team.check_secrets()

@@ -13,7 +13,7 @@ from kist.kit import storage_errors, write_file
 from kist_gdrive.client import FOLDER, DriveClient, Entry, one_of, quoted
 from kist_gdrive.options import Location
 
-PARENTS = 25
+PARENTS = 20
 """Folders that one query names, so that its address stays below the 2,048 characters that are sent as they are."""
 
 _FORMAT = "kist-gdrive-folders/1"
@@ -24,6 +24,8 @@ _TRUSTED = 300.0
 _IS_FOLDER = f"mimeType={quoted(FOLDER)}"
 
 Path_ = tuple[str, ...]
+Known = dict[Path_, tuple[str, ...]]
+"""Path to ids."""
 
 
 class Folders:
@@ -60,6 +62,21 @@ class Folders:
         with self._lock:
             self._check()
             return self._find(self._path(folder))
+
+    def look(self, folder: str, title: str) -> tuple[tuple[str, ...], list[Entry] | None]:
+        """The ids of a folder, and what of one name is in it where the question for folders could ask that too.
+
+        Args:
+            folder: as in :meth:`find`.
+            title: the name.
+
+        Returns:
+            The ids, and everything of that name, or None where that was not asked.
+        """
+        with self._lock:
+            path = self._path(folder)
+            found = self._check(path, title)
+            return self._find(path), found
 
     def make(self, folder: str) -> tuple[str, ...]:
         """The ids of a folder, made where it is missing, the one for new files first.
@@ -145,22 +162,33 @@ class Folders:
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _check(self) -> None:
-        """See whether what is remembered is still so: the first time, and every few minutes."""
+    def _check(self, path: Path_ = (), title: str = "") -> list[Entry] | None:
+        """See whether what is remembered is still so: the first time, and every few minutes.
+
+        Args:
+            path: a folder in which to look at the same time.
+            title: the name to look for, "" for none.
+
+        Returns:
+            What is in that folder under that name; None where that was not asked, or the folder is another now.
+        """
         now = time.monotonic()
         if self._checked is not None and now - self._checked < _TRUSTED:
-            return
+            return None
         claimed = self._load() if self._checked is None else dict(self._known)
         self._checked = now
         before = claimed | {(): (self._location.root,)}
         self._known = {(): (self._location.root,)}
-        inner = [path for path in before if any(other[:-1] == path for other in before if other)]
+        there: list[Entry] = []
+        asked = f"{one_of('parents', before[path])} and title={quoted(title)}" if title and path in before else ""
         if len(before) > 1:
             try:
-                self._known = self._confirmed(before, inner)
+                self._known, there = self._confirmed(before, asked)
             except RemoteObjectNotFound:
-                self._changed = True
+                self._changed, asked = True, ""
         self._changed = self._changed or self._known != before
+        told = len(before) > 1 and asked and self._known.get(path) == before[path]
+        return [one for one in there if one.title == title] if told else None
 
     def _load(self) -> dict[Path_, tuple[str, ...]]:
         if self._memory is None:
@@ -174,17 +202,30 @@ class Folders:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
-    def _confirmed(self, claimed: dict[Path_, tuple[str, ...]], inner: list[Path_]) -> dict[Path_, tuple[str, ...]]:
-        """Ask for everything below the folders that have folders, and walk down from the root through the answer."""
+    def _confirmed(self, claimed: Known, also: str) -> tuple[Known, list[Entry]]:
+        """Ask for everything below the folders that have folders, and walk down from the root through the answer.
+
+        Args:
+            claimed: what is remembered.
+            also: a condition for something else to ask for, "" for nothing.
+
+        Returns:
+            What is so, and the files that were found on the way.
+        """
+        inner = [path for path in claimed if any(other[:-1] == path for other in claimed if other)]
         wanted = sorted((path for path in inner if len(claimed[path]) == 1), key=len)[: 2 * PARENTS]
         clauses = [self._below(path, claimed[path][0]) for path in wanted]
         found: dict[str, list[Entry]] = {}
+        files: list[Entry] = []
         for start in range(0, len(clauses), PARENTS):
             condition = f"{_IS_FOLDER} and ({' or '.join(clauses[start : start + PARENTS])})"
-            for entry in self._client.query(condition):
-                found.setdefault(entry.parent, []).append(entry)
+            for entry in self._client.query(f"({condition}) or ({also})" if also and not start else condition):
+                if entry.is_folder:
+                    found.setdefault(entry.parent, []).append(entry)
+                else:
+                    files.append(entry)
         asked = {claimed[path][0] for path in wanted}
-        return _walk(self._location.root, found, asked)
+        return _walk(self._location.root, found, asked), files
 
     def _below(self, path: Path_, name: str) -> str:
         """A condition for the folders in a folder; above the remote's own path only for the next one on the way."""
@@ -195,8 +236,8 @@ class Folders:
         return condition
 
 
-def _walk(root: str, found: dict[str, list[Entry]], asked: set[str]) -> dict[Path_, tuple[str, ...]]:
-    known: dict[Path_, tuple[str, ...]] = {(): (root,)}
+def _walk(root: str, found: dict[str, list[Entry]], asked: set[str]) -> Known:
+    known: Known = {(): (root,)}
     # The alias "root" stands for an id that only the answer tells.
     aliases = [name for name in found if name not in asked]
     pending: list[tuple[Path_, Iterable[str]]] = [((), aliases if root == "root" else (root,))]

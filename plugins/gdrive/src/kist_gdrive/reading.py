@@ -11,6 +11,7 @@ from kist.errors import RemoteError, RemotePrecondition
 
 if TYPE_CHECKING:
     from kist_gdrive.client import DriveClient, Entry
+    from kist_gdrive.contents import Contents
 
 BLOCK = 8 << 20
 """Bytes of one request; the client holds them in memory."""
@@ -24,6 +25,7 @@ class ObjectReader(io.RawIOBase):
 
     Args:
         client: for requests.
+        contents: what earlier commands read.
         key: the object's key.
         look: finds the object as it is now.
         start: the first byte.
@@ -31,10 +33,17 @@ class ObjectReader(io.RawIOBase):
     """
 
     def __init__(
-        self, client: DriveClient, key: str, look: Callable[[], Entry], start: int, length: int | None
+        self,
+        client: DriveClient,
+        contents: Contents,
+        key: str,
+        look: Callable[[], Entry],
+        *,
+        start: int,
+        length: int | None,
     ) -> None:
         super().__init__()
-        self._client, self._key, self._look = client, key, look
+        self._client, self._contents, self._key, self._look = client, contents, key, look
         self._entry = look()
         size = self._entry.size or 0
         self._at = start
@@ -62,13 +71,16 @@ class ObjectReader(io.RawIOBase):
 
     def _at_once(self) -> bytes:
         """All of a small object: as it was when it was found, or as it is now if it was replaced since."""
+        if (known := self._contents.get(self._entry.md5, self._end)) is not None:
+            return known
         for _ in range(_TRIES):
             data = self._client.read(self._entry.id, 0, self._end, whole=True, key=self._key)
             digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            before = self._entry
+            if digest != before.md5:
+                self._entry = self._look()
             if digest == self._entry.md5:
-                return data
-            before, self._entry = self._entry, self._look()
-            if digest == self._entry.md5:
+                self._contents.keep(digest, data)
                 return data
             if before == self._entry:
                 raise self._damaged()

@@ -7,7 +7,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,9 +19,10 @@ from kist_gdrive.reading import ObjectReader
 
 if TYPE_CHECKING:
     from kist_gdrive.client import DriveClient, Entry
+    from kist_gdrive.contents import Contents
     from kist_gdrive.folders import Folders
 
-_NAMES = 20
+_NAMES = 16
 """Names that one query asks for."""
 
 _ABANDONED = 24 * 3600.0
@@ -48,7 +48,7 @@ class DriveRemote(Remote):
     ) -> None:
         self._location, self._options, self._scope = location, options, scope
         self._lock = threading.Lock()
-        self._opened: DriveClient | None = None
+        self._opened: tuple[DriveClient, Folders, Contents] | None = None
 
     @classmethod
     def from_url(cls, url: RemoteURL, options: Options, scope: RemoteScope) -> DriveRemote:
@@ -87,6 +87,8 @@ class DriveRemote(Remote):
             self._client.upload(Target(key, self._folders.make(folder)[0], title, None), bytes_, progress)
         for other in there[1:]:
             self._client.remove(other.id, key)
+        if bytes_.data is not None:
+            self._contents.keep(bytes_.md5(), bytes_.data)
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring the object and compare its digest with Google's."""
@@ -96,7 +98,9 @@ class DriveRemote(Remote):
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read by requests of at most 8 MiB; all of an object is compared with Google's digest at its end."""
         check_key(key)
-        return buffered(ObjectReader(self._client, key, lambda: self._newest(key), start, length))
+        return buffered(
+            ObjectReader(self._client, self._contents, key, lambda: self._newest(key), start=start, length=length)
+        )
 
     def stat(self, key: str) -> ObjectInfo:
         """Size, time and digest, as Google tells them now."""
@@ -116,11 +120,11 @@ class DriveRemote(Remote):
             self._client.remove(entry.id, key)
 
     def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
-        """Ask for twenty names at a time, folder by folder."""
+        """Ask for sixteen names at a time, folder by folder."""
         return {key: bool(entries) for key, entries in self._find_many(keys)}
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, RemoteError]:
-        """Ask for twenty names at a time, then remove what is there one by one, as Drive does it."""
+        """Ask for sixteen names at a time, then remove what is there one by one, as Drive does it."""
         failed: dict[str, RemoteError] = {}
         for key, entries in self._find_many(keys):
             try:
@@ -172,13 +176,14 @@ class DriveRemote(Remote):
         return [*found, ("what is deleted", "goes to the trash" if self._options.use_trash else "is gone for ever")]
 
     def close(self) -> None:
-        """Let go of connections, and remember the folders."""
+        """Let go of connections, and remember the folders and small contents."""
         with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None:
-            if folders := self.__dict__.pop("_folders", None):
-                folders.save()
-            opened.close()
+            client, folders, contents = opened
+            folders.save()
+            contents.save()
+            client.close()
 
     def __repr__(self) -> str:
         return f"DriveRemote({str(self._location)!r})"
@@ -187,22 +192,33 @@ class DriveRemote(Remote):
 
     @property
     def _client(self) -> DriveClient:
+        return self._open()[0]
+
+    @property
+    def _folders(self) -> Folders:
+        return self._open()[1]
+
+    @property
+    def _contents(self) -> Contents:
+        return self._open()[2]
+
+    def _open(self) -> tuple[DriveClient, Folders, Contents]:
+        """Load Google's libraries, once."""
         with self._lock:
             if self._opened is None:
                 from kist_gdrive.client import DriveClient
+                from kist_gdrive.contents import Contents
+                from kist_gdrive.folders import Folders
 
-                self._opened = DriveClient(self._location, self._options, self._scope)
+                client = DriveClient(self._location, self._options, self._scope)
+                folders = Folders(client, self._location, self._memory("folders"))
+                self._opened = client, folders, Contents(self._memory("contents"))
             return self._opened
 
-    @cached_property
-    def _folders(self) -> Folders:
-        from kist_gdrive.folders import Folders
-
-        memory = None
-        if self._scope.state is not None:
-            name = hashlib.sha256(str(self._location).encode()).hexdigest()[:16]
-            memory = self._scope.state / f"gdrive-folders-{name}.json"
-        return Folders(self._client, self._location, memory)
+    def _memory(self, what: str) -> Path | None:
+        """A file in the private folder, of this place alone."""
+        name = hashlib.sha256(str(self._location).encode()).hexdigest()[:16]
+        return self._scope.state / f"gdrive-{what}-{name}.json" if self._scope.state is not None else None
 
     def _newest(self, key: str) -> Entry:
         if not (found := self._find(key)):
@@ -211,8 +227,12 @@ class DriveRemote(Remote):
 
     def _find(self, key: str) -> builtins.list[Entry]:
         """The files of a key, the newest first."""
+        from kist_gdrive.listing import newest_first
+
         folder, title = _parts(key)
-        parents = self._folders.find(folder)
+        parents, there = self._folders.look(folder, title)
+        if there is not None:
+            return newest_first(one for one in there if one.size is not None)
         return self._among(key, parents, title) if parents else []
 
     def _among(self, key: str, parents: tuple[str, ...], title: str) -> builtins.list[Entry]:

@@ -47,6 +47,10 @@ class Source:
         path: the file.
         progress: told of what is read into memory.
 
+    Attributes:
+        size: bytes.
+        data: all of them, None if they are too many.
+
     Raises:
         StorageError: the file cannot be read.
     """
@@ -56,10 +60,10 @@ class Source:
             self.size = path.stat().st_size
         self._path = path
         self._hash = hashlib.md5(usedforsecurity=False)
-        self._data: bytes | None = None
+        self.data: bytes | None = None
         if self.size <= SMALL:
-            self._data = b"".join(read_source(path, progress))
-            self._hash.update(self._data)
+            self.data = b"".join(read_source(path, progress))
+            self._hash.update(self.data)
 
     def media(self, progress: Progress) -> MediaUpload:
         """The bytes for Google's client.
@@ -70,8 +74,8 @@ class Source:
         Returns:
             One part of one request, or chunks.
         """
-        if self._data is not None:
-            return MediaIoBaseUpload(io.BytesIO(self._data), mimetype=BINARY, resumable=False)
+        if self.data is not None:
+            return MediaIoBaseUpload(io.BytesIO(self.data), mimetype=BINARY, resumable=False)
         self._hash = hashlib.md5(usedforsecurity=False)
         return _Chunks(self._path, self.size, self._hash, progress)
 
