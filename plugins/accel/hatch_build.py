@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,7 +29,8 @@ class CompileHook(BuildHookInterface):
         """
         compile_native = runpy.run_path(str(Path(self.root, "compile_native.py")))["compile_native"]
         editable = version == "editable"
-        folder = Path(self.root, "src", "kist_accel") if editable else Path(tempfile.mkdtemp(prefix="kist-accel-"))
+        self._temporary = "" if editable else tempfile.mkdtemp(prefix="kist-accel-")
+        folder = Path(self.root, "src", "kist_accel") if editable else Path(self._temporary)
         try:
             library = compile_native(folder)
         except (OSError, subprocess.CalledProcessError) as exc:
@@ -41,6 +43,17 @@ class CompileHook(BuildHookInterface):
         build_data["tag"] = f"cp311-abi3-{_platform()}"
         if not editable:
             build_data["force_include"][str(library)] = f"kist_accel/{library.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 (the hook's)
+        """Remove what was compiled, which is in the wheel.
+
+        Args:
+            version: as above.
+            build_data: as above.
+            artifact_path: the wheel.
+        """
+        if self._temporary:
+            shutil.rmtree(self._temporary)
 
 
 def _platform() -> str:

@@ -49,6 +49,23 @@ def test_lists_as_the_pure_kernel_does(kernel, tmp_path):
             os.close(descriptor)
 
 
+def test_a_folder_that_may_not_be_searched(kernel, directory, tmp_path):
+    """Root may search all, so this is tried as nobody."""
+    (tmp_path / "only").mkdir()
+    tmp_path.chmod(0o444)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        for one in (kernel, PureKernel()):
+            with pytest.raises(PermissionError) as caught:
+                one.list_directory(directory)
+            assert os.fsencode(caught.value.filename) == b"only"
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o755)
+
+
 def test_lists_many_names(kernel, directory, tmp_path):
     for number in range(3000):
         (tmp_path / f"{number:x}{'-' * (number % 50)}").write_bytes(b"")

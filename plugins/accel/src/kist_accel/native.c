@@ -192,11 +192,14 @@ static int
 look(int directory, Found *found, size_t *failed)
 {
     size_t kept = 0;
+    int asked = 0;
     for (size_t at = 0; at < found->count; at++) {
         Entry *entry = &found->entries[at];
         entry->name = found->arena + entry->at;
-        if (entry->kind == 0) {
+        /* Where all are folders one is asked nevertheless: a folder that may be read but not searched is an error. */
+        if (entry->kind == 0 || (!asked && at + 1 == found->count)) {
             struct stat now;
+            asked = 1;
             if (fstatat(directory, entry->name, &now, AT_SYMLINK_NOFOLLOW) < 0) {
                 if (errno == ENOENT)
                     continue;
