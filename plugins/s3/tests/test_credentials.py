@@ -193,6 +193,12 @@ class TestSources:
         assert "the instance's role" in caught.value.message
         assert "aws configure" in str(caught.value.hint)
 
+    def test_error_names_the_remote(self) -> None:
+        with pytest.raises(RemoteAuthError, match=r"^remote store: there are no credentials") as caught:
+            S3Remote(("bucket", ""), S3Options(), RemoteScope("store")).stat("one")
+        assert caught.value.remote == "store"
+        assert "kist remote modify --local store" in str(caught.value.hint)
+
     def test_profile_that_is_not_there(self, aws_files) -> None:
         with pytest.raises(RemoteAuthError, match="nobody"):
             found(profile="nobody")

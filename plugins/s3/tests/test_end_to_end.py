@@ -77,6 +77,19 @@ class TestRefusals:
         assert "kist remote trust store" in error["hint"]
         assert s3_stub.requests == []
 
+    def test_doctor_without_credentials(self, team: Team) -> None:
+        for name in team.place.local:
+            team.kist("first", "remote", "modify", "--local", "store", name, "--unset")
+        told = team.json("first", "doctor", "--remote", "store", code=None)
+        assert "there are no credentials; asked were the remote's options, the environment" in told.out
+
+    def test_doctor_tells_who_is_refused(self, team: Team, s3_stub: Stub) -> None:
+        s3_stub.reply(403, "InvalidAccessKeyId")
+        told = team.json("first", "doctor", "--remote", "store", code=None)
+        found = {one["label"]: one["detail"] for one in told.data["findings"]}
+        assert found["remote store: identity"] == "access key PLAN…ID99 from the remote's options"
+        assert "InvalidAccessKeyId" in found["remote store: format"]
+
     def test_secret_in_the_tracked_configuration(self, team: Team) -> None:
         told = team.kist("first", "remote", "modify", "--tracked", "store", "session_token", "planted", code=3)
         assert "secret" in told.err

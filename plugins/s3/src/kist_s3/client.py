@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +81,9 @@ class Client:
         """
         with self._lock:
             if self._address is None:
-                region = self.options.region or self._profile.region()
-                endpoint = self.options.endpoint_url or self._profile.endpoint()
+                with self._named():
+                    region = self.options.region or self._profile.region()
+                    endpoint = self.options.endpoint_url or self._profile.endpoint()
                 self._address = self._locate(region, endpoint)
             return self._address
 
@@ -96,7 +99,8 @@ class Client:
         with self._lock:
             if self._identity is None:
                 self._check_trust()
-                self._identity = resolve(self.options, self._profile)
+                with self._named():
+                    self._identity = resolve(self.options, self._profile)
             return self._identity
 
     def known(self) -> Identity | None:
@@ -111,6 +115,16 @@ class Client:
         """Let go of connections."""
         with self._lock:
             self._stores.clear()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say in an error about credentials which remote wants them."""
+        name = self.scope.name
+        try:
+            yield
+        except RemoteAuthError as error:
+            hint = error.hint.replace("NAME", name) if error.hint else None
+            raise RemoteAuthError(f"remote {name}: {error}", hint=hint, remote=name) from None
 
     def _locate(self, region: str | None, endpoint: str | None) -> Address:
         return locate(self._place, region=region, endpoint=endpoint, addressing=self.options.addressing)

@@ -181,7 +181,7 @@ def _from_chain(profile: Profile, region: str | None) -> Identity:
     raise RemoteAuthError(
         f"there are no credentials; asked were {', '.join(tried)}",
         hint="run 'aws configure', set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set the remote's options "
-        "'profile', 'access_key_id' with 'secret_access_key', or 'anonymous' with 'kist remote modify --local'",
+        "'profile', 'access_key_id' with 'secret_access_key', or 'anonymous' with 'kist remote modify --local NAME'",
     )
 
 
