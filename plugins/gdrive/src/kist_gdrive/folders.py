@@ -21,6 +21,9 @@ _LIMIT = 1 << 22
 _TRUSTED = 300.0
 """Seconds after which folders are checked again."""
 
+_RECENT = 30.0
+"""Seconds after a look at all folders in one in which a new one is made without another look before it."""
+
 _IS_FOLDER = f"mimeType={quoted(FOLDER)}"
 
 Path_ = tuple[str, ...]
@@ -45,6 +48,7 @@ class Folders:
         self._known: dict[Path_, tuple[str, ...]] = {(): (location.root,)}
         self._checked: float | None = None
         self._changed = False
+        self._listed: dict[Path_, float] = {}
         self._lock = threading.RLock()
 
     def find(self, folder: str) -> tuple[str, ...]:
@@ -106,6 +110,7 @@ class Folders:
             raise RemoteError(self._client.failures.message(text), hint=hint)
         with self._lock:
             self._known = {(): (self._location.root,)}
+            self._listed.clear()
             self._changed = True
 
     def save(self) -> None:
@@ -131,14 +136,28 @@ class Folders:
     def _find(self, path: Path_) -> tuple[str, ...]:
         if path not in self._known:
             parents = self._find(path[:-1])
-            found = self._ask(parents, path[-1]) if parents else ()
-            if not found:
-                return ()
-            self._learn(path, found)
-        return self._known[path]
+            if parents and len(path) > len(self._location.path):
+                self._list(path[:-1], parents)
+            elif parents and (found := self._ask(parents, path[-1])):
+                self._learn(path, found)
+        return self._known.get(path, ())
+
+    def _list(self, path: Path_, ids: tuple[str, ...]) -> None:
+        """Learn all folders in one of ours: the others are asked for next."""
+        titles: dict[str, list[Entry]] = {}
+        try:
+            for entry in self._client.query(f"{one_of('parents', ids)} and {_IS_FOLDER}"):
+                titles.setdefault(entry.title, []).append(entry)
+        except RemoteObjectNotFound as exc:
+            self.lost(ids)
+            raise RemoteObjectNotFound("/".join(path)) from exc
+        for title, entries in titles.items():
+            self._learn((*path, title), _ids(entries))
+        self._listed[path] = time.monotonic()
 
     def _make(self, path: Path_) -> tuple[str, ...]:
-        if found := self._find(path):
+        recently = time.monotonic() - self._listed.get(path[:-1], -_RECENT) < _RECENT
+        if found := self._known.get(path, ()) if recently else self._find(path):
             return found
         parent = self._make(path[:-1])[0]
         made = self._client.make_folder(parent, path[-1])
