@@ -113,6 +113,7 @@ def kist_open_remote(url, options):
             told = shared(*words, code=code)
             assert SECRET not in told.out + told.err
             assert "password from the configuration" in told.out
+            assert code or "any key" in told.out  # declared by this remote
         for words in (["push", "-r", "vault"], ["remote", "list"], ["help", "remotes"], ["config", "list"]):
             told = shared(*words, "--debug", code=None)
             assert SECRET not in told.out + told.err

@@ -111,6 +111,7 @@ def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
         ("size", lambda: _differs(remote.stat(key).size, len(_CONTENT))),
         ("list", lambda: _differs([one.key for one in remote.list(key)], [key])),
         ("large object", lambda: _large(remote, key)),
+        *((("any key", lambda: _any_key(remote, key)),) if remote.capabilities.any_key else ()),
         ("delete", lambda: _deleted(remote, key)),
     )
     for what, step in steps:
@@ -124,6 +125,16 @@ def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
             continue
         took = f"{1000 * (time.monotonic() - began):.0f} ms"
         yield Finding(f"{label}: {what}", "error" if wrong else "ok", wrong or took)
+
+
+def _any_key(remote: Remote, key: str) -> str | None:
+    """Use a key that only a remote which declares to take any can have: imports and foreign layouts rely on it."""
+    odd = f"{key} Ünd mehr"
+    try:
+        objects.put_bytes(remote, odd, _CONTENT)
+        return _differs(objects.get_bytes(remote, odd), _CONTENT)
+    finally:
+        _forget(remote, odd)
 
 
 def _large(remote: Remote, key: str) -> str | None:
