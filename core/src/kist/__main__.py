@@ -1,4 +1,8 @@
-"""``python -m kist``: the command line, without the current folder on the module path."""
+"""``python -m kist``: the command line, without the current folder on the module path.
+
+A ``kist.py`` in the current folder is run by the interpreter instead of this one, unless it is called as ``kist`` or
+``python -P -m kist``.
+"""
 
 import os
 import sys

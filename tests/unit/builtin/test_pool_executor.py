@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,42 @@ def alive(process_id):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+SPAWNED = """
+import threading
+from kist.builtin.pool_executor import PoolExecutor
+def work(number):
+    return number * 2
+if __name__ == "__main__":
+    stop = threading.Event()
+    threading.Thread(target=stop.wait, daemon=True).start()  # beside a thread nothing is forked
+    print(list(PoolExecutor("processes", 2).map(work, range(4))))
+    stop.set()
+"""
+
+
+def test_workers_import_nothing_from_the_current_folder(tmp_path):
+    script, here = tmp_path / "script.py", tmp_path / "clone"
+    script.write_text(SPAWNED)
+    here.mkdir()
+    for name in ("multiprocessing", "kist", "selectors"):
+        (here / f"{name}.py").write_text("raise SystemExit('imported from the clone')\n")
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=here, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[0, 2, 4, 6]\n", "")
+
+
+def test_fresh_interpreters_are_told_to_leave_the_current_folder_alone():
+    """Whatever of ours starts Python gives ``-P``, or a script of its own."""
+    root = Path(__file__).parents[3]
+    found = [
+        f"{path.name}: {line.strip()}"
+        for folder in (root / "core" / "src" / "kist", *root.glob("plugins/*/src"))
+        for path in folder.rglob("*.py")
+        if "testing" not in path.parts
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "sys.executable" in line and ('"-m"' in line or '"-c"' in line) and '"-P"' not in line
+    ]
+    assert found == []

@@ -128,8 +128,10 @@ def _start_processes(jobs: int) -> FuturesExecutor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
+    from kist.builtin.spawning import SafeSpawnContext
+
     # Said here and not left to the interpreter, whose default differs between systems and versions.
-    context = get_context("fork" if _may_fork() else "spawn")
+    context = get_context("fork") if _may_fork() else SafeSpawnContext()
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker)
 
 

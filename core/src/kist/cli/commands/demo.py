@@ -208,7 +208,7 @@ class Tour:
 
     def kist(self, where: Path, *words: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
         """Run the installed kist, and show it as a person would have typed it."""
-        return self._step(where, [sys.executable, "-m", "kist", *words], ("kist", *words), expected)
+        return self._step(where, [sys.executable, "-P", "-m", "kist", *words], ("kist", *words), expected)
 
     def git(self, where: Path, *words: str, shown: Sequence[str] | None = None) -> None:
         """Run git; it needs no identity of the user's."""
@@ -244,7 +244,7 @@ class Tour:
 
     def _count(self, where: Path, verb: str, what: str) -> int:
         """How many things a verb that changes nothing tells, asked for again as JSON."""
-        command = [sys.executable, "-m", "kist", verb, "--json"]
+        command = [sys.executable, "-P", "-m", "kist", verb, "--json"]
         again = subprocess.run(
             command, cwd=where, env=_environment(self.folder), capture_output=True, text=True, check=False
         )
