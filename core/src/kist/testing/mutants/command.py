@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kist.testing.command import CommandContract
 from kist.testing.mutants.running import Kind
+
+if TYPE_CHECKING:
+    import argparse
 
 
 class CountCommand:

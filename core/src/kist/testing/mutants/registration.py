@@ -50,7 +50,7 @@ class ToyDistribution:
 
 @contextmanager
 def _installed(subject: type[ToyDistribution], folder: Path) -> Iterator[Mapping[str, object]]:
-    from stevedore import ExtensionManager
+    from kist.plugins.index import forget_listings
 
     module = f"kist_toy_{subject.__name__.lower()}"
     site = folder / "site"
@@ -65,12 +65,12 @@ def _installed(subject: type[ToyDistribution], folder: Path) -> Iterator[Mapping
         patch.setenv("KIST_CACHE_HOME", str(folder / "cache"))
         for name, value in {"group": "remotes", "key": "toy", "module": module}.items():
             patch.setattr(RegistrationContract, name, value, raising=False)
-        ExtensionManager.ENTRY_POINT_CACHE.clear()
+        forget_listings()
         try:
             yield {}
         finally:
             sys.modules.pop(module, None)
-            ExtensionManager.ENTRY_POINT_CACHE.clear()
+            forget_listings()
 
 
 REGISTRATION = Kind(
