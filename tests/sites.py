@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import sys
 
-from stevedore import ExtensionManager
+from kist.plugins.index import forget_listings
 
 
 class Site:
@@ -42,9 +42,9 @@ def installed(folder, patch):
     place.mkdir()
     patch.syspath_prepend(str(place))
     patch.setenv("KIST_CACHE_HOME", str(folder / "cache"))
-    ExtensionManager.ENTRY_POINT_CACHE.clear()
+    forget_listings()
     site = Site(place)
     yield site
     for module in site.modules:
         sys.modules.pop(module, None)
-    ExtensionManager.ENTRY_POINT_CACHE.clear()
+    forget_listings()

@@ -13,7 +13,7 @@ HOMES = {
     "stevedore": ("kist.plugins",),
     "importlib.metadata": ("kist.plugins",),
     "pluggy": ("kist.plugins", "kist.hookspecs", "kist.__init__"),
-    "argparse": ("kist.cli", "kist.testing.command"),
+    "argparse": ("kist.cli", "kist.testing.command", "kist.testing.mutants.command"),
     # Git; fresh interpreters for import checks; the steps of the demonstration.
     "subprocess": ("kist.repo.revisions", "kist.testing.registration", "kist.cli.commands.demo"),
 }

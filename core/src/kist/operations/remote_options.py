@@ -130,7 +130,7 @@ def options_by_scheme(plugins: Plugins) -> dict[str, list[OptionRow]]:
         plugins: the installed plugins; one that does not work is left out.
 
     Returns:
-        Schemes such as ``az://, azure://`` to options; "" holds those that every remote has.
+        Schemes, one or several such as ``box://, boxes://``, to options; "" holds those that every remote has.
     """
     shown = {"": [OptionRow(one.key, _default_text(one.default), one.help) for one in REMOTE_OPTIONS.values()]}
     schemes: dict[type[Options], list[str]] = {}

@@ -117,6 +117,13 @@ def scan() -> list[Offer]:
     ]
 
 
+def forget_listings() -> None:
+    """Forget what stevedore has listed in this process, as after an installation."""
+    from stevedore import ExtensionManager
+
+    ExtensionManager.ENTRY_POINT_CACHE.clear()
+
+
 def _listed() -> set[tuple[str, str, str]]:
     from stevedore import NamedExtensionManager
 

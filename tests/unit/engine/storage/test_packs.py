@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.storage.members import PLAIN, ZLIB, decode, join_ranges, memory_reader, split_raws
-from kist.engine.storage.packs import DATA, NODES, PackReader, PackWriter, copy_members
+from kist.engine.storage.pack_writer import PackWriter, copy_members
+from kist.engine.storage.packs import DATA, NODES, PackReader
 from kist.errors import KistError, ObjectCorrupt, RepoFormatError, StorageError
 
 HASHER = HashlibHasher("sha256")

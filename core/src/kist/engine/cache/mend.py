@@ -13,7 +13,8 @@ from kist.engine.process.syncing import Syncer
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry, Place
 from kist.engine.storage.members import Members, decode
-from kist.engine.storage.packs import PackReader, PackWriter, member_header
+from kist.engine.storage.pack_writer import PackWriter
+from kist.engine.storage.packs import PackReader, member_header
 from kist.errors import KistError, MetafileError, ObjectCorrupt, PluginError
 from kist.util.atomic import storage_errors
 

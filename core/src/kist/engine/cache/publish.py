@@ -22,7 +22,8 @@ from kist.engine.process.syncing import Syncer
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry, index_id, plan_merge
 from kist.engine.storage.members import Members
-from kist.engine.storage.packs import PACK_LIMIT, PackReader, PackWriter, copy_members
+from kist.engine.storage.pack_writer import PackWriter, copy_members
+from kist.engine.storage.packs import PACK_LIMIT, PackReader
 from kist.errors import KistError
 from kist.util.atomic import storage_errors, write_all
 

@@ -19,7 +19,8 @@ from kist.engine.process.scratch import Scratch, sweep
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.indexes import PackEntry
 from kist.engine.storage.members import decode, encode, split_raws
-from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader, PackWriter
+from kist.engine.storage.pack_writer import PackWriter
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.errors import ObjectCorrupt, WorkspaceError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, storage_errors, write_all

@@ -19,7 +19,8 @@ from kist.engine.process.syncing import Syncer
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry
 from kist.engine.storage.members import Members
-from kist.engine.storage.packs import PackReader, PackWriter, copy_members
+from kist.engine.storage.pack_writer import PackWriter, copy_members
+from kist.engine.storage.packs import PackReader
 from kist.engine.storage.trash import Trash, TrashEntry
 from kist.engine.transfer.local_side import LocalSide
 from kist.errors import ObjectError, PathConflict

@@ -15,9 +15,7 @@ whose footer is lost can be read from its members alone.
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain
+from collections.abc import Iterator, Sequence
 from operator import ge
 from pathlib import Path
 from struct import Struct
@@ -27,7 +25,7 @@ from typing import Self
 from kist.abc.hasher import Hasher
 from kist.engine.storage.members import EMPTY, PLAIN, ZLIB, Members, ReadRange, decode, descriptor_reader, join_ranges
 from kist.errors import ObjectCorrupt, RepoFormatError
-from kist.util.atomic import storage_error, storage_errors, write_all
+from kist.util.atomic import storage_error
 
 DATA, NODES = 0, 1
 """Kinds of pack: files' content, manifest nodes."""
@@ -38,8 +36,8 @@ PACK_LIMIT = 32 << 20
 HEADER_SIZE, TRAILER_SIZE = 64, 48
 _VERSION = 1
 _HEADER = Struct("<8sBBBB")
-_LENGTHS = Struct("<8xQQ")
-_MEMBER = Struct("<B7sQQ")
+LENGTHS = Struct("<8xQQ")
+MEMBER = Struct("<B7sQQ")
 _TRAILER = Struct("<8sQQB7x16s")
 _MAGIC, _END = b"KISTPACK", b"KISTPEND"
 _ZEROS = bytes(7)
@@ -61,115 +59,36 @@ def member_header(raw: bytes, stored: int, plain: int, codec: int) -> bytes:
         plain: how many there are unfolded.
         codec: how they are stored.
     """
-    return raw + _MEMBER.pack(codec, _ZEROS, stored, plain)
+    return raw + MEMBER.pack(codec, _ZEROS, stored, plain)
+
+
+def file_header(kind: int, algorithm: str, width: int) -> bytes:
+    """The bytes that a pack begins with.
+
+    Args:
+        kind: ``DATA`` or ``NODES``.
+        algorithm: the hash algorithm of the digests.
+        width: bytes of a raw digest.
+    """
+    name = algorithm.encode("ascii")
+    return (_HEADER.pack(_MAGIC, _VERSION, kind, width, len(name)) + name).ljust(HEADER_SIZE, b"\0")
+
+
+def trailer(head: bytes, footer: bytes, offset: int) -> bytes:
+    """The bytes that a pack ends with.
+
+    Args:
+        head: what it begins with.
+        footer: its footer.
+        offset: where that stands.
+    """
+    return _TRAILER.pack(_END, offset, len(footer), _VERSION, _check_of(head, footer))
 
 
 def _check_of(head: bytes, footer: bytes) -> bytes:
     from hashlib import sha256
 
     return sha256(head + footer, usedforsecurity=False).digest()[:16]
-
-
-class PackWriter:
-    """Writes one pack; the caller sees to it that no digest is appended twice.
-
-    Attributes:
-        path: the file, made here.
-        kind: ``DATA`` or ``NODES``.
-        algorithm: the hash algorithm of the digests.
-        descriptor: the open file, for reading back what was appended.
-        size: bytes so far.
-        id: the pack's name, once it is finished.
-
-    Raises:
-        StorageError: the disk is full, read-only or failing; what was appended before is still good.
-    """
-
-    def __init__(self, path: Path, kind: int, algorithm: str, width: int) -> None:
-        self.path = path
-        self.kind = kind
-        self.algorithm = algorithm
-        self.width = width
-        self.id = ""
-        self._raws: list[bytes] = []
-        self._columns: tuple[array[int], array[int], array[int]] = (array("Q"), array("Q"), array("Q"))
-        self._codecs = bytearray()
-        with storage_errors(path):
-            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        name = algorithm.encode("ascii")
-        head = _HEADER.pack(_MAGIC, _VERSION, kind, width, len(name)) + name
-        self.size = 0
-        self._head = head.ljust(HEADER_SIZE, b"\0")
-        self._write([self._head])
-
-    def __len__(self) -> int:
-        return len(self._raws)
-
-    def append_many(self, raws: Sequence[bytes], buffers: Sequence[bytes]) -> None:
-        """Append plain members.
-
-        Args:
-            raws: their digests.
-            buffers: their bytes, in the same order.
-        """
-        lengths = array("Q", map(len, buffers))
-        pack = _LENGTHS.pack
-        headers = [raw + pack(length, length) for raw, length in zip(raws, lengths, strict=True)]
-        step = self.width + _MEMBER.size
-        start = self.size
-        self._write(list(chain.from_iterable(zip(headers, buffers, strict=True))))
-        ends = accumulate(lengths, lambda end, length: end + step + length, initial=start)
-        self._columns[0].extend(end + step for end, _ in zip(ends, lengths, strict=False))
-        self._columns[1].extend(lengths)
-        self._columns[2].extend(lengths)
-        self._codecs += bytes(len(lengths))
-        self._raws += raws
-
-    def append(self, raw: bytes, stored: bytes, plain: int, codec: int) -> int:
-        """Append one member in its stored form; returns where its stored bytes begin."""
-        offset = self.size + self.width + _MEMBER.size
-        self._write([member_header(raw, len(stored), plain, codec), stored])
-        for column, value in zip(self._columns, (offset, len(stored), plain), strict=True):
-            column.append(value)
-        self._codecs.append(codec)
-        self._raws.append(raw)
-        return offset
-
-    def finish(self) -> Members:
-        """Write footer and trailer, make the file read-only and set ``id``; the descriptor stays open."""
-        members = Members.from_rows(self.width, self._raws, *self._columns, self._codecs)
-        footer = members.dump()
-        self.id = pack_id(footer)
-        check = _check_of(self._head, footer)
-        self._write([footer, _TRAILER.pack(_END, self.size, len(footer), _VERSION, check)])
-        with storage_errors(self.path):
-            os.fchmod(self.descriptor, 0o444)
-        self._raws = []
-        return members
-
-    def close(self) -> None:
-        """Close the descriptor; may be called twice."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
-
-    def _write(self, pieces: list[bytes]) -> None:
-        descriptor, start = self.descriptor, self.size
-        with storage_errors(self.path):
-            try:
-                for first in range(0, len(pieces), 1024):
-                    part = pieces[first : first + 1024]
-                    length = sum(map(len, part))
-                    written = os.writev(descriptor, part)
-                    if written < length:  # nearly full disk, or a signal: the rest goes out the slow way
-                        write_all(descriptor, b"".join(part)[written:])
-                    self.size += length
-            except BaseException:
-                # A torn member must not stand between good ones.
-                self.size = start
-                os.ftruncate(descriptor, start)
-                os.lseek(descriptor, start, os.SEEK_SET)
-                raise
 
 
 class PackReader:
@@ -275,9 +194,9 @@ class PackReader:
         Nothing is proved yet: a digest found here counts only once its bytes were hashed.
         """
         rows: dict[bytes, tuple[int, int, int, int]] = {}
-        offset, step = HEADER_SIZE, self.width + _MEMBER.size
+        offset, step = HEADER_SIZE, self.width + MEMBER.size
         while len(head := self.read_range(offset, step)) == step:
-            codec, zeros, stored, plain = _MEMBER.unpack_from(head, self.width)
+            codec, zeros, stored, plain = MEMBER.unpack_from(head, self.width)
             if codec > ZLIB or any(zeros) or offset + step + stored > self.size:
                 break
             rows.setdefault(head[: self.width], (offset + step, stored, plain, codec))
@@ -314,7 +233,7 @@ class PackReader:
             (position, whether it is good), in the order in which they lie in the file.
         """
         members = self.members if members is None else members
-        step = self.width + _MEMBER.size
+        step = self.width + MEMBER.size
         order = members.in_offset_order()
         starts = [members.offsets[position] - step for position in order]
         lengths = [members.stored[position] + step for position in order]
@@ -336,7 +255,7 @@ class PackReader:
     ) -> bool:
         """Whether members are what the columns say; *begins*: where in *data* the headers before them lie."""
         width, view = self.width, memoryview(data)
-        step = width + _MEMBER.size
+        step = width + MEMBER.size
         raws: list[bytes] = []
         contents: list[bytes | memoryview] = []
         for position, begin in zip(positions, begins, strict=True):
@@ -381,7 +300,7 @@ class PackReader:
         if max(members.codecs) > ZLIB:
             return False
         # Without gaps and overlaps the members are exactly what lies between header and footer.
-        step, end = self.width + _MEMBER.size, HEADER_SIZE
+        step, end = self.width + MEMBER.size, HEADER_SIZE
         for position in members.in_offset_order():
             if members.offsets[position] != end + step:
                 return False
@@ -390,24 +309,3 @@ class PackReader:
 
     def _corrupt(self, found: str) -> ObjectCorrupt:
         return ObjectCorrupt(f"pack:{Path(self.where).name}", actual=found, where=self.where)
-
-
-def copy_members(reader: PackReader, positions: Iterable[int], writer: PackWriter, members: Members) -> None:
-    """Copy members to another pack in their stored form.
-
-    Args:
-        reader: where they lie.
-        positions: which ones, in the order in which they lie there.
-        writer: where they go.
-        members: the columns that *positions* refer to.
-
-    Raises:
-        ObjectCorrupt: the source is shorter than its columns say.
-        StorageError: the disk is full, read-only or failing.
-    """
-    width = members.width
-    for position, stored in reader.read_many(list(positions), members):
-        raw = members.digests[position * width : position * width + width]
-        if len(stored) != members.stored[position]:
-            raise ObjectCorrupt(f"{reader.algorithm}:{raw.hex()}", actual="fewer bytes", where=reader.where)
-        writer.append(raw, stored, members.plains[position], members.codecs[position])

@@ -12,7 +12,7 @@ from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry, index_id
 from kist.engine.storage.packs import PackReader
 from kist.engine.transfer import objects
-from kist.engine.transfer.remote_store import Published, RemoteStore
+from kist.engine.transfer.remote_store import Published, RemoteStore, named_by_content
 from kist.engine.transfer.segments import SegmentList
 from kist.errors import KistError, ObjectError, RemoteObjectNotFound, RemotePermissionError, RepoFormatError
 from kist.model.digest import Digest
@@ -63,7 +63,7 @@ def damaged_indexes(store: RemoteStore, keys: Iterable[str], workers: Workers) -
     """
 
     def read(key: str) -> None:
-        objects.twice(lambda: store.check_hash(key, objects.get_bytes(store.remote, key, limit=1 << 32)))
+        objects.twice(lambda: named_by_content(key, objects.get_bytes(store.remote, key, limit=1 << 32), store.name))
 
     bad = set()
     for key, result in workers.run(read, sorted(set(keys))):

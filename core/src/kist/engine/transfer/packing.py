@@ -11,7 +11,8 @@ from pathlib import Path
 from kist.abc.hasher import Hasher
 from kist.engine.storage.indexes import PackEntry, Place
 from kist.engine.storage.members import PLAIN, ZLIB, Members
-from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackWriter
+from kist.engine.storage.pack_writer import PackWriter
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT
 from kist.engine.transfer.local_side import LocalSide
 from kist.errors import KistError
 

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, WHOLE_LIMIT, Index, PackEntry, Place
 from kist.engine.transfer import objects
-from kist.engine.transfer.remote_store import RemoteStore
+from kist.engine.transfer.remote_store import RemoteStore, named_by_content
 from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
 from kist.model.digest import Digest
 
@@ -74,14 +74,14 @@ class RemoteIndexes:
         kept = self._store.hints.recall(f"index/{name}")
         if kept is not None:
             try:
-                return self._checked(Index.load(self._store.check_hash(f"index/{name}", kept), name))
+                return self._checked(Index.load(named_by_content(f"index/{name}", kept, self._store.name), name))
             except (ObjectError, RepoFormatError):
                 self._store.hints.forget(f"index/{name}")
         key = f"index/{name}"
         with self._store.remote.open(key, start=0, length=WHOLE_LIMIT + 1) as reader:
             head = objects.read_exactly(reader, WHOLE_LIMIT + 1)
         if len(head) <= WHOLE_LIMIT:
-            index = self._checked(Index.load(self._store.check_hash(key, head), name))
+            index = self._checked(Index.load(named_by_content(key, head, self._store.name), name))
             self._store.hints.remember(key, head)
             return index
         large = _LargeIndex(self._store, name, head)
@@ -106,7 +106,7 @@ class RemoteIndexes:
         """
         large = self._large.pop(name, None)
         if large is not None:
-            data = self._store.check_hash(f"index/{name}", large.all())
+            data = named_by_content(f"index/{name}", large.all(), self._store.name)
             self._store.hints.remember(f"index/{name}", data)
             self._opened[name] = self._checked(Index.load(data, name))
         return self._opened[name]

@@ -300,15 +300,21 @@ class RemoteStore:
         now = self.remote.stat(CONDEMNED_KEY).mtime
         return time.time() if now is None else now
 
-    def check_hash(self, key: str, data: bytes) -> bytes:
-        """*data* of a key whose last part is the SHA-256 of its bytes, checked.
 
-        Raises:
-            ObjectCorrupt: it is not that.
-        """
-        if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
-            raise ObjectCorrupt(key, where=f"the remote {self.name}")
-        return data
+def named_by_content(key: str, data: bytes, where: str) -> bytes:
+    """*data* of a key whose last part is the SHA-256 of its bytes, checked.
+
+    Args:
+        key: the key.
+        data: what stands there.
+        where: the remote's name.
+
+    Raises:
+        ObjectCorrupt: it is not that.
+    """
+    if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
+        raise ObjectCorrupt(key, where=f"the remote {where}")
+    return data
 
 
 def never_pushed(root: Digest, store_name: str, paths: Sequence[str] = ()) -> KistError:
@@ -334,6 +340,7 @@ __all__ = [
     "Published",
     "RemoteError",
     "RemoteStore",
+    "named_by_content",
     "never_pushed",
     "set_key",
 ]
