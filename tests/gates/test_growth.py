@@ -18,6 +18,9 @@ def count(frame, event, argument):
     if event in counts:
         counts[event] += 1
 from kist.cli.main import main
+from kist.plugins import index, registry
+found = index.load_index()  # at times it is made anew, as when another test has installed something
+index.load_index = registry.load_index = lambda: found
 sys.argv = ["kist", *%r, "--json"]
 sys.setprofile(count)
 code = main()
@@ -45,7 +48,7 @@ def calls_of(repository, *words, folder=None):
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory, cache_home):
     """Number of files -> command -> calls."""
-    # The first life compiles modules and makes the index of plugins, the second is what commands do without data.
+    # The first life compiles modules, the second is what commands do without data.
     return {files: life_of(tmp_path_factory, cache_home, files) for files in (1, 2, *SIZES)}
 
 

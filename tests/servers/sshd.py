@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,23 @@ def running(folder, *settings, sftp="internal-sftp"):
     (folder / "sshd_config").write_text("\n".join(settings) + text)
     with served([path, "-D", "-e", "-f", folder / "sshd_config"], folder, server.port):
         yield server
+
+
+@contextlib.contextmanager
+def one_connection(server):
+    """A configuration of ssh with one connection for all sessions, so that each of many tests begins at once.
+
+    Yields:
+        The file.
+    """
+    with tempfile.TemporaryDirectory(prefix="kist-", dir="/tmp") as folder:  # the path of a socket must be short
+        path = server.write_config(
+            "config-one-connection", ControlMaster="auto", ControlPath=f"{folder}/%C", ControlPersist=60
+        )
+        try:
+            yield path
+        finally:
+            subprocess.run(["ssh", "-F", path, "-O", "exit", "server"], check=False, capture_output=True)
 
 
 def _make_key(path, passphrase=""):

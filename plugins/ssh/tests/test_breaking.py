@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from kist_ssh.options import SSHOptions
 from kist_ssh.remote import SSHRemote
 from servers.faultproxy import FaultProxy, Faults
 from servers.file_systems import mounted
-from servers.sshd import running
+from servers.sshd import one_connection, running
 
 LESS = "posix-rename,hardlink,fsync,statvfs,limits,copy-data"
 """Requests that servers other than OpenSSH's often do not have."""
@@ -246,10 +247,13 @@ class TestDisks:
 
 
 @pytest.fixture(scope="module")
-def lesser(tmp_path_factory):
+def lesser(tmp_path_factory) -> Iterator[Path]:
     """A server without any extension of the protocol."""
-    with running(tmp_path_factory.mktemp("lesser"), sftp=f"internal-sftp -P {LESS}") as server:
-        yield server
+    with (
+        running(tmp_path_factory.mktemp("lesser"), sftp=f"internal-sftp -P {LESS}") as server,
+        one_connection(server) as config,
+    ):
+        yield config
 
 
 class TestLesserServer(StoringContract, BatchContract, ConcurrencyContract):
@@ -260,14 +264,14 @@ class TestLesserServer(StoringContract, BatchContract, ConcurrencyContract):
 
     @pytest.fixture
     def remote(self, lesser, tmp_path):
-        remote = on(lesser.config, tmp_path / "remote")
+        remote = on(lesser, tmp_path / "remote")
         remote.exists_many(["connected"])
         yield remote
         remote.close()
 
     @pytest.fixture
     def second(self, lesser, tmp_path):
-        remote = on(lesser.config, tmp_path / "remote")
+        remote = on(lesser, tmp_path / "remote")
         yield remote
         remote.close()
 

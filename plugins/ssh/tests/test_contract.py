@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from kist_ssh.command import Address
 from kist_ssh.options import SSHOptions
 from kist_ssh.remote import SSHRemote
 from servers.processes import free_port
-from servers.sshd import running
+from servers.sshd import one_connection, running
 
 
 class RawFolder:
@@ -45,13 +43,13 @@ class RawFolder:
 @pytest.fixture(scope="module")
 def shared_config(sshd) -> Iterator[Path]:
     """A configuration of ssh with one connection for all."""
-    with tempfile.TemporaryDirectory(prefix="kist-") as folder:  # the path of a socket must be short
-        path = sshd.write_config("config-shared", ControlMaster="auto", ControlPath=f"{folder}/%C", ControlPersist=60)
-        yield path
-        subprocess.run(["ssh", "-F", str(path), "-O", "exit", "server"], check=False, capture_output=True)
+    with one_connection(sshd) as config:
+        yield config
 
 
 class SSHContract(RemoteContract):
+    __test__ = False
+
     options = SSHOptions()
 
     @pytest.fixture

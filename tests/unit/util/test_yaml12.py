@@ -130,7 +130,7 @@ def test_any_bytes_give_data_or_a_typed_error(data):
         load(data)
 
 
-lines = st.sampled_from(["a: 1", "b: x/y", "  c: 2", "  d:", "    e: blake3:00", "b:", "# note", "", "  # x", "a: null", "true: 1", "x: 08", "y: a:", "x: 99999999999999999999"])  # fmt: skip
+lines = st.sampled_from(["a: 1", "b: x/y", "  c: 2", "  d:", "    e: blake3:00", "b:", "# note", "", "  # x", "a: null", "true: 1", "x: 08", "y: a:", 'q: "12"', 'q: "a # b: c"', '"q": 1', 'q: "a\\n"', 'q: "x" ', "x: 99999999999999999999"])  # fmt: skip
 
 
 @given(st.lists(lines, max_size=8))
@@ -149,7 +149,10 @@ def test_the_simple_reader_takes_what_kist_writes():
         "core": {"remote": "s"},
         "remote": {"s": {"url": "../y"}},
     }
-    for other in ("", "a: [1]\n", "a: 'x'\n", "a:\n", "a: 1\n b: 2\n", "a: x # y\n", "- a\n"):
+    assert read_simple('core:\n  id: "0c1e"\n') == {
+        "core": {"id": "0c1e"}
+    }  # as an id that begins with a digit is written
+    for other in ("", 'a: "\\t"\n', "a: [1]\n", "a: 'x'\n", "a:\n", "a: 1\n b: 2\n", "a: x # y\n", "- a\n"):
         assert read_simple(other) is None
 
 

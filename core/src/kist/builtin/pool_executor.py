@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kist import hookimpl
 from kist.abc.executor import Executor
@@ -40,6 +40,7 @@ class PoolExecutor(Executor):
         self.name = name
         self.jobs = jobs
         self._pools: dict[bool, FuturesExecutor] = {}
+        self._running: list[deque[tuple[Any, Future[Any]]]] = []
         self._closed = False
 
     def map(
@@ -50,13 +51,37 @@ class PoolExecutor(Executor):
         first = list(islice(source, 2))
         if self.jobs == 1 or len(first) < 2 or self._closed:
             return _in_line(function, chain(first, source), on_error)
-        return _in_pool(self._pool(function), function, chain(first, source), on_error, 2 * self.jobs)
+        return self._in_pool(self._pool(function), function, chain(first, source), on_error)
 
     def close(self) -> None:
         """End workers; what is running is finished."""
         self._closed = True
+        # Not left to `shutdown(cancel_futures=True)`: it replaces the table of what is pending, and an item that cannot
+        # be sent to a process at that moment is then taken out of the old table and waited for in the new one for ever.
+        for running in self._running:
+            _cancel(running)
         while self._pools:
-            self._pools.popitem()[1].shutdown(wait=True, cancel_futures=True)
+            self._pools.popitem()[1].shutdown(wait=True)
+
+    def _in_pool(
+        self,
+        pool: FuturesExecutor,
+        function: Callable[[A], B],
+        items: Iterator[A],
+        on_error: Callable[[A, Exception], B] | None,
+    ) -> Iterator[B]:
+        running: deque[tuple[A, Future[B]]] = deque()
+        self._running.append(running)
+        try:
+            for item in items:
+                running.append((item, pool.submit(function, item)))
+                if len(running) >= 2 * self.jobs:
+                    yield _result(*running.popleft(), on_error)
+            while running:
+                yield _result(*running.popleft(), on_error)
+        finally:
+            _cancel(running)
+            self._running = [one for one in self._running if one is not running]
 
     def _pool(self, function: Callable[..., object]) -> FuturesExecutor:
         processes = self.name == "processes" or (self.name == "pool" and _may_start() and _can_be_sent(function))
@@ -85,24 +110,9 @@ def _in_line(
         yield result
 
 
-def _in_pool(
-    pool: FuturesExecutor,
-    function: Callable[[A], B],
-    items: Iterator[A],
-    on_error: Callable[[A, Exception], B] | None,
-    most: int,
-) -> Iterator[B]:
-    running: deque[tuple[A, Future[B]]] = deque()
-    try:
-        for item in items:
-            running.append((item, pool.submit(function, item)))
-            if len(running) >= most:
-                yield _result(*running.popleft(), on_error)
-        while running:
-            yield _result(*running.popleft(), on_error)
-    finally:
-        for _, future in running:
-            future.cancel()
+def _cancel(running: Iterable[tuple[Any, Future[Any]]]) -> None:
+    for _, future in running:
+        future.cancel()
 
 
 def _result(item: A, future: Future[B], on_error: Callable[[A, Exception], B] | None) -> B:

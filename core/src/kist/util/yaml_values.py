@@ -32,7 +32,9 @@ _WORDS = re.compile(
 )
 
 _SIMPLE_LINE = re.compile(
-    r"( *)([A-Za-z_][A-Za-z0-9_-]*):(?: ([A-Za-z0-9_./](?:[A-Za-z0-9_./:@+-]*[A-Za-z0-9_./@+-])?))?", re.ASCII
+    r"( *)([A-Za-z_][A-Za-z0-9_-]*):"
+    r'(?: (?:([A-Za-z0-9_./](?:[A-Za-z0-9_./:@+-]*[A-Za-z0-9_./@+-])?)|"([\x20\x21\x23-\x5b\x5d-\x7e]*)"))?',
+    re.ASCII,
 )
 _COMMENT = re.compile(r" *#[\x20-\x7e]*| *", re.ASCII)
 
@@ -84,7 +86,7 @@ def _integer(text: str) -> int | None:
 
 
 def read_simple(text: str) -> dict[str, Any] | None:
-    """Read nested mappings of plain scalars, the shape of files that kist writes, without a YAML library.
+    """Read nested mappings of scalars without escapes, the shape of files that kist writes, without a YAML library.
 
     Args:
         text: a file.
@@ -101,7 +103,7 @@ def read_simple(text: str) -> dict[str, Any] | None:
         match = _SIMPLE_LINE.fullmatch(line)
         if match is None or len(line) > MAX_SIMPLE:
             return None
-        width, key, value = len(match[1]), match[2], match[3]
+        width, key, value, quoted = len(match[1]), match[2], match[3], match[4]
         if opened is not None:
             if width <= levels[-1][0] or len(levels) >= MAX_DEPTH:
                 return None
@@ -112,13 +114,12 @@ def read_simple(text: str) -> dict[str, Any] | None:
         target = levels[-1][1]
         if width != levels[-1][0] or key in target or not isinstance(resolve(key), str):
             return None
-        if value is None:
-            opened = target[key] = {}
-        else:
-            try:
-                target[key] = resolve(value)
-            except ValueError:
-                return None
+        try:
+            target[key] = quoted if quoted is not None else {} if value is None else resolve(value)
+        except ValueError:
+            return None
+        if value is None and quoted is None:
+            opened = target[key]
     return data if data and opened is None else None
 
 

@@ -120,7 +120,6 @@ def test_a_run_after_one_that_was_given_up():
     run = workers.run(lambda number: time.sleep(0.01) or number, range(20))
     next(run)
     run.close()
-    assert workers.stop.is_set()
     assert len(list(workers.run(abs, range(20)))) == 20
 
 
@@ -142,7 +141,15 @@ def test_other_exceptions_end_the_work_and_stop_the_others():
     with pytest.raises(ZeroDivisionError):
         list(workers.run(work, range(10)))
     assert ended.wait(2)
-    assert workers.stop.is_set()
+
+
+def test_a_progress_made_before_a_run_was_given_up_serves_the_next_one():
+    workers = Workers(2, 2)
+    progress = workers.progress(Progress())
+    run = workers.run(lambda number: progress.advance(1) or number, range(20))
+    next(run)
+    run.close()
+    assert len(list(workers.run(lambda number: progress.advance(1) or number, range(20)))) == 20
 
 
 def test_items_are_taken_as_needed():

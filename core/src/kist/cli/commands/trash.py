@@ -55,8 +55,7 @@ def run_list(args: argparse.Namespace) -> dict[str, Any]:
     finish(args, repo)
     return {
         "entries": [
-            {"id": one.id, "path": one.path, "size": one.size, "when": one.when, "reason": one.reason}
-            for one in found
+            {"id": one.id, "path": one.path, "size": one.size, "when": one.when, "reason": one.reason} for one in found
         ]
     }
 

@@ -1,4 +1,4 @@
-"""Workers: threads for the network whose number follows what the remote bears.."""
+"""Workers: threads for the network whose number follows what the remote bears."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class StoppableProgress(Progress):
 
     Args:
         outer: who wants to know.
-        stop: set when all calls are to end.
+        stopped: tells whether the run that the calling thread works for was given up.
     """
 
-    def __init__(self, outer: Progress, stop: threading.Event) -> None:
+    def __init__(self, outer: Progress, stopped: Callable[[], bool]) -> None:
         self._outer = outer
-        self._stop = stop
+        self._stopped = stopped
         self._lock = threading.Lock()
 
     def advance(self, amount: int) -> None:
         """Pass on, unless stopped."""
-        if self._stop.is_set():
+        if self._stopped():
             raise Stopped
         with self._lock:
             self._outer.advance(amount)
@@ -61,21 +61,20 @@ class Workers:
         load: the memory that calls may take, and the refusals of the remote.
 
     Attributes:
-        stop: set once the work is to end; calls that report progress end at their next report.
         limit: calls in flight allowed at the moment.
     """
 
     def __init__(self, jobs: int, max_concurrency: int, load: Load | None = None) -> None:
         self.most = max(1, min(jobs, max_concurrency))
         self.limit = min(FIRST_LIMIT, self.most)
-        self.stop = threading.Event()
         self._load = load or Load()
+        self._here = threading.local()
         self._refusals = self._load.refusals
         self._good = 0
 
     def progress(self, outer: Progress) -> StoppableProgress:
-        """A progress for the calls, which stops them when the workers are stopped."""
-        return StoppableProgress(outer, self.stop)
+        """A progress for the calls of any run, which ends those whose run was given up."""
+        return StoppableProgress(outer, lambda: hasattr(self._here, "stop") and self._here.stop.is_set())
 
     def run(
         self,
@@ -100,8 +99,7 @@ class Workers:
         results: SimpleQueue[tuple[_Flight[A], B | BaseException]] = SimpleQueue()
         threads: list[threading.Thread] = []
         queue = _Queue(items, weigh, self._load)
-        if self.stop.is_set():  # an earlier run was given up; what it left running has the old event
-            self.stop = threading.Event()
+        stop = threading.Event()
         try:
             while True:
                 while (
@@ -109,7 +107,7 @@ class Workers:
                     and (flight := queue.next()) is not None
                 ):
                     tasks.put(flight)
-                    self._hire(threads, len(queue.flying), function, tasks, results)
+                    self._hire(threads, len(queue.flying), function, tasks, results, stop)
                 if not queue.flying:
                     return
                 flight, result = results.get()
@@ -119,9 +117,10 @@ class Workers:
                 queue.arrived(flight)
                 yield flight.item, result
         finally:
-            idle = not queue.flying
+            if queue.flying:
+                stop.set()
             queue.close()
-            self._dismiss(threads, tasks, idle=idle)
+            self._dismiss(threads, tasks)
 
     def _hire(
         self,
@@ -130,14 +129,14 @@ class Workers:
         function: Callable[[A], B],
         tasks: SimpleQueue[_Flight[A] | None],
         results: SimpleQueue[tuple[_Flight[A], B | BaseException]],
+        stop: threading.Event,
     ) -> None:
         """Start a thread if there are fewer than calls in flight."""
         if len(threads) >= wanted:
             return
 
-        stop = self.stop
-
         def work() -> None:
+            self._here.stop = stop
             while (flight := tasks.get()) is not None:
                 try:
                     if stop.is_set():
@@ -160,10 +159,8 @@ class Workers:
         if self._good >= self.limit:
             self.limit, self._good = min(self.most, self.limit + 1), 0
 
-    def _dismiss(self, threads: list[threading.Thread], tasks: SimpleQueue[Any], *, idle: bool) -> None:
+    def _dismiss(self, threads: list[threading.Thread], tasks: SimpleQueue[Any]) -> None:
         """End the threads; what still runs after an interruption gets a moment, no more."""
-        if not idle:
-            self.stop.set()
         for _ in threads:
             tasks.put(None)
         deadline = time.monotonic() + PATIENCE
