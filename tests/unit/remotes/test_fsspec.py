@@ -176,6 +176,22 @@ def test_failed_write_leaves_no_temporary(tmp_path, source, monkeypatch) -> None
     assert [info.key for info in remote.list()] == ["a"]
 
 
+def test_folder_that_another_client_makes_at_the_same_moment(tmp_path, source, monkeypatch) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    make = LocalFileSystem.makedirs
+
+    def late(self, path, exist_ok=False) -> None:
+        if not os.path.isdir(path):
+            make(self, path)
+            raise OSError("Failure")
+
+    monkeypatch.setattr(LocalFileSystem, "makedirs", late)
+    remote = FsspecRemote("file", RemoteURL.parse(f"file://{tmp_path}/store"))
+    remote.put_file("objects/ab/cd", source)
+    assert remote.exists_many(["objects/ab/cd"])
+
+
 def test_sweep_removes_old_temporaries(tmp_path, source) -> None:
     remote = FsspecRemote.from_url(f"file://{tmp_path}/root")
     assert remote.sweep() == 0

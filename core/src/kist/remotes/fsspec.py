@@ -242,7 +242,10 @@ class FsspecRemote(Remote):
             return
         filesystem, _ = self._open()
         with self._failures(path):
-            filesystem.makedirs(path, exist_ok=True)
+            try:
+                filesystem.makedirs(path, exist_ok=True)
+            except Exception:  # some look first and make it then: another client may have made it in between
+                filesystem.makedirs(path, exist_ok=True)
         self._folders.add(path)
 
     def _send(self, key: str, writer: Any, pieces: Iterator[bytes]) -> None:
