@@ -61,7 +61,7 @@ class Traffic:
 
     Attributes:
         up: bytes to the server.
-        down: bytes from the server that the client got.
+        down: bytes from the server that were passed on.
         connections: accepted.
         requests: (HTTP) seen.
         resets: times at which all connections were cut.
@@ -212,12 +212,12 @@ class FaultProxy:
         if self._is_cut(len(data)):
             self.cut()
             raise Cut
-        target.sendall(data)
-        with self._lock:
+        with self._lock:  # before it goes: who has its answer may ask at once how much went
             if up:
                 self.traffic.up += len(data)
             else:
                 self.traffic.down += len(data)
+        target.sendall(data)
 
     def _is_cut(self, amount):
         faults = self.faults
