@@ -1,10 +1,11 @@
 """remote: add, list, modify, remove, rename, default, trust."""
 
 import json
-import os
 
 import pytest
 from cli_support import write
+
+from kist.operations.remote_options import check_address
 
 
 def config(kist):
@@ -144,7 +145,6 @@ def test_trust_is_kept_for_one_repository(repo):
 
 PLUGIN = """
 from dataclasses import dataclass
-import os
 from kist import hookimpl
 from kist.abc import Options, RemoteURL, option
 from kist.errors import RemoteAuthError
@@ -208,7 +208,52 @@ def test_what_only_a_clone_names_gets_no_credentials_until_the_user_agrees(twin,
     twin("push")
 
 
-def test_urls_hold_no_password(repo):
-    refused = repo("remote", "add", "x", "file://me:hush@host/x", code=3)
-    assert "hush" not in refused.out + refused.err
-    assert os.path.exists(repo.folder / ".kist")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file://me:hush@host/x",
+        "file://me:hush/and more@host/x",
+        "file://me:12@hush@host/x",
+        "file://host/x?sv=2024-11-04&sig=hush",
+        "file://host/x?X-Amz-Signature=hush",
+        "file://host/x?password=hush",
+        "file://me:hush\N{VULGAR FRACTION ONE HALF}\N{ACCOUNT OF}@host/x",
+    ],
+)
+def test_urls_hold_no_secret(repo, url):
+    there = (repo.folder / ".kist" / "config.yaml").read_text()
+    repo("remote", "add", "store", "../store")
+    for words in (
+        ("remote", "add", "x", url),
+        ("remote", "modify", "store", "url", url),
+        ("config", "remote.x.url", url),
+    ):
+        for more in ("--debug", "--json"):
+            refused = repo(*words, more, code=3)
+            assert "hush" not in refused.out + refused.err
+    repo("remote", "remove", "store")
+    assert (repo.folder / ".kist" / "config.yaml").read_text() == there
+
+
+@pytest.mark.parametrize("url", ["ssh://me@host:22/a@b", "file:///a:b@c", "file://[::1]:80/x@y", "file://h/?page=1"])
+def test_what_only_looks_like_a_password(url):
+    check_address(url)
+
+
+def test_no_other_option_holds_a_password(twin):
+    address = "https://me:hush@host"
+    twin("remote", "modify", "far", "endpoint", address, code=3)
+    twin("config", "remote.far.endpoint", address, code=3)
+    config = twin.folder / ".kist" / "config.yaml"
+    config.write_text(config.read_text().replace("    url:", f"    endpoint: {address}\n    url:"))
+    for words in (["remote", "list", "-v"], ["config", "list"], ["config", "remote.far.endpoint"]):
+        for more in ((), ("--json",)):
+            told = twin(*words, *more)
+            assert "hush" not in told.out + told.err
+
+
+def test_options_may_be_there_before_the_remote(repo, tmp_path, monkeypatch):
+    """As in the user's own configuration, or in the environment of a machine that tests."""
+    monkeypatch.setenv("KIST_CONFIG__remote__store__retries", "1")
+    repo("remote", "add", "store", "../store")
+    repo("remote", "add", "store", "../store", code=2)

@@ -58,8 +58,11 @@ class RemoteURL:
         try:
             parts = urlsplit(text)
             port = parts.port
-        except ValueError as exc:
-            raise InvalidOption(f"not a valid URL: {exc}") from None
+        except ValueError:  # whose text may quote a part of a password
+            raise InvalidOption(
+                "not a valid URL: its host or port cannot be one",
+                hint="write SCHEME://HOST/PATH without a password; secrets are options of the remote",
+            ) from None
         if parts.password is not None:
             raise InvalidOption(
                 "a URL must not hold a password",

@@ -93,7 +93,7 @@ class Settings:
 
     def _shown(self, setting: Setting) -> Setting:
         """The setting, with anything secret left out."""
-        from kist.operations.remote_options import SECRET, is_secret, show_url
+        from kist.operations.remote_options import SECRET, is_secret, show_url, show_value
 
         parts = split_key(setting.key)
         if parts[0] != "remote":
@@ -102,6 +102,8 @@ class Settings:
             return Setting(setting.key, show_url(str(setting.value)), setting.level, setting.origin)
         if is_secret(self._plugins(), self.config, parts[1], parts[-1]):
             return Setting(setting.key, SECRET, setting.level, setting.origin)
+        if isinstance(setting.value, str):
+            return Setting(setting.key, show_value(setting.value), setting.level, setting.origin)
         return setting
 
     def _plugins(self) -> Any:
@@ -142,13 +144,15 @@ class Settings:
 
     def _check(self, key: str, value: str, level: str) -> bool:
         """Check a value before anything is written; returns whether it is a secret."""
-        from kist.operations.remote_options import check_option
+        from kist.operations.remote_options import check_address, check_option
 
         parts = split_key(key)
         about = known(parts)
         if about is not None and len(parts) < 4:
             self._check_plugins(key, about.convert(value, f"kist config {key}"))
-        if parts[0] == "remote" and self.context is not None and parts[-1] != "url":
+        if parts[0] == "remote" and parts[-1] == "url":
+            check_address(value)
+        elif parts[0] == "remote" and self.context is not None:
             return check_option(self.context, parts[1], parts[-1], value, level)
         return False
 

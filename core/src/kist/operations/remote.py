@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kist.errors import ConfigError, UsageError
-from kist.operations.remote_options import SECRET, check_option, is_secret, show_url
+from kist.operations.remote_options import SECRET, check_address, check_option, is_secret, show_url, show_value
 from kist.repo.config import dig
 from kist.repo.config_edit import set_value, unset_value
 from kist.repo.config_files import level_file, read_file
@@ -64,7 +64,7 @@ def _info(context: RepoContext, name: str, *, default: bool) -> RemoteInfo:
     section = context.config.section("remote")[name]
     setting = context.config.find(f"remote.{name}.url")
     shown = {
-        option: SECRET if is_secret(context.plugins, context.config, name, option) else str(value)
+        option: SECRET if is_secret(context.plugins, context.config, name, option) else show_value(value)
         for option, value in sorted(section.items())
         if option != "url"
     }
@@ -107,18 +107,19 @@ def add_remote(
     Raises:
         UsageError: a name that cannot be one, or that is taken.
         PluginNotFound: no plugin for the scheme, with the distribution to install.
-        InvalidOption: not a valid URL.
+        InvalidOption: not a valid URL, or one with a secret in it.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"'{name}' cannot be the name of a remote",
             hint="use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first",
         )
-    if name in context.config.section("remote") and not options.force:
+    if context.config.get(f"remote.{name}.url") and not options.force:
         raise UsageError(
             f"there is a remote '{name}' already",
             hint=f"'kist remote modify {name} url URL' changes it, --force replaces its address",
         )
+    check_address(url)
     stored = stored_url(context, url)
     address = location(context, stored)
     context.plugins.remote_options(address.scheme)

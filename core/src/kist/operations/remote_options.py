@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from kist.abc.options import Options
 from kist.abc.remote import RemoteURL
@@ -27,6 +28,15 @@ def show_url(text: str) -> str:
         return str(RemoteURL.parse(text)) if "://" in text else text
     except InvalidOption:
         return SECRET
+
+
+def show_value(value: Any) -> str:
+    """An option's value for people: an address with a secret in it, as somebody may have written it, does not show."""
+    try:
+        check_address(str(value))
+    except InvalidOption:
+        return SECRET
+    return str(value)
 
 
 def is_secret(plugins: Plugins, config: Config, name: str, option: str) -> bool:
@@ -56,6 +66,35 @@ def _kind_of(plugins: Plugins, config: Config, name: str) -> type[Options] | Non
         return None
 
 
+def check_address(text: str) -> None:
+    """Refuse an address that holds a secret: it would stand where it is shown and shared.
+
+    Args:
+        text: a remote's URL, or any other value that may be one.
+
+    Raises:
+        InvalidOption: there is a password in it, or a query that is named like a secret.
+    """
+    _, there, rest = text.partition("://")
+    if not there:
+        return
+    address, _, query = rest.partition("?")
+    host = address.partition("/")[0]
+    user, named, _ = host.rpartition("@")
+    port = host.rpartition("]")[2].partition(":")[2]
+    cut_off = "@" in rest and not named and bool(port) and not port.isdigit()  # a password with a slash in it
+    names = [name.lower() for name, _ in parse_qsl(query, keep_blank_values=True)]
+    if ":" in user or cut_off or any(is_secret_name(name) or name.endswith(_SIGNED) for name in names):
+        raise InvalidOption(
+            "a URL must not hold a password or another secret",
+            hint="leave it out and set the secret with 'kist remote modify --local NAME OPTION VALUE'",
+        )
+
+
+_SIGNED = ("sig", "signature", "key", "pwd")
+"""How names of secrets in a query end, beside those that :func:`is_secret_name` knows."""
+
+
 def check_option(context: RepoContext, name: str, option: str, value: Any, level: str) -> bool:
     """Check a value of a remote's option against what its plugin declares.
 
@@ -71,9 +110,11 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
 
     Raises:
         UnknownOption: the plugin has no such option, with the nearest one.
-        InvalidOption: the value does not fit, or tracked configuration must not hold it.
+        InvalidOption: the value does not fit, holds a secret in an address, or must not be tracked.
         PluginNotFound: no plugin for the remote's scheme.
     """
+    if option == "url":
+        check_address(str(value))
     if option in REMOTE_OPTIONS:
         return False
     url = location(context, str(settings_of(context, name)["url"]))
@@ -96,6 +137,8 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
     )
     single.from_mapping({option: value})
     secret = bool(one.metadata.get("secret"))
+    if not secret:
+        check_address(str(value))
     if level == "tracked" and not one.metadata.get("shared"):
         what = "is a secret" if secret else "counts only in your own configuration, not in what comes with a clone"
         raise InvalidOption(

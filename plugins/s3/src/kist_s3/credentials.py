@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -98,6 +99,9 @@ class Profile:
         if self._session is None:
             from botocore.session import Session
 
+            log = logging.getLogger("botocore")
+            if log.level == logging.NOTSET:  # with DEBUG for all it would log tokens, and keys that a role gets
+                log.setLevel(logging.INFO)
             self._session = Session(profile=self._options.profile)
         return self._session
 
