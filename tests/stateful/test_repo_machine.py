@@ -224,7 +224,7 @@ class RepoMachine(RuleBasedStateMachine):
         before = read_workspace(one.root)
         new, old = part(before, path), one.recorded[output]
         if not new and not part(old, path):
-            self.expect_error(lambda: one.repo.add([one.at(path)]), PathNotTracked)
+            self.expect_error(lambda: one.repo.add([one.at(path)]), PathNotTracked, PathConflict)
             return
         if self.blocked(one, path):
             with contextlib.suppress(KistError):

@@ -118,6 +118,19 @@ def test_push_sends_the_condemned_again(here, remote, old, new, clone):
     assert there.files(new) == NEW
 
 
+def test_what_was_put_again_is_not_sent_a_third_time(here, remote, old, new, clone):
+    collect(here, new)
+    again = clone(remote)
+    again.add(OLD)
+    assert again.push(old, bases=[new]).objects
+    assert again.push(old, bases=[new]).objects == 0
+    assert clone(remote).fetch(old).objects
+    age(remote)
+    collect(here, new)  # spared, since it was put again, and condemned anew
+    age(remote, 10)
+    assert again.push(old, bases=[new]).objects
+
+
 def test_put_again_without_a_marker_yet_is_spared(here, remote, old, new):
     """A push that is under way has put a condemned pack again; its marker comes later."""
     collect(here, new)

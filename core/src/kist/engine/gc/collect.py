@@ -1,4 +1,4 @@
-"""gc of a cache: what no root reaches goes to the trash; packs that are partly dead are written anew.."""
+"""gc of a cache: what no root reaches goes to the trash; packs that are partly dead are written anew."""
 
 from __future__ import annotations
 

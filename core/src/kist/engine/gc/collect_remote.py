@@ -1,4 +1,4 @@
-"""gc of a remote: condemn what nothing reaches, delete it after a grace, never what a push came to need.."""
+"""gc of a remote: condemn what nothing reaches, delete it after a grace, never what a push came to need."""
 
 from __future__ import annotations
 

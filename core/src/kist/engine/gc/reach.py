@@ -1,4 +1,4 @@
-"""What roots reach: the objects that must live.."""
+"""What roots reach: the objects that must live."""
 
 from __future__ import annotations
 

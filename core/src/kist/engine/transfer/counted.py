@@ -1,4 +1,4 @@
-"""CountedRemote: counts the calls that a transfer makes.."""
+"""CountedRemote: counts the calls that a transfer makes."""
 
 from __future__ import annotations
 

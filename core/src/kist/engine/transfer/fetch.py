@@ -1,4 +1,4 @@
-"""Fetch: bring versions, or parts of them, from a remote into the cache; every object is checked.."""
+"""Fetch: bring versions, or parts of them, from a remote into the cache; every object is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of a fetch: whole packs, ranges of packs, large objects; all checked before they are stored.."""
+"""The data of a fetch: whole packs, ranges of packs, large objects; all checked before they are stored."""
 
 from __future__ import annotations
 

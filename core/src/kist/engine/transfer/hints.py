@@ -1,4 +1,4 @@
-"""Hints: what a machine remembers of a remote, never a proof of anything there.."""
+"""Hints: what a machine remembers of a remote, never a proof of anything there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LocalSide: a cache as transfers see it: an object that cannot be read is a result, not the end.."""
+"""LocalSide: a cache as transfers see it: an object that cannot be read is a result, not the end."""
 
 from __future__ import annotations
 

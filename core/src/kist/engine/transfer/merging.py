@@ -1,4 +1,4 @@
-"""Which indexes and packs of a remote the next push merges, so that their number stays small.."""
+"""Which indexes and packs of a remote the next push merges, so that their number stays small."""
 
 from __future__ import annotations
 

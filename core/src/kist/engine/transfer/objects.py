@@ -1,4 +1,4 @@
-"""Functions over a Remote that every remote shares: small texts, ranges, keys.."""
+"""Functions over a Remote that every remote shares: small texts, ranges, keys."""
 
 from __future__ import annotations
 

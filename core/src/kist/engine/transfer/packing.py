@@ -1,4 +1,4 @@
-"""What a push sends: packs of the cache as they are, new packs, large objects by themselves.."""
+"""What a push sends: packs of the cache as they are, new packs, large objects by themselves."""
 
 from __future__ import annotations
 

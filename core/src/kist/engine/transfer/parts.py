@@ -1,4 +1,4 @@
-"""What push and fetch share: versions, settings, the walk over a version's nodes, how far a transfer is.."""
+"""What push and fetch share: versions, settings, the walk over a version's nodes, how far a transfer is."""
 
 from __future__ import annotations
 

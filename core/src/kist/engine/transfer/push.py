@@ -1,4 +1,4 @@
-"""Push: send what a remote lacks, then the index, refs, and last of all the markers that say "complete".."""
+"""Push: send what a remote lacks, then the index, refs, and last of all the markers that say "complete"."""
 
 from __future__ import annotations
 

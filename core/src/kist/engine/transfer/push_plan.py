@@ -1,4 +1,4 @@
-"""Plan a push: what the remote lacks, according to the markers of base versions.."""
+"""Plan a push: what the remote lacks, according to the markers of base versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kist.engine.transfer import objects
 from kist.engine.transfer.index_repair import lost_indexes, put_back, rebuild_index
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.merging import Merge, plan_index_merge
-from kist.engine.transfer.parts import Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
+from kist.engine.transfer.parts import FATAL, Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import Condemned, Published, RemoteStore, set_key
 from kist.errors import KistError, MetafileError, ObjectError, RemoteError, RemoteMissing, RemotePermissionError
@@ -147,8 +147,11 @@ class PushPlanner:
                 return None
         except (RemoteMissing, ObjectError):
             return None
-        plan.set_written = len(roots) > 1 and set_key(roots) not in plan.condemned
+        plan.set_written = self._is_set_written(roots, plan)
         return evidence
+
+    def _is_set_written(self, roots: Sequence[Digest], plan: PushPlan) -> bool:
+        return len(roots) > 1 and self._stays([set_key(roots)], plan.condemned)
 
     def _without_lost(self, evidence: dict[Digest, Published]) -> dict[Digest, Published]:
         """What can be believed: index files that somebody deleted are put back, or made anew and found as a hint."""
@@ -201,7 +204,7 @@ class PushPlanner:
         evidence: dict[Digest, Published] = {}
         self._take(evidence, self._store.published(roots).values(), plan.condemned)
         if all(root in evidence for root in roots):
-            plan.set_written = len(roots) > 1 and set_key(roots) not in plan.condemned
+            plan.set_written = self._is_set_written(roots, plan)
             return evidence
         bases = bases() if callable(bases) else bases
         asked = {frozenset(roots)}
@@ -210,7 +213,7 @@ class PushPlanner:
             if len(distinct) > 1 and distinct not in asked:
                 asked.add(distinct)
                 found = self._store.read_set(distinct)
-                if found is not None and set_key(distinct) not in plan.condemned:
+                if found is not None and self._stays([set_key(distinct)], plan.condemned):
                     self._take(evidence, (found.narrowed(root) for root in found.roots), plan.condemned)
         single = set(roots) if len(set(roots)) == 1 else set()
         unknown = [root for root in dict.fromkeys([*roots, *bases]) if root not in evidence and root not in single]
@@ -221,14 +224,22 @@ class PushPlanner:
                 self._take(evidence, [result], plan.condemned)
         return evidence
 
-    @staticmethod
-    def _take(evidence: dict[Digest, Published], found: Iterable[Published], condemned: Condemned) -> None:
+    def _take(self, evidence: dict[Digest, Published], found: Iterable[Published], condemned: Condemned) -> None:
         """Believe what is not about to be deleted."""
         for one in found:
             (root,) = one.roots
-            keys = (objects.root_key(root), *one.index_keys())
-            if not any(key in condemned for key in keys):
+            if self._stays([objects.root_key(root), *one.index_keys()], condemned):
                 evidence[root] = one
+
+    def _stays(self, keys: Sequence[str], condemned: Condemned) -> bool:
+        """Whether no key is about to be deleted: gc spares what was put again since, and so did whoever put it."""
+        doomed = [key for key in keys if key in condemned]
+        for key, result in self._workers.run(self._store.remote.stat, doomed):
+            if isinstance(result, FATAL):
+                raise result
+            if isinstance(result, KistError) or result.mtime is None or result.mtime < condemned.keys[key]:
+                return False
+        return True
 
     def _last_set(self) -> list[Digest]:
         text = self._store.hints.recall(_LAST_SET) or b""

@@ -1,4 +1,4 @@
-"""The part of a push that concerns one hash algorithm: contents, then nodes, then the index.."""
+"""The part of a push that concerns one hash algorithm: contents, then nodes, then the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check what lies on a remote, object by object, and mend it from the cache.."""
+"""Check what lies on a remote, object by object, and mend it from the cache."""
 
 from __future__ import annotations
 

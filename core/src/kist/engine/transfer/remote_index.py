@@ -1,4 +1,4 @@
-"""RemoteIndexes: where objects lie on a remote, according to the index files that markers name.."""
+"""RemoteIndexes: where objects lie on a remote, according to the index files that markers name."""
 
 from __future__ import annotations
 

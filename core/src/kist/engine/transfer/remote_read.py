@@ -1,4 +1,4 @@
-"""Read objects out of packs on a remote: adjacent ones in one range, each checked against its name.."""
+"""Read objects out of packs on a remote: adjacent ones in one range, each checked against its name."""
 
 from __future__ import annotations
 

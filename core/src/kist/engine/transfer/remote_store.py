@@ -1,4 +1,4 @@
-"""RemoteStore: what stands on a remote besides data: format, markers, sets, refs, condemned keys.."""
+"""RemoteStore: what stands on a remote besides data: format, markers, sets, refs, condemned keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments: how a large object lies on a remote, so that any remote can resume it and move it in parallel.."""
+"""Segments: how a large object lies on a remote, so that any remote can resume it and move it in parallel."""
 
 from __future__ import annotations
 
