@@ -18,6 +18,8 @@ want() {
 # One line a server or file system.
 want debian cc gcc libc6-dev python3-dev
 want debian mkfs.xfs xfsprogs
+want debian mkfs.ext4 e2fsprogs
+want debian mkfs.btrfs btrfs-progs
 want debian strace strace
 want debian radosgw ceph-mon ceph-osd radosgw
 want debian sshd openssh-server openssh-client
