@@ -19,7 +19,14 @@ def local_config(kist):
 
 def test_add_and_list(repo):
     result = repo.json("remote", "add", "-d", "store", "../store")
-    assert result.data == {"name": "store", "url": "../store", "default": True, "level": "tracked", "dry_run": False}
+    assert result.data == {
+        "name": "store",
+        "url": "../store",
+        "default": True,
+        "level": "tracked",
+        "options": {},
+        "dry_run": False,
+    }
     (one,) = repo.json("remote", "list").data["remotes"]
     assert (one["name"], one["url"], one["default"], one["level"]) == ("store", "../store", True, "tracked")
     assert repo("remote").out == "store  ../store  (default)\n"
@@ -90,6 +97,36 @@ def test_modify_checks_options(repo):
     repo("remote", "modify", "store", "shared", "--unset", code=3)
     repo("remote", "modify", "store", "shared", code=2)
     assert "'store'" in repo("remote", "modify", "stor", "shared", "group", code=3).err
+
+
+def test_add_with_options(repo):
+    added = repo.json("remote", "add", "-d", "store", "../store", "-o", "shared=group", "--option", "fsync=false").data
+    assert added["options"] == {"shared": "group", "fsync": "false"}
+    assert "shared: group" in config(repo)
+    assert "fsync" not in config(repo)  # counts only in one's own configuration
+    assert 'fsync: "false"' in local_config(repo).read_text()
+    assert repo.json("remote", "list").data["remotes"][0]["options"] == {"fsync": "false", "shared": "group"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["-o", "fsnc=1"], 3),
+        (["-o", "shared=everybody"], 3),
+        (["-o", "retries=often"], 3),
+        (["-o", "shared=group", "-o", "fsync=perhaps"], 3),
+        (["--tracked", "-o", "fsync=false"], 3),
+        (["-o", "shared"], 2),
+        (["-o", "=x"], 2),
+        (["-o", "url=../other"], 2),
+        (["-o", "shared=group", "-o", "shared=no"], 2),
+    ],
+)
+def test_add_with_a_bad_option_adds_nothing(repo, words, code):
+    before = config(repo)
+    assert repo("remote", "add", "store", "../store", *words, code=code).err.startswith("error: ")
+    assert config(repo) == before
+    assert repo.json("remote", "list").data["remotes"] == []
 
 
 def test_rename_and_remove_reach_every_place(repo):

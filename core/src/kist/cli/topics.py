@@ -101,6 +101,7 @@ A remote is a place with a name:
 
   kist remote add -d store /mnt/share/data       a folder or network share
   kist remote add store SCHEME://…               whatever an installed plugin knows ('kist plugins' lists them)
+  kist remote add store SCHEME://… -o OPTION=VALUE      with options of it, as listed below
 
 'push' sends what the remote lacks, 'fetch' brings what the cache lacks, 'pull' also updates the workspace. A push that
 was cut off goes on where it stopped; a version is there for others only when it is complete.

@@ -8,12 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kist.abc.remote import RemoteURL
 from kist.errors import ConfigError, UsageError
-from kist.operations.remote_options import SECRET, check_address, check_option, is_secret, show_url, show_value
+from kist.operations.remote_options import (
+    SECRET,
+    check_address,
+    check_option,
+    check_value,
+    declared,
+    is_secret,
+    may_be_tracked,
+    show_url,
+    show_value,
+)
 from kist.repo.config import dig
-from kist.repo.config_edit import set_value, unset_value
+from kist.repo.config_edit import check_setting, set_value, unset_value
 from kist.repo.config_files import level_file, read_file
 from kist.repo.context import RepoContext
+from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.remotes import location, remote_names, settings_of
 from kist.util.paths import nearest
 
@@ -82,15 +94,23 @@ class EditOptions:
         level: ``tracked``, ``local``, ``user`` or ``system``.
         force: replace what is there.
         dry_run: check everything, write nothing.
+        apart: what must not be tracked goes to the local configuration, in place of an error.
     """
 
     level: str = "tracked"
     force: bool = False
     dry_run: bool = False
+    apart: bool = False
 
 
 def add_remote(
-    context: RepoContext, name: str, url: str, options: EditOptions = EditOptions(), *, default: bool = False
+    context: RepoContext,
+    name: str,
+    url: str,
+    options: EditOptions = EditOptions(),
+    *,
+    default: bool = False,
+    settings: Mapping[str, str] | None = None,
 ) -> RemoteInfo:
     """Give a place a name.
 
@@ -100,6 +120,7 @@ def add_remote(
         url: its address; a path is relative to the current folder and kept relative to the repository.
         options: where to write it.
         default: whether it becomes the default.
+        settings: its other options, by name.
 
     Returns:
         The remote.
@@ -107,7 +128,8 @@ def add_remote(
     Raises:
         UsageError: a name that cannot be one, or that is taken.
         PluginNotFound: no plugin for the scheme, with the distribution to install.
-        InvalidOption: not a valid URL, or one with a secret in it.
+        UnknownOption: the plugin has no such option, with the nearest one.
+        InvalidOption: not a valid URL, or one with a secret in it; or a value that does not fit its option.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -124,13 +146,38 @@ def add_remote(
     address = location(context, stored)
     context.plugins.remote_options(address.scheme)
     context.plugins.need("remotes", address.scheme)
+    placed = [_place(context, address, (name, *pair), options) for pair in (settings or {}).items()]
     if not options.dry_run:
         with context.writing(), context.write_lock():
             _set(context, options.level, f"remote.{name}.url", stored)
+            for one in placed:
+                set_value(level_file(one.level, context.place), one.level, one.key, one.value, secret=one.secret)
             if default:
                 _set(context, options.level, "core.remote", name)
     alone = not remote_names(context) and not context.config.get("core.remote")
-    return RemoteInfo(name, show_url(stored), default or alone, options.level)
+    shown = {one.key.rpartition(".")[2]: SECRET if one.secret else one.value for one in placed}
+    return RemoteInfo(name, show_url(stored), default or alone, options.level, shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An option's value, checked, and where it is to stand."""
+
+    level: str
+    key: str
+    value: str
+    secret: bool
+
+
+def _place(context: RepoContext, url: RemoteURL, option: tuple[str, str, str], options: EditOptions) -> _Placed:
+    name, key, value = option
+    path = f"remote.{name}.{key}"
+    one = None if key in REMOTE_OPTIONS else declared(context, url, name, key)
+    tracked = REMOTE_OPTIONS[key].tracked if one is None else may_be_tracked(one)
+    level = "local" if options.apart and not tracked else options.level
+    secret = one is not None and check_value(one, name, value, level)
+    check_setting(level, path, value, secret=secret)
+    return _Placed(level, path, value, secret)
 
 
 def stored_url(context: RepoContext, text: str) -> str:

@@ -118,8 +118,23 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
     if option in REMOTE_OPTIONS:
         return False
     url = location(context, str(settings_of(context, name)["url"]))
-    kind = context.plugins.remote_options(url.scheme)
-    known = {one.name: one for one in fields(kind)}
+    return check_value(declared(context, url, name, option), name, value, level)
+
+
+def declared(context: RepoContext, url: RemoteURL, name: str, option: str) -> Field[Any]:
+    """An option as the plugin for an address declares it.
+
+    Args:
+        context: the repository.
+        url: the remote's address.
+        name: the remote, for the error.
+        option: the option's name.
+
+    Raises:
+        UnknownOption: the plugin has no such option, with the nearest one.
+        PluginNotFound: no plugin for the scheme.
+    """
+    known = {one.name: one for one in fields(context.plugins.remote_options(url.scheme))}
     if option not in known:
         close = nearest(option, [*known, *REMOTE_OPTIONS])
         raise UnknownOption(
@@ -127,23 +142,45 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
             hint=f"did you mean '{close}'?" if close else f"options: {', '.join(sorted([*known, *REMOTE_OPTIONS]))}",
             remote=name,
         )
-    one = known[option]
+    return known[option]
+
+
+def may_be_tracked(one: Field[Any]) -> bool:
+    """Whether what comes with a clone may set this option."""
+    return bool(one.metadata.get("shared"))
+
+
+def check_value(one: Field[Any], name: str, value: Any, level: str) -> bool:
+    """Check a value against the declaration of its option.
+
+    Args:
+        one: the declaration.
+        name: the remote, for the error.
+        value: the value.
+        level: where it is to stand.
+
+    Returns:
+        Whether it is a secret.
+
+    Raises:
+        InvalidOption: the value does not fit, holds a secret in an address, or must not be tracked.
+    """
     single: Any = make_dataclass(
         "Single",
-        [(option, one.type, field(default=None, metadata=dict(one.metadata)))],
+        [(one.name, one.type, field(default=None, metadata=dict(one.metadata)))],
         bases=(Options,),
         frozen=True,
         kw_only=True,
     )
-    single.from_mapping({option: value})
+    single.from_mapping({one.name: value})
     secret = bool(one.metadata.get("secret"))
     if not secret:
         check_address(str(value))
-    if level == "tracked" and not one.metadata.get("shared"):
+    if level == "tracked" and not may_be_tracked(one):
         what = "is a secret" if secret else "counts only in your own configuration, not in what comes with a clone"
         raise InvalidOption(
-            f"the option '{option}' {what}",
-            hint=f"kist remote modify --local {name} {option} {'VALUE' if secret else value}",
+            f"the option '{one.name}' {what}",
+            hint=f"kist remote modify --local {name} {one.name} {'VALUE' if secret else value}",
             remote=name,
         )
     return secret

@@ -47,14 +47,33 @@ def set_value(path: Path, level: str, key: str, value: Any, *, secret: bool = Fa
         ConfigError: the file is not valid.
         StorageError: it cannot be written.
     """
+    _edit(path, level, split_key(key), check_setting(level, key, value, secret=secret))
+
+
+def check_setting(level: str, key: str, value: Any, *, secret: bool = False) -> Any:
+    """Check what :func:`set_value` is to set, and set nothing.
+
+    Args:
+        level: where it is to stand.
+        key: dotted.
+        value: the value.
+        secret: whether the option is declared secret.
+
+    Returns:
+        The value as a file keeps it.
+
+    Raises:
+        UnknownOption: no such key.
+        InvalidOption: a value that does not fit, a secret in tracked configuration, or a key that does not count there.
+    """
     parts = split_key(key)
     about = known(parts)
     if level == "tracked":
         _check_tracked(key, parts, about, secret=secret)
-    if about is not None:
-        typed = about.convert({"x": value} if len(parts) == 4 else value, f"kist config {key}")
-        value = _storable(about, typed, value) if len(parts) < 4 else value
-    _edit(path, level, parts, value)
+    if about is None:
+        return value
+    typed = about.convert({"x": value} if len(parts) == 4 else value, f"kist config {key}")
+    return _storable(about, typed, value) if len(parts) < 4 else value
 
 
 def unset_value(path: Path, level: str, key: str) -> bool:

@@ -11,6 +11,7 @@ from kist.errors import UsageError
 
 EXAMPLES = (
     ("kist remote add -d store /mnt/share/data", "a folder becomes the default remote"),
+    ("kist remote add store ../data -o fsync=false", "with an option, checked like the address"),
     ("kist remote list", "show all remotes"),
     ("kist remote modify --local store fsync false", "set an option in this clone only"),
     ("kist remote modify store shared --unset", "take an option back"),
@@ -24,26 +25,35 @@ EXAMPLES = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-verbs."""
     verbs = Subverbs(parser, run_list)
-    add = verbs.add("add", "give a place a name", run_add, EXAMPLES[:1])
+    add = verbs.add("add", "give a place a name", run_add, EXAMPLES[:2])
     add.add_argument("name", metavar="NAME")
     add.add_argument("url", metavar="URL", help="scheme://… or a folder")
+    add.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="set an option of the remote, checked first; what must not be tracked goes to this clone's own "
+        "configuration; may be repeated ('kist help remotes' lists them)",
+    )
     add.add_argument("-d", "--default", action="store_true", help="use it where no remote is named")
     add.add_argument("-f", "--force", action="store_true", help="replace the address of a remote of that name")
-    verbs.add("list", "show all remotes", run_list, EXAMPLES[1:2])
-    modify = verbs.add("modify", "set or unset an option of a remote", run_modify, EXAMPLES[2:4])
+    verbs.add("list", "show all remotes", run_list, EXAMPLES[2:3])
+    modify = verbs.add("modify", "set or unset an option of a remote", run_modify, EXAMPLES[3:5])
     modify.add_argument("name", metavar="NAME")
     modify.add_argument("option", metavar="OPTION")
     modify.add_argument("value", nargs="?", metavar="VALUE")
     modify.add_argument("-u", "--unset", action="store_true", help="take the option back")
-    remove = verbs.add("remove", "forget a remote; what lies there stays", run_remove, EXAMPLES[7:8])
+    remove = verbs.add("remove", "forget a remote; what lies there stays", run_remove, EXAMPLES[8:9])
     remove.add_argument("name", metavar="NAME")
-    rename = verbs.add("rename", "give a remote another name", run_rename, EXAMPLES[4:5])
+    rename = verbs.add("rename", "give a remote another name", run_rename, EXAMPLES[5:6])
     rename.add_argument("name", metavar="OLD")
     rename.add_argument("new", metavar="NEW")
     default = verbs.add("default", "show or choose the remote that is used where none is named", run_default)
     default.add_argument("name", nargs="?", metavar="NAME")
     default.add_argument("-u", "--unset", action="store_true", help="choose none")
-    trust = verbs.add("trust", "let a place that only a clone names have your credentials", run_trust, EXAMPLES[6:7])
+    trust = verbs.add("trust", "let a place that only a clone names have your credentials", run_trust, EXAMPLES[7:8])
     trust.add_argument("name", metavar="NAME")
     add_dry_run(trust)
     for one in (add, modify, remove, rename, default):
@@ -60,7 +70,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _options(args: argparse.Namespace) -> Any:
     from kist.operations.remote import EditOptions
 
-    return EditOptions(args.level or "tracked", force=getattr(args, "force", False), dry_run=args.dry_run)
+    force = getattr(args, "force", False)
+    return EditOptions(args.level or "tracked", force=force, dry_run=args.dry_run, apart=args.level is None)
 
 
 def _said(args: argparse.Namespace, text: str) -> None:
@@ -97,11 +108,34 @@ def run_add(args: argparse.Namespace) -> dict[str, Any]:
     """Add a remote."""
     from kist.operations.remote import add_remote
 
+    settings = _settings(args.option)
     repo = open_repo(args, "remote add")
-    one = add_remote(repo.context, args.name, args.url, _options(args), default=args.default)
+    one = add_remote(repo.context, args.name, args.url, _options(args), default=args.default, settings=settings)
     _said(args, f"added {one.name} -> {one.url}" + (" as the default" if one.default else ""))
+    for option, value in one.options.items():
+        _said(args, f"set {one.name}.{option} = {value}")
     finish(args, repo)
-    return {"name": one.name, "url": one.url, "default": one.default, "level": one.level, "dry_run": args.dry_run}
+    return {
+        "name": one.name,
+        "url": one.url,
+        "default": one.default,
+        "level": one.level,
+        "options": dict(one.options),
+        "dry_run": args.dry_run,
+    }
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        option, there, value = pair.partition("=")
+        if not option or not there or option == "url" or option in found:
+            raise UsageError(
+                f"'--option {option or pair}' cannot be set this way",  # never the value: it may be a secret
+                hint="write --option OPTION=VALUE, each option once; the address is an argument of its own",
+            )
+        found[option] = value
+    return found
 
 
 def run_modify(args: argparse.Namespace) -> dict[str, Any]:

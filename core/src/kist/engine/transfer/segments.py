@@ -130,6 +130,19 @@ class _Segment:
     size: int
 
 
+@dataclass(slots=True)
+class _Piece:
+    """A segment with its bytes, which are held until they are taken: what is hashed is what is sent."""
+
+    segment: _Segment
+    data: bytes
+
+    def take(self) -> bytes:
+        """The bytes, once."""
+        data, self.data = self.data, b""
+        return data
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentTransfer:
     """Moves large objects of one algorithm as segments.
@@ -174,20 +187,20 @@ class SegmentTransfer:
         length = self.length or segment_size(size)
         flying = Flying(size, length)
 
-        def cut() -> Iterator[_Segment]:
+        def cut() -> Iterator[_Piece]:
             with storage_errors(source), source.open("rb", buffering=0) as reader:
                 while data := _read_up_to(reader.fileno(), length):
                     running.update(data)
                     found.append(_Segment(self.hasher.digest(data), _end(found), len(data)))
-                    yield found[-1]
+                    yield _Piece(found[-1], data)
 
-        def send(segment: _Segment) -> int:
+        def send(piece: _Piece) -> int:
+            segment, data = piece.segment, piece.take()
             key = objects.object_key(segment.digest)
             there = resend is not None and key not in resend and _is_there(self.remote, key, segment.size)
             if not there:
-                with _copy_of(source, segment, self.scratch) as part:
-                    if _digest_of(part, self.hasher) != segment.digest:
-                        raise ObjectCorrupt(str(digest), actual="bytes that change", where=str(source))
+                with _file_of(data, self.scratch) as part:
+                    del data
                     self.remote.put_file(key, part)
             progress.advance(segment.size)
             return 0 if there else segment.size
@@ -317,9 +330,9 @@ class _SegmentStream:
         return segment.size - begun
 
 
-def _weight_of(segment: _Segment) -> int:
+def _weight_of(piece: _Piece) -> int:
     """What a backend may hold of a segment that it sends."""
-    return segment.size
+    return piece.segment.size
 
 
 def _stream(_: _Segment) -> int:
@@ -345,7 +358,7 @@ def _is_there(remote: Remote, key: str, size: int) -> bool:
 
 
 @contextmanager
-def _copy_of(source: Path, segment: _Segment, folder: Path | None) -> Iterator[Path]:
+def _file_of(data: bytes, folder: Path | None) -> Iterator[Path]:
     """One segment as a file of its own, since that is what a remote takes."""
     with storage_errors():
         descriptor, name = tempfile.mkstemp(prefix="kist-segment-", dir=folder)
@@ -353,14 +366,10 @@ def _copy_of(source: Path, segment: _Segment, folder: Path | None) -> Iterator[P
     try:
         with storage_errors(path):
             try:
-                with source.open("rb", buffering=0) as reader:
-                    reader.seek(segment.offset)
-                    left = segment.size
-                    while left and (data := reader.read(min(_CHUNK, left))):
-                        write_all(descriptor, data)
-                        left -= len(data)
+                write_all(descriptor, data)
             finally:
                 os.close(descriptor)
+        del data  # it may be large, and the file is there
         yield path
     finally:
         path.unlink(missing_ok=True)
