@@ -1,9 +1,6 @@
 """``kist`` as a person runs it, as fixtures: each test with a home folder of its own."""
 
-
 import pytest
-
-
 from cli_support import DATA, Kist, commit, git, write
 
 from sites import installed

@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cli_fixtures import *
+from cli_fixtures import *  # noqa: F403 - fixtures, found by name

@@ -4,7 +4,7 @@ import base64
 import os
 
 import pytest
-from cli_support import clone, commit, write
+from cli_support import clone, commit, tree, write
 
 
 def changed(result):
@@ -102,3 +102,19 @@ def test_a_glob_in_a_fresh_clone_fetches_its_folder_and_checks_out_what_fits(sha
     other = clone(shared)
     shared("pull", "data/sub/*.txt", folder=other)
     assert sorted(path.name for path in (other / "data").rglob("*")) == ["b.txt", "sub"]
+
+
+def test_what_lies_beyond_a_link_is_not_ours(tracked, tmp_path):
+    outside = tmp_path / "outside"
+    write(outside, {"data.kist": (tracked.folder / "data.kist").read_bytes(), "new": "new"})
+    (tracked.folder / "deep").symlink_to(outside)
+    before = tree(outside)
+    for words in (
+        ("remove", "deep/data"),
+        ("add", "deep/new"),
+        ("move", "data", "deep/data2"),
+        ("checkout", "deep/data.kist"),
+    ):
+        assert "beyond the symbolic link deep" in tracked(*words, code=2).err
+    assert tracked.json("checkout", "deep", code=2).classes == ["PathNotTracked"]
+    assert tree(outside) == before

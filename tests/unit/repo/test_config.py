@@ -216,3 +216,26 @@ def test_files_lie_where_the_platform_has_them(place):
     assert str(level_file("user", None, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"})).endswith("kist/config.yaml")
     assert str(level_file("system", None, {})) == "/etc/kist/config.yaml"
     assert level_file("tracked", place) == place.config
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("other")]
+)
+def test_tracked_configuration_is_a_regular_file(place, env, make):
+    write(place.config.with_name("other"), "core:\n  remote: store\n")
+    make(place.config)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        Config.load(place, env=env)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        set_value(place.config, "tracked", "core.remote", "x")
+
+
+def test_the_users_own_configuration_may_be_a_link_but_no_device(env, tmp_path):
+    write(tmp_path / "dotfiles.yaml", "core:\n  jobs: 5\n")
+    (tmp_path / "user.yaml").symlink_to("dotfiles.yaml")
+    assert Config.load(env=env).get("core.jobs") == 5
+    (tmp_path / "user.yaml").unlink()
+    (tmp_path / "user.yaml").symlink_to(os.devnull)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        Config.load(env=env)
+    assert Config.load(env=env | {"KIST_USER_CONFIG": os.devnull}).get("core.jobs") == 0

@@ -159,6 +159,24 @@ def test_a_private_folder_that_came_with_a_clone_is_never_used(repo):
     assert place.shared == repo / ".git/kist"
 
 
+@pytest.mark.parametrize("tracked", [".KIST/Private/evil", ".k\u200cist/private/evil", ".kist", ".kist/private"])
+def test_what_may_come_with_a_clone_in_another_spelling_or_as_a_submodule_is_never_used(repo, tracked):
+    git(repo, "init", "-q")
+    (repo / ".kist/private").mkdir(parents=True)
+    assert find_place(repo, ID).waiting is not None
+    submodule = tracked.startswith(".kist")
+    about = ("160000", "1" * 40) if submodule else ("100644", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
+    git(repo, "update-index", "--add", "--cacheinfo", ",".join([*about, tracked]))
+    assert find_place(repo, ID).waiting is None
+
+
+def test_a_private_folder_in_a_submodule_that_git_no_longer_lists(repo):
+    git(repo, "init", "-q")
+    (repo / ".kist/private").mkdir(parents=True)
+    (repo / ".kist/.git").write_text("gitdir: ../.git/modules/evil\n")
+    assert find_place(repo, ID).waiting is None
+
+
 def test_a_private_folder_that_is_a_link_is_refused(repo, tmp_path):
     (repo / ".kist/private").symlink_to(tmp_path)
     with pytest.raises(RepoNotOwned):

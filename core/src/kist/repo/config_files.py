@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kist.errors import ConfigError
+from kist.repo.layout import MARKER
 from kist.util.atomic import storage_errors
 from kist.util.paths import display
 from kist.util.yaml12 import YAMLError, load
@@ -81,13 +84,29 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file up to the limit and one more, b"" where there is none."""
+    """The bytes of a file up to the limit and one more, b"" where there is none.
+
+    Raises:
+        ConfigError: it is no regular file; tracked configuration, which comes with a clone, may be no link either.
+    """
+    tracked = path.parent.name == MARKER
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | tracked * os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         return b""
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise _irregular(path) from None
+        raise
     with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode) and (tracked or path != Path(os.devnull)):
+            raise _irregular(path)
         return stream.read(MAX_SIZE + 1)
+
+
+def _irregular(path: Path) -> ConfigError:
+    shown = display(str(path))
+    return ConfigError(f"{shown} is not a regular file", path=str(path), hint="put a file there, or take it away")
 
 
 def file_error(path: Path, exc: YAMLError) -> ConfigError:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kist.errors import NotARepo, RepoFormatError, RepoNotOwned
 from kist.util.atomic import storage_errors, write_file
-from kist.util.paths import display
+from kist.util.paths import display, fold, is_reserved
 
 MARKER = ".kist"
 CONFIG = "config.yaml"
@@ -303,7 +303,17 @@ def _may_adopt(git: GitPlace, private: Path) -> bool:
 
     if not is_folder(private) or os.lstat(private).st_uid not in _own_users():
         return False
-    return not Git(git.top).tracked([os.fsencode(private.relative_to(git.top))])
+    if any(os.path.lexists(folder / ".git") for folder in (private, private.parent)):
+        return False  # a submodule, whose files the repository around it does not list
+    wanted = os.fsencode(private.relative_to(git.top)).split(b"/")
+    return not any(_may_hold(path, wanted) for path in Git(git.top).tracked([b"."]))
+
+
+def _may_hold(tracked: bytes, wanted: list[bytes]) -> bool:
+    """Whether something that Git tracks lies in a folder, or is a submodule around it, in any spelling of the names."""
+    names = tracked.split(b"/")[: len(wanted)]
+    marker = wanted.index(os.fsencode(MARKER))
+    return all(fold(name) == fold(wanted[at]) or (at == marker and is_reserved(name)) for at, name in enumerate(names))
 
 
 def make(place: Place) -> None:

@@ -59,19 +59,21 @@ def repository_path(context: RepoContext, text: str) -> str:
 
 
 def check_own(context: RepoContext, path: str) -> None:
-    """Refuse a path that a repository inside this one owns (a submodule, or another kist repository).
+    """Refuse a path that a repository inside this one owns (a submodule, say), or that a symbolic link leads to.
 
-    A metafile written there would be seen neither by Git nor by the next command here.
+    A metafile written there would be seen neither by Git nor by the next command here; a link may lead out of here.
 
     Args:
         context: the repository.
         path: of an output or metafile, relative to the repository.
 
     Raises:
-        UsageError: naming the inner repository.
+        UsageError: naming the inner repository or the link.
     """
     folder = posixpath.dirname(path)
     while folder:
+        if os.path.islink(context.root / folder):
+            raise UsageError(f"{path} lies beyond the symbolic link {folder}", path=path)
         if any(os.path.lexists(context.root / folder / marker) for marker in _PRIVATE):
             raise UsageError(
                 f"{path} belongs to the repository {folder} inside this one",
@@ -140,7 +142,8 @@ def _resolve_one(context: RepoContext, text: str, *, recursive: bool, unrecorded
     if unrecorded and is_glob(path):
         names = workspace_names(context, path)
         matched += [one for name in names if (one := owner_of(context, name)) is not None and one.inside]
-    if not matched and recursive and os.path.isdir(context.root / path):
+    folder = context.root / path
+    if not matched and recursive and os.path.isdir(folder) and not (path and os.path.islink(folder)):
         matched = [Target(tracked) for tracked in context.tracked(path)]
         if not matched and not path:
             return []
