@@ -66,7 +66,7 @@ class TestAddresses:
             "s3://user@bucket",
             "s3://bucket:99/x",
             "s3://bucket/x?region=y",
-            "s3://buc ket",
+            "s3://a bucket",
             "s3://buc%2fket/x",
         ],
     )
