@@ -11,7 +11,21 @@ from cli_support import ROOT, SCHEMAS, conforms
 from kist.cli.catalog import ALIASES, COMMANDS, module_of, overview
 from kist.cli.parsing import make_parser
 
-WRITING = {"add", "commit", "checkout", "move", "remove", "push", "fetch", "pull", "gc", "verify", "doctor", "config"}
+WRITING = {
+    "init",
+    "add",
+    "commit",
+    "checkout",
+    "move",
+    "remove",
+    "push",
+    "fetch",
+    "pull",
+    "gc",
+    "verify",
+    "doctor",
+    "config",
+}
 SUBVERBS_WRITING = {
     "remote": {"add", "modify", "remove", "rename", "default", "trust"},
     "trash": {"restore", "empty"},
@@ -49,6 +63,7 @@ def test_every_verb_prints_json_and_tells_what_it_would_do(word):
     assert {"--json", "--quiet", "--debug", "--progress"} <= set(parser.option_words())
     for name, nested in parser.verbs.items():
         assert "--json" in nested.option_words()
+        assert nested.format_help().count(f"  kist {word} {name}"), "every help has examples"
         assert ("--dry-run" in nested.option_words()) == (name in SUBVERBS_WRITING[word])
     if word in WRITING:
         assert "--dry-run" in parser.option_words()

@@ -96,6 +96,7 @@ def test_samples_check_less(tracked):
     write(tracked.folder, {f"many/{n}": str(n) for n in range(400)})
     tracked("add", "many")
     assert tracked.json("verify", "many", "--sample", "10%").data["checked"] < 150
+    assert "all good" not in tracked("verify", "--sample", "0.0001").out
 
 
 def test_unknown_targets_and_remotes(tracked):

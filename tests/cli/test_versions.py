@@ -15,8 +15,12 @@ def changes(result):
 
 
 def test_init(kist):
+    would = kist.json("init", "--dry-run").data
+    assert (would["root"], would["id"], would["dry_run"]) == (str(kist.folder), None, True)
+    assert os.listdir(kist.folder) == []
     data = kist.json("init").data
-    assert data["root"] == str(kist.folder)
+    assert (data["root"], data["hash"]) == (str(kist.folder), would["hash"])
+    assert kist.json("init", "--dry-run", code=5).classes == ["RepoError"]
     assert kist.json("init", code=5).classes == ["RepoError"]
     kist("status", folder=kist.folder)
     (kist.folder / "inner").mkdir()
@@ -234,6 +238,22 @@ def test_a_closed_pipe_is_no_error(tracked):
     line = f"{sys.executable} -m kist list -R data | head -1"
     done = subprocess.run(["sh", "-c", line], cwd=tracked.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_closed_pipe_of_talk_ends_no_work(tracked):
+    import subprocess
+    import sys
+
+    write(tracked.folder, {"data/new.txt": "new"})
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "kist", "add", "data", "--progress", "json"]
+    with open(writer, "wb") as closed:
+        done = subprocess.run(
+            command, cwd=tracked.folder, stdout=subprocess.PIPE, stderr=closed, text=True, check=False
+        )
+    assert (done.returncode, done.stdout.splitlines()[-1][:13]) == (0, "recorded data")
+    assert tracked("status").out == "clean\n"
 
 
 def test_a_path_that_neither_version_has_is_no_path(tracked):

@@ -317,3 +317,17 @@ def test_prefer_of_something_that_is_not_there_changes_nothing():
 def test_progress_and_remote_are_what_plugins_subclass():
     assert issubclass(MemoryRemote, Remote)
     assert NullProgress().advance(1) is None
+
+
+def test_options_that_are_no_dataclass(site):
+    code = """from kist import hookimpl
+from kist.abc import Options, option
+
+class Bare(Options):
+    depth: int = option(3, help="how deep")
+
+@hookimpl
+def kist_remote_options(scheme): return Bare"""
+    site.install("kist-toy", {"remotes": {"toy": "toy_m"}}, {"toy_m": code})
+    with pytest.raises(ContractViolation, match="a dataclass"):
+        Plugins().remote_options("toy")

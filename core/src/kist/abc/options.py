@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Self
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kist.errors import InvalidOption, UnknownOption
 
@@ -36,12 +36,15 @@ def option(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of a remote's options: subclass it as a frozen, keyword-only dataclass of :func:`option` fields.
+    """Base of a remote's options: subclass it as a dataclass of :func:`option` fields.
 
-    Field types may be ``str``, ``int``, ``float``, ``bool``, each also ``| None``.
+    Field types may be ``str``, ``int``, ``float``, ``bool``, each also ``| None``. This base is no dataclass itself, so
+    that the subclass may be frozen or not, as its author likes.
     """
+
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:
@@ -55,7 +58,7 @@ class Options:
             UnknownOption: a name that is no option, with the nearest one.
             InvalidOption: a value of the wrong type or choice, or a required option that is missing.
         """
-        known = {one.name: one for one in fields(cls)}
+        known = {one.name: one for one in declared_options(cls)}
         for name in values:
             if name not in known:
                 raise UnknownOption(f"unknown option '{name}'", hint=_nearest(name, known))
@@ -63,12 +66,17 @@ class Options:
         for name, one in known.items():
             variable = one.metadata.get("env")
             if name in values:
-                chosen[name] = _convert(name, str(one.type), values[name], one.metadata.get("choices"))
+                chosen[name] = _convert(name, one.type, values[name], one.metadata.get("choices"))
             elif env and variable and variable in env:
-                chosen[name] = _convert(name, str(one.type), env[variable], one.metadata.get("choices"))
+                chosen[name] = _convert(name, one.type, env[variable], one.metadata.get("choices"))
             elif one.default is MISSING and one.default_factory is MISSING:
                 raise InvalidOption(f"the option '{name}' must be set: {one.metadata.get('help', '')}")
         return cls(**chosen)
+
+
+def declared_options(kind: type[Options]) -> tuple[Field[Any], ...]:
+    """The options that a class declares: none where it is just the base."""
+    return fields(kind) if is_dataclass(kind) else ()
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
@@ -82,9 +90,9 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def _convert(name: str, kind: str, value: Any, choices: Sequence[str] | None) -> Any:
-    base = kind.split("|", maxsplit=1)[0].strip()
-    if value is None and "None" in kind:
+def _convert(name: str, annotation: Any, value: Any, choices: Sequence[str] | None) -> Any:
+    base, optional = _type_of(annotation)
+    if value is None and optional:
         return None
     try:
         if base == "bool" and not isinstance(value, bool):
@@ -101,3 +109,12 @@ def _convert(name: str, kind: str, value: Any, choices: Sequence[str] | None) ->
     if choices and value not in choices:
         raise InvalidOption(f"the option '{name}' must be one of {', '.join(choices)}")
     return value
+
+
+def _type_of(annotation: Any) -> tuple[str, bool]:
+    """The name of a field's type, and whether None is allowed; the annotation may be a text, a class or a union."""
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    if text.startswith("Optional["):
+        text = f"{text[9:-1]} | None"
+    parts = [part.strip() for part in text.split("|")]
+    return next((part for part in parts if part != "None"), "None"), "None" in parts

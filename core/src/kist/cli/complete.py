@@ -97,14 +97,13 @@ def _remotes() -> list[str]:
 
 
 def _remote_options(name: str) -> list[str]:
-    from dataclasses import fields
-
+    from kist.abc.options import declared_options
     from kist.repo.options import REMOTE_OPTIONS
     from kist.repo.remotes import location, settings_of
 
     context = _repo().context
     url = location(context, str(settings_of(context, name)["url"]))
-    return [*REMOTE_OPTIONS, *(one.name for one in fields(context.plugins.remote_options(url.scheme)))]
+    return [*REMOTE_OPTIONS, *(one.name for one in declared_options(context.plugins.remote_options(url.scheme)))]
 
 
 def _keys(_: Sequence[str]) -> list[str]:

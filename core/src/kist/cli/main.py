@@ -32,10 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence(sys.stdout)
+        from kist.cli.streams import silence
+
+        silence(sys.stdout)
         return 0
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: what is complete is kept, the same command goes on from there\n")
+        from kist.cli.streams import say
+
+        say("\ninterrupted: what is complete is kept, the same command goes on from there\n")
         return INTERRUPTED
     return code
 
@@ -54,13 +58,6 @@ def _collect_less() -> None:
     import gc
 
     gc.set_threshold(50_000, 20, 100)
-
-
-def _silence(stream: Any) -> None:
-    """Point a closed pipe's descriptor elsewhere, so that the interpreter's last flush does not complain."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _dispatch(words: list[str]) -> int:

@@ -8,6 +8,7 @@ import time
 from typing import TextIO
 
 from kist.abc.progress import NullProgress, Progress
+from kist.cli.streams import say
 from kist.util.units import show_duration, show_size
 
 _REDRAW = 0.1
@@ -61,8 +62,7 @@ class StreamProgress(Progress):
             if self._style == "json":
                 self._write_json({"event": "message", "text": text})
             else:
-                self._stream.write(text + "\n")
-                self._stream.flush()
+                say(text + "\n", self._stream)
 
     def finish(self) -> None:
         """The phase is over."""
@@ -80,11 +80,10 @@ class StreamProgress(Progress):
             return
         line = self._line(now)
         if self._style == "bar":
-            self._stream.write(f"\r\x1b[K{line}")
+            say(f"\r\x1b[K{line}", self._stream)
             self._visible = True
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            say(line + "\n", self._stream)
 
     def _line(self, now: float) -> str:
         seconds = max(now - self._started, 1e-6)
@@ -102,8 +101,7 @@ class StreamProgress(Progress):
 
     def _clear(self) -> None:
         if self._visible:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            say("\r\x1b[K", self._stream)
             self._visible = False
 
     def _event(self, event: str) -> None:
@@ -115,8 +113,7 @@ class StreamProgress(Progress):
     def _write_json(self, data: dict[str, object]) -> None:
         import json
 
-        self._stream.write(json.dumps(data) + "\n")
-        self._stream.flush()
+        say(json.dumps(data) + "\n", self._stream)
 
 
 def make_progress(choice: str, *, quiet: bool) -> Progress:

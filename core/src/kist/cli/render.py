@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from kist.abc.progress import NullProgress, Progress
+from kist.cli.streams import say
 from kist.errors import KistError, TransferError
 from kist.util.paths import display
 
@@ -58,7 +59,7 @@ class Output:
     def talk(self, text: str) -> None:
         """Say something to the person: to stderr, unless quiet."""
         if not self.quiet:
-            sys.stderr.write(display(text) + "\n")
+            say(display(text) + "\n")
 
     def detail(self, text: str) -> None:
         """Say something only with --verbose."""
@@ -67,7 +68,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Warn: to stderr, also when quiet."""
-        sys.stderr.write(f"warning: {display(text)}\n")
+        say(f"warning: {display(text)}\n")
 
     def fail(self, error: KistError) -> None:
         """Tell an error that does not end the command; the command will not end well."""
@@ -77,22 +78,21 @@ class Output:
 
 def print_error(error: KistError, stream: TextIO | None = None) -> None:
     """Print ``error:`` and ``hint:`` lines."""
-    stream = stream or sys.stderr
     lines = str(error).splitlines() or [type(error).__name__]
     if error.remote and error.remote not in lines[0]:
         lines[0] = f"{error.remote}: {lines[0]}"
-    stream.write(f"error: {display(lines[0])}\n")
+    say(f"error: {display(lines[0])}\n", stream)
     for line in lines[1:]:
-        stream.write(f"       {display(line)}\n")
+        say(f"       {display(line)}\n", stream)
     if isinstance(error, TransferError):
         for name, cause in error.failures[:20]:
             paths = getattr(cause, "paths", ())
             needed = f" ({', '.join(paths[:3])}{', …' if len(paths) > 3 else ''})" if paths else ""
-            stream.write(f"  {display(name)}{display(needed)}: {display(str(cause))}\n")
+            say(f"  {display(name)}{display(needed)}: {display(str(cause))}\n", stream)
         if len(error.failures) > 20:
-            stream.write(f"  … and {len(error.failures) - 20} more (--json lists all)\n")
+            say(f"  … and {len(error.failures) - 20} more (--json lists all)\n", stream)
     if error.hint:
-        stream.write(f"hint: {display(error.hint)}\n")
+        say(f"hint: {display(error.hint)}\n", stream)
 
 
 def error_data(error: KistError) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kist.util.paths import json_path
 from kist.util.units import show_count, show_size
 
 if TYPE_CHECKING:
+    from kist.errors import KistError
     from kist.model.change import Change
     from kist.model.entry import Entry
     from kist.model.report import TransferReport
@@ -32,9 +33,13 @@ def open_repo(args: argparse.Namespace, verb: str) -> Repo:
 
 
 def finish(args: argparse.Namespace, repo: Repo) -> None:
-    """Tell the errors that did not end the command."""
+    """Tell the errors that did not end the command, each once: pull, for one, reads the metafiles twice."""
+    told: set[tuple[type[KistError], str, object]] = set()
     for error in repo.problems:
-        args.output.fail(error)
+        key = (type(error), str(error), error.path)
+        if key not in told:
+            told.add(key)
+            args.output.fail(error)
 
 
 def change_data(change: Change) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from kist.operations.push import Selection
 from kist.repo import cache_refs
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
+from kist.util.units import show_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,7 @@ def _candidates(found: GcPlan) -> Iterator[Candidate]:
         yield Candidate(str(digest), size, "no version in use needs it")
     for pack in sorted(found.packs.values(), key=lambda one: one.id):
         each, rest = divmod(pack.bytes, len(pack.dead))
-        what = "goes" if not pack.alive else f"is written anew with its other {pack.alive} objects"
+        what = "goes" if not pack.alive else f"is written anew with {show_count(pack.alive, 'other object')}"
         for position, name in enumerate(_names(pack)):
             reason = f"no version in use needs it; its pack {pack.id[:12]} {what}"
             yield Candidate(name, each + (position < rest), reason)

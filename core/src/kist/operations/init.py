@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kist.errors import RepoError, UsageError
@@ -15,12 +16,33 @@ from kist.repo.layout import CONFIG, MARKER
 from kist.util.atomic import storage_errors
 
 
-def init(folder: Path, *, algorithm: str | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What `init` made, or would make.
+
+    Args:
+        root: the repository's folder.
+        algorithm: the hash algorithm of new outputs.
+        in_git: whether a Git repository is there, which keeps the versions of the metafiles.
+        id: the repository's, None where nothing was made.
+    """
+
+    root: Path
+    algorithm: str
+    in_git: bool
+    id: str | None = None
+
+
+def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -> InitReport:
     """Make a repository.
 
     Args:
         folder: where; it must exist.
         algorithm: the hash algorithm of new outputs, None for the best that is installed.
+        dry_run: check everything, make nothing.
+
+    Returns:
+        What was made.
 
     Raises:
         RepoError: there is one already, or the folder is Git's own.
@@ -39,11 +61,16 @@ def init(folder: Path, *, algorithm: str | None = None) -> None:
     plugins = Plugins(block=config.get("plugins.block"), prefer=config.get("plugins.prefer"))
     chosen = algorithm or config.get("core.hash") or choose_algorithm(plugins, plugins.dialect(MARKER))
     plugins.hasher(chosen)
+    report = InitReport(root, chosen, layout.find_git(root) is not None)
+    if dry_run:
+        return report
     with storage_errors(path):
         path.parent.mkdir(exist_ok=True)
     set_value(path, "tracked", "core.hash", chosen)
     # The id goes last: without one a folder is no repository yet, so that a killed init can be repeated.
-    set_value(path, "tracked", "repository.id", layout.new_id())
+    identity = layout.new_id()
+    set_value(path, "tracked", "repository.id", identity)
+    return replace(report, id=identity)
 
 
 def _is_git_folder(folder: Path) -> bool:

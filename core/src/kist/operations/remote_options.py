@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
+from dataclasses import MISSING, Field, dataclass, field, make_dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from kist.abc.options import Options
+from kist.abc.options import Options, declared_options
 from kist.abc.remote import RemoteURL
 from kist.errors import InvalidOption, KistError, UnknownOption
 from kist.plugins.registry import Plugins
@@ -44,7 +44,7 @@ def is_secret(plugins: Plugins, config: Config, name: str, option: str) -> bool:
     if option in REMOTE_OPTIONS:
         return False
     kind = _kind_of(plugins, config, name)
-    declared = {one.name: bool(one.metadata.get("secret")) for one in fields(kind)} if kind else {}
+    declared = {one.name: bool(one.metadata.get("secret")) for one in declared_options(kind)} if kind else {}
     return declared.get(option, is_secret_name(option))
 
 
@@ -134,7 +134,7 @@ def declared(context: RepoContext, url: RemoteURL, name: str, option: str) -> Fi
         UnknownOption: the plugin has no such option, with the nearest one.
         PluginNotFound: no plugin for the scheme.
     """
-    known = {one.name: one for one in fields(context.plugins.remote_options(url.scheme))}
+    known = {one.name: one for one in declared_options(context.plugins.remote_options(url.scheme))}
     if option not in known:
         close = nearest(option, [*known, *REMOTE_OPTIONS])
         raise UnknownOption(
@@ -218,7 +218,7 @@ def options_by_scheme(plugins: Plugins) -> dict[str, list[OptionRow]]:
         with suppress(KistError):
             schemes.setdefault(plugins.remote_options(key), []).append(f"{key}://")
     for kind, names in schemes.items():
-        shown[", ".join(names)] = [_row(one) for one in fields(kind)]
+        shown[", ".join(names)] = [_row(one) for one in declared_options(kind)]
     return shown
 
 

@@ -181,6 +181,8 @@ class Plugins:
 
     def remote_options(self, scheme: str) -> type[Options]:
         """The options of remotes with this scheme; a plugin that declares none has none."""
+        from dataclasses import is_dataclass
+
         from kist.abc import Options
 
         result = self._call("remotes", scheme, "kist_remote_options", {"scheme": scheme})
@@ -188,6 +190,8 @@ class Plugins:
             return Options
         if not (isinstance(result, type) and issubclass(result, Options)):
             raise self._violation("remotes", scheme, "kist_remote_options", result, "a subclass of Options")
+        if result is not Options and not is_dataclass(result):
+            raise self._violation("remotes", scheme, "kist_remote_options", result, "a dataclass")
         return result
 
     def open_remote(self, url: RemoteURL, options: Options, scope: RemoteScope) -> Remote:

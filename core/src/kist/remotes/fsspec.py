@@ -10,13 +10,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteURL, option
+from kist.abc.options import declared_options
 from kist.errors import InvalidOption, RemoteError, RemoteExists, RemoteObjectNotFound
 from kist.remotes.failures import Translator
 from kist.remotes.files import check_key, read_pieces, read_source, write_target
@@ -345,7 +346,7 @@ def _close(filesystem: Any) -> None:
 def _arguments(options: Options | None) -> dict[str, Any]:
     if options is None:
         return {}
-    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    values = {one.name: getattr(options, one.name) for one in declared_options(type(options))}
     text = values.pop("storage_options", None)
     arguments = {name: value for name, value in values.items() if value is not None}
     if text:

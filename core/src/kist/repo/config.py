@@ -205,10 +205,11 @@ class Config:
             Option -> value; what tracked configuration sets counts only where the option is declared ``shared``, and a
             warning tells of the others.
         """
-        from dataclasses import fields
+        from kist.abc.options import declared_options
 
-        shared = {one.name for one in fields(kind) if one.metadata.get("shared")} | set(REMOTE_OPTIONS)
-        declared = {one.name for one in fields(kind)} | set(REMOTE_OPTIONS)
+        options = declared_options(kind)
+        shared = {one.name for one in options if one.metadata.get("shared")} | set(REMOTE_OPTIONS)
+        declared = {one.name for one in options} | set(REMOTE_OPTIONS)
         chosen: dict[str, Any] = {}
         for layer in self._layers:
             for option, value in (dig(layer.data, ("remote", name)) or {}).items():

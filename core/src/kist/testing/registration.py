@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from functools import cache
 from importlib import import_module
 
 from kist.abc import Options
+from kist.abc.options import declared_options
 from kist.errors import PluginNotFound
 from kist.plugins.index import normal, scan
 from kist.plugins.registry import Plugins
@@ -152,7 +152,7 @@ class RegistrationContract(ContractBase):
         if self.group == "remotes":
             options = Plugins().remote_options(self.key)
             assert issubclass(options, Options)
-            for one in fields(options):
+            for one in declared_options(options):
                 assert str(one.metadata.get("help", "")).strip(), f"the option '{one.name}' has no help"
 
     def test_can_be_blocked(self) -> None:

@@ -50,5 +50,6 @@ def _verb_help(word: str) -> str:
         name = module_of(word) if word in COMMANDS else command_module(word, [*COMMANDS, *ALIASES, *TOPICS])
     except UsageError as error:
         topics = ", ".join(TOPICS)
-        raise UsageError(f"there is no command or topic '{word}'", hint=error.hint or f"topics: {topics}") from None
+        hint = error.hint.replace("'kist ", "'kist help ") if error.hint else f"topics: {topics}"
+        raise UsageError(f"there is no command or topic '{word}'", hint=hint) from None
     return make_parser(word, import_module(name)).format_help().rstrip()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from kist.api import Repo
+from kist.operations.init import init
 
 EXAMPLES = (
     ("kist init", "make a repository here"),
@@ -17,15 +18,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("folder", nargs="?", default=".", metavar="DIR", help="the folder (default: the current one)")
     parser.add_argument("--hash", metavar="ALGORITHM", help="hash algorithm of new outputs")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, make nothing")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make it."""
-    repo = Repo.init(args.folder, algorithm=args.hash)
-    args.output.line(f"made a kist repository in {repo.root}")
-    if repo.context.git is None:
+    made = init(Path(args.folder), algorithm=args.hash, dry_run=args.dry_run)
+    args.output.line(f"{'would have made' if args.dry_run else 'made'} a kist repository in {made.root}")
+    if not made.in_git:
         args.output.talk("there is no Git repository here: versions of the metafiles are yours to keep")
         args.output.talk("if Git comes later, the .gitignore files that kist writes keep the data out of it")
     else:
         args.output.talk("next: kist add DATA, then git add .kist and the new metafile, and git commit")
-    return {"root": str(repo.root), "id": repo.context.id, "hash": repo.context.algorithm}
+    return {"root": str(made.root), "id": made.id, "hash": made.algorithm, "dry_run": args.dry_run}

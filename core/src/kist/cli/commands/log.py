@@ -42,5 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 "size": one.size,
             }
         )
+    if not versions and not repo.problems:
+        args.output.talk("no commit has a version yet: git commit keeps them")
     finish(args, repo)
     return {"versions": versions}

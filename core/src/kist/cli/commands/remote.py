@@ -50,7 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rename = verbs.add("rename", "give a remote another name", run_rename, EXAMPLES[5:6])
     rename.add_argument("name", metavar="OLD")
     rename.add_argument("new", metavar="NEW")
-    default = verbs.add("default", "show or choose the remote that is used where none is named", run_default)
+    about = "show or choose the remote that is used where none is named"
+    default = verbs.add("default", about, run_default, EXAMPLES[6:7])
     default.add_argument("name", nargs="?", metavar="NAME")
     default.add_argument("-u", "--unset", action="store_true", help="choose none")
     trust = verbs.add("trust", "let a place that only a clone names have your credentials", run_trust, EXAMPLES[7:8])

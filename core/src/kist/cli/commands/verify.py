@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"--sample takes a percentage, not '{args.sample}'") from None
     repo = open_repo(args, "verify")
     report = repo.verify(args.targets, VerifyOptions(args.remote, sample, args.repair and not args.dry_run, args.jobs))
-    _tell(args, report)
+    _tell(args, report, sample)
     finish(args, repo)
     args.data = _data(args, report)
     if not report.good:
@@ -67,7 +67,7 @@ def _hint(args: argparse.Namespace) -> str:
     return "'kist verify --repair' brings it back from the workspace or a remote, 'kist pull' what was never here"
 
 
-def _tell(args: argparse.Namespace, report: VerifyReport) -> None:
+def _tell(args: argparse.Namespace, report: VerifyReport, sample: float) -> None:
     where = f" on {args.remote}" if args.remote else ""
     for title, found in (("damaged", report.damaged), ("missing", report.missing), ("repaired", report.repaired)):
         for one in found[:_MOST_SHOWN]:
@@ -76,7 +76,9 @@ def _tell(args: argparse.Namespace, report: VerifyReport) -> None:
             args.output.line(f"{title:<9} {one.digest}  {needed or '(no recorded output needs it)'}", color=color)
         if len(found) > _MOST_SHOWN:
             args.output.line(f"… and {len(found) - _MOST_SHOWN} more {title} (--json lists all)")
-    state = "all good" if report.good else "not good"
+    state = "not good" if not report.good else "all good" if sample >= 100 else f"nothing wrong in {sample:g}% of them"
+    if sample < 100 and report.good and not report.checked:
+        state = f"none is in a sample of {sample:g}%"
     args.output.line(f"checked {show_count(report.checked, 'object')}{where}: {state}")
 
 
