@@ -42,6 +42,17 @@ def not_allowed():
     return ApiError(403, "insufficientFilePermissions", "The user does not have sufficient permissions for this file.")
 
 
+class Ticks:
+    """The time, at least a millisecond later with each call: what is told in milliseconds has an order."""
+
+    def __init__(self):
+        self._last = 0.0
+
+    def __call__(self):
+        self._last = max(time.time(), self._last + 0.001)
+        return self._last
+
+
 @dataclass
 class Item:
     """A file or a folder."""
@@ -52,7 +63,7 @@ class Item:
     parent: str | None
     drive: str | None
     data: bytes = b""
-    created: float = field(default_factory=time.time)
+    created: float = field(default_factory=Ticks())
     modified: float = field(default_factory=time.time)
     trashed: bool = False
 

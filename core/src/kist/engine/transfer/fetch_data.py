@@ -126,7 +126,7 @@ class DataFetch:
         path = session.file()
         item = ItemProgress(self._progresses, sum(place.plain for _, place in group))
         brought, moved = Brought(), 0
-        for _ in range(2):  # a line damages what the remote has whole
+        for _ in range(objects.TRIES):  # a line damages what the remote has whole
             item.restart()
             moved += self._reader.packs[name].size
             self._store.remote.get_file(f"packs/{name}", path, progress=item)
@@ -170,16 +170,18 @@ class DataFetch:
         digest = Digest.from_raw(self._hasher.name, raw)
         path = session.file()
         item = ItemProgress(self._progresses, place.plain)
-        for times in (1, 2):  # likewise
+        moved = 0
+        for _ in range(objects.TRIES):  # likewise
+            moved += place.plain
             item.restart()
             self._store.remote.get_file(objects.object_key(digest), path, progress=item)
             if self._digest_of(path) == raw:
                 item.complete()
                 session.put_loose_file(path, digest)
-                return Brought(moved=times * place.plain)
+                return Brought(moved=moved)
             path.unlink()
         item.complete()
-        return Brought(bad={raw: self._reader.damaged(raw)}, moved=2 * place.plain)
+        return Brought(bad={raw: self._reader.damaged(raw)}, moved=moved)
 
     def _digest_of(self, path: Path) -> bytes:
         running = self._hasher.new()

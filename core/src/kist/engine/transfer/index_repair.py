@@ -63,7 +63,7 @@ def damaged_indexes(store: RemoteStore, keys: Iterable[str], workers: Workers) -
     """
 
     def read(key: str) -> None:
-        objects.twice(lambda: named_by_content(key, objects.get_bytes(store.remote, key, limit=1 << 32), store.name))
+        objects.insist(lambda: named_by_content(key, objects.get_bytes(store.remote, key, limit=1 << 32), store.name))
 
     bad = set()
     for key, result in workers.run(read, sorted(set(keys))):

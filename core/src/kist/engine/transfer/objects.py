@@ -21,6 +21,9 @@ T = TypeVar("T")
 TEXT_LIMIT = 64 << 20
 """Largest marker, set or list of condemned keys that is read, in bytes."""
 
+TRIES = 4
+"""How often bytes are asked for that come damaged before the remote's own copy is taken to be so."""
+
 _OBJECT_KEY = re.compile(r"objects/([a-z0-9][a-z0-9_-]{0,31})/([0-9a-f]{2})/([0-9a-f]{14,126})")
 _ROOT_KEY = re.compile(r"roots/([a-z0-9][a-z0-9_-]{0,31})/([0-9a-f]{16,128})")
 _OWN_KEY = re.compile(
@@ -138,19 +141,21 @@ def get_range(remote: Remote, key: str, start: int, length: int) -> bytes:
     return data
 
 
-def twice(read: Callable[[], T]) -> T:
-    """Read, and once more if what came was damaged: a line damages what the remote has whole.
+def insist(read: Callable[[], T]) -> T:
+    """Read, and again if what came was damaged: a line damages what the remote has whole.
 
     Args:
         read: raises ObjectCorrupt where the bytes are not the expected ones.
 
     Raises:
-        ObjectCorrupt: both times.
+        ObjectCorrupt: each of the TRIES times.
     """
-    try:
-        return read()
-    except ObjectCorrupt:
-        return read()
+    for _ in range(TRIES - 1):
+        try:
+            return read()
+        except ObjectCorrupt:
+            continue
+    return read()
 
 
 def get_text(remote: Remote, what: str, key: str, *, limit: int = TEXT_LIMIT) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def get_text(remote: Remote, what: str, key: str, *, limit: int = TEXT_LIMIT) ->
         ObjectCorrupt: it is not such a text, or not whole.
         RemoteError: the remote refused or failed.
     """
-    return twice(lambda: load_text(what, get_bytes(remote, key, limit=limit), where=key))
+    return insist(lambda: load_text(what, get_bytes(remote, key, limit=limit), where=key))
 
 
 def read_exactly(reader: Any, length: int) -> bytes:

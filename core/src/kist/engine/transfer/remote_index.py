@@ -61,7 +61,7 @@ class RemoteIndexes:
             RepoFormatError: one was written by a newer version.
         """
         todo = [name for name in self.names if name not in self._opened and name not in self.damaged]
-        for name, result in workers.run(lambda name: objects.twice(lambda: self._open(name)), todo):
+        for name, result in workers.run(lambda name: objects.insist(lambda: self._open(name)), todo):
             if isinstance(result, RemoteObjectNotFound | ObjectError):
                 self.damaged[name] = result
             elif isinstance(result, KistError):

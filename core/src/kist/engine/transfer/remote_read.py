@@ -171,19 +171,21 @@ class RemoteReader:
             yield from plan_spans(name, placed)
 
     def bring(self, span: Span) -> Brought:
-        """Read one range and check its members, once more if that finds damage; called in worker threads.
+        """Read one range and check its members, again if that finds damage; called in worker threads.
 
         Raises:
             RemoteObjectNotFound: the pack is not there.
             ObjectCorrupt: the pack ends before the range does.
             RemoteError: the remote refused or failed.
         """
-        brought = objects.twice(lambda: self._bring_once(span))
-        if brought.bad:
+        brought = Brought()
+        for _ in range(objects.TRIES):
+            moved = brought.moved
+            brought = objects.insist(lambda: self._bring_once(span))
+            brought.moved += moved
+            if not brought.bad:
+                break
             self._kept.pop(span.key, None)
-            again = self._bring_once(span)
-            again.moved += brought.moved
-            return again
         return brought
 
     def _bring_once(self, span: Span) -> Brought:

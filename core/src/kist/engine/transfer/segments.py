@@ -238,7 +238,7 @@ class SegmentTransfer:
 
         def read(segment: _Segment) -> None:
             item = ItemProgress(progress, segment.size)
-            objects.twice(lambda: read_once(segment, item))
+            objects.insist(lambda: read_once(segment, item))
 
         def read_once(segment: _Segment, item: ItemProgress) -> None:
             item.restart()
@@ -295,7 +295,7 @@ class _SegmentStream:
         self._progress = progress
 
     def fetch(self, segment: _Segment) -> int:
-        """Bring one segment, or what the file lacks of it; one that came damaged is asked for once more.
+        """Bring one segment, or what the file lacks of it; one that came damaged is asked for again.
 
         Returns:
             Bytes that moved.
@@ -305,7 +305,7 @@ class _SegmentStream:
         try:
             return self._bring(segment, begun, item)
         except ObjectCorrupt:
-            return segment.size - begun + objects.twice(lambda: self._bring(segment, 0, item))
+            return segment.size - begun + objects.insist(lambda: self._bring(segment, 0, item))
 
     def _bring(self, segment: _Segment, begun: int, item: ItemProgress) -> int:
         """Take the first *begun* bytes from the file, and the others from the remote."""
