@@ -13,6 +13,7 @@ from kist.engine.checkout.apply import apply_checkout
 from kist.engine.checkout.plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout.plan import merged as joined
 from kist.engine.checkout.tools import CheckoutTools
+from kist.engine.gc.reach import GcRoot
 from kist.errors import KistError, ObjectMissing, PathNotTracked
 from kist.model.change import Change
 from kist.model.columns import Columns
@@ -26,7 +27,7 @@ from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.parts import is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
-from kist.repo import targets
+from kist.repo import cache_refs, targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
@@ -86,17 +87,19 @@ def checkout(
         found = _targets(context, texts, options.revision)
         planned, missing = _plan_all(context, found)
         return merged([_foreseen(one) for one in planned], missing)
-    with changing(context):
+    with changing(context), context.write_lock():  # nobody publishes between what is read here and what is done
         found = _targets(context, texts, options.revision)
-        with context.write_lock():
-            planned, missing = _plan_all(context, found)
-            if not options.force:
-                _refuse_unsaved(planned)
-            reports = [_apply(context, one, force=options.force) for one in planned]
-            context.save_fingerprints()
-            put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
+        # What another repository stored in a shared cache is needed by this one too from now on.
+        outputs = [one.tracked.output for one in found]
+        cache_refs.record(context, [GcRoot(one.digest, one.is_directory) for one in outputs])
+        planned, missing = _plan_all(context, found)
+        if not options.force:
+            _refuse_unsaved(planned)
+        reports = [_apply(context, one, force=options.force) for one in planned]
+        context.save_fingerprints()
+        put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
-            publish(context, _edits(context, found))
+            publish(context, _edits(context, found), locked=True)
     report = merged(reports, missing)
     context.hooks.notify("kist_after_checkout", report=report)
     return report

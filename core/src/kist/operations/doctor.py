@@ -306,10 +306,14 @@ def _locks(context: RepoContext) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding("locks", "ok", "none yet")
         return
-    if has_flock(folder):
-        yield Finding("locks", "ok", "kernel locks")
+    places = {"repository": folder, "cache": context.cache_folder}
+    lacking = [name for name, place in places.items() if os.access(place, os.W_OK | os.X_OK) and not has_flock(place)]
+    if lacking:
+        where = " and of the ".join(lacking)
+        detail = f"the file system of the {where} has no kernel locks: lease files with a heartbeat are used"
+        yield Finding("locks", "note", detail)
     else:
-        yield Finding("locks", "note", "this file system has no kernel locks: lease files with a heartbeat are used")
+        yield Finding("locks", "ok", "kernel locks")
     for path in (context.place.own / "write.lock", context.cache_folder / "gc.lock"):
         holder = find_holder(path) if path.exists() else None
         if holder is not None:

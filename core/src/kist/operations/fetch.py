@@ -103,12 +103,13 @@ def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options:
                 dry_run=options.dry_run,
                 before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
             )
+            if not options.dry_run:  # in the block, so that no gc of another repository comes in between
+                cache_refs.record(context, [GcRoot(want.root, want.is_directory) for want in wants])
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)
     _name_paths(context, wants, report.failures)
     if not options.dry_run:
-        cache_refs.record(context, [GcRoot(want.root, want.is_directory) for want in wants])
         context.hooks.notify("kist_after_transfer", report=report)
     return report
 

@@ -220,15 +220,8 @@ class _CacheCollection(Collection):
         """Move it to the cache's trash, or delete it at once; and delete what has been in that trash for long."""
         context, now = self._context, self._options.now
         trash = cache_trash(context)
-        with context.writing(), context.write_lock():
-            done = apply_cache_gc(
-                context.cache,
-                self._plan,
-                self._roots_now,
-                context.codec,
-                None if now else trash,
-                timeout=context.lock_timeout,
-            )
+        with context.writing(), context.cache.exclusive(), context.write_lock():
+            done = apply_cache_gc(context.cache, self._plan, self._roots_now(), context.codec, None if now else trash)
             cache_refs.replace(context, self._own)
             trash.empty(float(context.config.get("gc.grace")))
         report = replace(self.report, collected=done.candidates, deleted=done.candidates if now else 0)
@@ -237,7 +230,8 @@ class _CacheCollection(Collection):
 
 def cache_trash(context: RepoContext) -> Trash:
     """Where gc keeps what it took out of the cache."""
-    return Trash(context.cache.folder.trash, sync=context.sync)
+    folder = context.cache.folder
+    return Trash(folder.trash, sync=context.sync, shared=folder.shared)
 
 
 def _limited(found: GcPlan, only: frozenset[str] | None) -> GcPlan:

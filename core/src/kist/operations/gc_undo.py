@@ -40,7 +40,7 @@ def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = Fal
         entries = cache_trash(context).list()
         count = len(entries[-1].items) if entries else 0
     else:
-        with context.writing(), context.cache.exclusive(timeout=context.lock_timeout):
+        with context.writing(), context.cache.exclusive():
             count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
     if not count:
         raise UsageError("there is no gc to undo", hint="what was deleted with --now, or after the grace, is gone")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-from contextlib import nullcontext
 from dataclasses import replace
 
 from kist.engine.checkout.relocate import move_path, undo_move
@@ -42,8 +41,11 @@ def move(context: RepoContext, source: str, target: str, *, dry_run: bool = Fals
         PathConflict: something stands at the target.
         UsageError: a part of a directory cannot go there.
     """
-    with nullcontext() if dry_run else changing(context):  # before paths are looked at: a killed move is undone first
-        return _move(context, source, target, dry_run=dry_run)
+    if dry_run:
+        return _move(context, source, target, dry_run=True)
+    # Before paths are looked at: a killed move is undone first, and nobody publishes what we would not see.
+    with changing(context), context.write_lock():
+        return _move(context, source, target, dry_run=False)
 
 
 def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> list[tuple[str, str]]:
@@ -81,34 +83,33 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str) -> None:
     metafile = context.metafile_names.of(new)[0]
     if os.path.lexists(context.root / metafile):
         raise PathConflict(f"{metafile} exists", path=metafile)
-    with context.write_lock():
-        record: JournalRecord | None = None
-        if os.path.lexists(context.root / tracked.path):
-            record = move_path(
-                context.root,
-                os.fsencode(tracked.path),
-                os.fsencode(new),
-                context.journal,
-                intent={"old_metafile": tracked.metafile, "new_metafile": metafile},
-            )
-        else:
-            (context.root / posixpath.dirname(new)).mkdir(parents=True, exist_ok=True)
-        output = replace(tracked.output, path=posixpath.basename(new))
-        metafiles.save(
-            context,
-            metafile,
-            replace(tracked.document, outputs=(output,)),
-            tracked.data,  # comments and order survive
-            sync=context.sync,
-            token=context.scratch.token_for(context.root / posixpath.dirname(metafile)),
+    record: JournalRecord | None = None
+    if os.path.lexists(context.root / tracked.path):
+        record = move_path(
+            context.root,
+            os.fsencode(tracked.path),
+            os.fsencode(new),
+            context.journal,
+            intent={"old_metafile": tracked.metafile, "new_metafile": metafile},
         )
-        _drop(context, tracked.metafile)
-        ignore_in_git(context, [new], [tracked.path])
-        context.fingerprints.forget(os.fsencode(tracked.path))
-        context.fingerprints.set_base(os.fsencode(tracked.path), None)
-        context.save_fingerprints()
-        if record is not None:
-            record.done()
+    else:
+        (context.root / posixpath.dirname(new)).mkdir(parents=True, exist_ok=True)
+    output = replace(tracked.output, path=posixpath.basename(new))
+    metafiles.save(
+        context,
+        metafile,
+        replace(tracked.document, outputs=(output,)),
+        tracked.data,  # comments and order survive
+        sync=context.sync,
+        token=context.scratch.token_for(context.root / posixpath.dirname(metafile)),
+    )
+    _drop(context, tracked.metafile)
+    ignore_in_git(context, [new], [tracked.path])
+    context.fingerprints.forget(os.fsencode(tracked.path))
+    context.fingerprints.set_base(os.fsencode(tracked.path), None)
+    context.save_fingerprints()
+    if record is not None:
+        record.done()
 
 
 def _drop(context: RepoContext, metafile: str) -> None:
@@ -170,14 +171,13 @@ def _move_part(context: RepoContext, one: Target, new: str) -> None:
         for entry in entries
         for path in [goal.inside + entry.path[len(one.inside) :]]
     ]
-    with context.write_lock():
-        record: JournalRecord | None = None
-        if os.path.lexists(context.root / one.path):
-            record = move_path(context.root, os.fsencode(one.path), os.fsencode(new), context.journal, intent={})
-        edits = _part_edits(context, (one, gone), (goal, come))
-        publish(context, edits, locked=True)
-        if record is not None:
-            record.done()
+    record: JournalRecord | None = None
+    if os.path.lexists(context.root / one.path):
+        record = move_path(context.root, os.fsencode(one.path), os.fsencode(new), context.journal, intent={})
+    edits = _part_edits(context, (one, gone), (goal, come))
+    publish(context, edits, locked=True)
+    if record is not None:
+        record.done()
 
 
 def _part_edits(

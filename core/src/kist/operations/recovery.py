@@ -15,13 +15,15 @@ from kist.repo.remotes import memory_folder
 def changing(context: RepoContext) -> Iterator[None]:
     """The block of a command that changes the workspace or its metafiles: left-overs of dead processes go first.
 
+    No gc comes in between: what the command finds in the cache stays there.
+
     Args:
         context: the repository.
 
     Raises:
         KistError: what a killed command left cannot be finished now, such as on a full disk.
     """
-    with context.writing():
+    with context.writing(), context.using_cache():
         if any(context.place.journal.glob("*")):
             _finish(context)
         yield
@@ -58,7 +60,8 @@ def transferring(context: RepoContext, remote: str) -> Iterator[None]:
         remote: the remote's name.
     """
     if not os.access(context.place.own if context.place.own.exists() else context.root, os.W_OK):
-        yield
+        with context.using_cache():
+            yield
         return
     with changing(context):
         folder = memory_folder(context, remote)

@@ -58,20 +58,19 @@ def remove(
         raise UsageError("nothing to remove", hint="name tracked files or directories: kist remove data")
     if dry_run:
         return [target.path for target in targets.resolve(context, texts)]
-    with changing(context):
+    with changing(context), context.write_lock():  # nobody publishes between what is read here and what is done
         found = targets.resolve(context, texts)
         for target in found:
             _check_recorded(context, target)
-        with context.write_lock():
-            planned = [_plan(context, target, keep=keep) for target in found]
-            if not force:
-                _refuse(planned)
-            for one in planned:
-                if one.plan is not None:
-                    _take_away(context, one, force=force)
-            for one in planned:
-                if not one.target.inside:
-                    _forget(context, one.target.tracked)
+        planned = [_plan(context, target, keep=keep) for target in found]
+        if not force:
+            _refuse(planned)
+        for one in planned:
+            if one.plan is not None:
+                _take_away(context, one, force=force)
+        for one in planned:
+            if not one.target.inside:
+                _forget(context, one.target.tracked)
         _publish_parts(context, [target for target in found if target.inside])
     return [target.path for target in found]
 
@@ -154,7 +153,7 @@ def _publish_parts(context: RepoContext, found: Sequence[Target]) -> None:
         groups.setdefault(target.tracked.metafile, []).append(target)
     edits = [edit_without(context, group[0].tracked, [target.inside for target in group]) for group in groups.values()]
     if edits:
-        publish(context, edits)
+        publish(context, edits, locked=True)
 
 
 def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes]) -> Edit:

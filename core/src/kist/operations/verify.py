@@ -248,7 +248,7 @@ def _repair(
     context: RepoContext, chosen: Sequence[Target], before: VerifyReport, options: VerifyOptions
 ) -> VerifyReport:
     """Put damage aside, then bring good copies: from the workspace first, then from every remote."""
-    with context.writing():
+    with context.writing(), context.using_cache():
         structures = [one for one in before.damaged if one.digest.partition(":")[0] in _STRUCTURES]
         objects = [one for one in before.damaged if one not in structures]
         for one in objects:

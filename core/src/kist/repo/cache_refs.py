@@ -40,6 +40,8 @@ def _line(root: GcRoot) -> bytes:
 def record(context: RepoContext, roots: Iterable[GcRoot]) -> None:
     """Add versions that this worktree needs from now on; call it while the cache's ``gc.lock`` is held shared.
 
+    A cache that cannot be written can still be read, by who stores nothing there.
+
     Args:
         context: the repository.
         roots: the versions.
@@ -50,7 +52,7 @@ def record(context: RepoContext, roots: Iterable[GcRoot]) -> None:
     path = _file(context)
     known = set(_read(path))
     lines = b"".join(_line(root) for root in dict.fromkeys(roots) if root not in known)
-    if not lines:
+    if not lines or (context.cache.root.exists() and not os.access(context.cache.root, os.W_OK)):
         return
     context.cache.ensure()
     _make_folder(context, path.parent)

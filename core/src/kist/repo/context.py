@@ -171,6 +171,7 @@ class RepoContext:
     def cache(self) -> Cache:
         """The object store on this machine."""
         from kist.engine.cache.cache import PACK_THRESHOLD, Cache
+        from kist.engine.process.locks import Waiting
 
         threshold = self.config.get("cache.pack_threshold")
         if threshold is None:
@@ -182,6 +183,7 @@ class RepoContext:
             pack_threshold=threshold,
             sync=self.config.get("core.fsync"),
             shared=self.config.get("cache.shared") == "group",
+            waiting=Waiting(self.lock_timeout, self.progress.message, self.verb),
         )
 
     @property
@@ -271,7 +273,7 @@ class RepoContext:
         """Begin to store objects; for a ``with`` statement."""
         from kist.repo.storing import Storing
 
-        return Storing(self.cache, self.hasher, self.codec, dry_run=dry_run, timeout=self.lock_timeout)
+        return Storing(self.cache, self.hasher, self.codec, dry_run=dry_run)
 
     def view(self, root: Digest) -> ManifestView:
         """A manifest of the cache.
@@ -356,6 +358,13 @@ class RepoContext:
     def writing(self) -> AbstractContextManager[None]:
         """The block of a command that changes something: sweeps what killed commands left, first."""
         return self._writing.block()
+
+    def using_cache(self) -> AbstractContextManager[None]:
+        """Keeps gc out of the cache, from before anybody looks at what is there.
+
+        It comes before :meth:`write_lock`, for gc takes the two in that order.
+        """
+        return self._writing.using_cache()
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Held while metafiles and the workspace change; waits for others and tells for whom."""

@@ -50,7 +50,6 @@ class Storing:
         hashers: makes the hasher of an algorithm.
         codec: writes and reads manifests.
         dry_run: whether nothing is stored at all.
-        timeout: seconds to wait for a gc to end.
     """
 
     def __init__(
@@ -60,13 +59,11 @@ class Storing:
         codec: ManifestCodec,
         *,
         dry_run: bool = False,
-        timeout: float = 300.0,
     ) -> None:
         self._cache = cache
         self._hashers = hashers
         self._codec = codec
         self._dry_run = dry_run
-        self._timeout = timeout
         self._stack = ExitStack()
         self._sessions: dict[str, CacheSession] = {}
 
@@ -112,6 +109,6 @@ class Storing:
 
     def _session(self, algorithm: str) -> CacheSession:
         if algorithm not in self._sessions:
-            session = self._cache.session(algorithm, timeout=self._timeout)
+            session = self._cache.session(algorithm)
             self._sessions[algorithm] = self._stack.enter_context(session)
         return self._sessions[algorithm]

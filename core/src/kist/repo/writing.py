@@ -30,6 +30,7 @@ class Writing:
     def __init__(self, context: RepoContext) -> None:
         self._context = context
         self._scratch: Scratch | None = None
+        self._using = False
 
     @property
     def scratch(self) -> Scratch:
@@ -73,6 +74,19 @@ class Writing:
         place, cache = self._context.place, self._context.cache_folder
         folders = [place.root, place.own, place.shared, cache, cache / "verified", cache / "refs" / place.id]
         return [os.fsencode(os.path.abspath(folder)) for folder in folders]
+
+    @contextmanager
+    def using_cache(self) -> Iterator[None]:
+        """Held from before a command looks at what the cache has until a metafile names it; gc waits for that."""
+        if self._using:
+            yield
+            return
+        with self._context.cache.in_use():
+            self._using = True
+            try:
+                yield
+            finally:
+                self._using = False
 
     @contextmanager
     def lock(self) -> Iterator[None]:

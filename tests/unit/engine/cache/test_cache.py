@@ -11,6 +11,7 @@ import pytest
 from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.cache.cache import Cache
+from kist.engine.process.locks import Waiting
 from kist.engine.storage.indexes import LOOSE
 from kist.errors import (
     InvalidOption,
@@ -61,6 +62,11 @@ def digest(raw):
 
 def some(count, size=100, seed=0):
     return [b"%d/%d " % (seed, number) * (size // 6) for number in range(count)]
+
+
+def impatient(cache):
+    """The same cache for somebody who does not wait."""
+    return Cache(cache.root, HashlibHasher, sync="off", waiting=Waiting(timeout=0))
 
 
 def drop_caches(cache):
@@ -347,12 +353,12 @@ def test_four_processes_at_once(tmp_path):
 
 def test_gc_keeps_sessions_out_and_waits_for_them(cache):
     with cache.exclusive():
-        with pytest.raises(RepoLocked), drop_caches(cache).session(ALGORITHM, timeout=0):
+        with pytest.raises(RepoLocked), impatient(cache).session(ALGORITHM):
             pass
     with cache.session(ALGORITHM):
         with cache.session(ALGORITHM):
             pass
-        with pytest.raises(RepoLocked), drop_caches(cache).exclusive(timeout=0):
+        with pytest.raises(RepoLocked), impatient(cache).exclusive():
             pass
 
 

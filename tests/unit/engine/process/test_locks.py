@@ -104,6 +104,14 @@ def test_readers_share_and_a_writer_waits_for_them(tmp_path, hold):
             Lock(tmp_path / "l", what="it", timeout=0, shared=True).acquire()
 
 
+def test_who_shares_a_lock_twice_is_told_until_both_are_free(tmp_path):
+    with Lock(tmp_path / "l", what="it", shared=True, verb="push"):
+        with Lock(tmp_path / "l", what="it", shared=True, verb="push"):
+            pass
+        assert find_holder(tmp_path / "l").pid == os.getpid()
+    assert find_holder(tmp_path / "l") is None
+
+
 def test_a_forked_child_does_not_keep_the_lock(tmp_path, hold):
     code = HOLD.replace(
         'print("held", flush=True)', 'import os\n    if os.fork() == 0: time.sleep(60)\n    print("held", flush=True)'

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from children import as_nobody
 from kist.abc.progress import Progress
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
@@ -104,6 +108,27 @@ def test_fetch_goes_on_after_a_kill(source, tmp_path):
     recorder = RecordingRemote(remote)
     assert fetch(recorder, tmp_path / "partial") == CONTENT
     assert recorder.calls["open"] == 1 + 11 - 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to have a file of another user")
+def test_a_partial_file_of_another_user_stops_nobody(source):
+    with tempfile.TemporaryDirectory() as shared:
+        os.chmod(shared, 0o777)
+        folder = Path(shared, "partial")
+        folder.mkdir()
+        folder.chmod(0o777)
+        begun = folder / f"{DIGEST.algorithm}-{DIGEST.hex}"
+        begun.write_bytes(b"begun")
+        begun.chmod(0o600)
+        remote = MemoryRemote()
+        transfer(remote).put(source, DIGEST)
+
+        def other():
+            assert fetch(remote, folder) == CONTENT
+
+        as_nobody(other)
+        assert begun.read_bytes() == b"begun"
+        assert list(folder.iterdir()) == [begun]
 
 
 def test_a_stream_that_breaks_is_continued(source, tmp_path):

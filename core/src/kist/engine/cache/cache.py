@@ -8,15 +8,16 @@
     quarantine/     damaged objects and packs; records of damaged pack members
     trash/ refs/    what gc took away; what other repositories need
     tmp/            work that is not finished, one folder a process
-    gc.lock         held shared by whoever stores or brings objects, exclusively by gc
+    gc.lock         held shared by whoever changes something, from before it looks at what is here, exclusively by gc
 
 Reading is in ``read``, storing in ``session``, checking in ``check``, mending in ``mend``, all beside this module.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
@@ -28,6 +29,7 @@ from kist.engine.cache.mend import rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.session import CacheSession
 from kist.engine.cache.verified import VerifiedRecord
+from kist.engine.process.locks import Waiting
 from kist.engine.process.syncing import MODES, Syncer
 from kist.engine.storage.packs import PackReader
 from kist.errors import InvalidOption
@@ -45,6 +47,7 @@ class Cache(CacheReader):
         pack_threshold: objects of at least this many bytes are loose; 0: all are.
         sync: ``core.fsync``: ``batch``, ``each`` or ``off``.
         shared: whether several users write here.
+        waiting: how to wait for its locks.
 
     Attributes:
         root: its folder.
@@ -61,10 +64,11 @@ class Cache(CacheReader):
         pack_threshold: int = PACK_THRESHOLD,
         sync: str = "batch",
         shared: bool = False,
+        waiting: Waiting = Waiting(),
     ) -> None:
         if sync not in MODES:
             raise InvalidOption(f"core.fsync must be one of {', '.join(MODES)}, not {sync!r}")
-        super().__init__(CacheFolder(root, hashers, shared=shared))
+        super().__init__(CacheFolder(root, hashers, shared=shared, waiting=waiting))
         self.pack_threshold = pack_threshold
         self.sync = sync
 
@@ -87,28 +91,41 @@ class Cache(CacheReader):
         """
         self.folder.ensure()
 
-    def session(self, algorithm: str, *, timeout: float = 300.0) -> CacheSession:
+    def session(self, algorithm: str) -> CacheSession:
         """Begin to store objects; for a ``with`` statement.
 
         Args:
             algorithm: the hash algorithm of small objects and nodes.
-            timeout: seconds to wait for a gc to end.
 
         Raises:
             RepoLocked: (on entering) a gc did not end in time.
             RepoFormatError: (on entering) something else lies there, or a newer cache.
             StorageError: (on entering) the cache cannot be written.
         """
-        return CacheSession(self, algorithm, pack_threshold=self.pack_threshold, sync=self.sync, timeout=timeout)
+        return CacheSession(self, algorithm, pack_threshold=self.pack_threshold, sync=self.sync)
 
-    def exclusive(self, *, timeout: float = 300.0) -> AbstractContextManager[object]:
+    def in_use(self) -> AbstractContextManager[object]:
+        """Keep gc out, so that what is found here stays; for a ``with`` statement.
+
+        A cache that cannot be written is not ours to collect either, so nobody needs to be kept out.
+
+        Raises:
+            RepoLocked: (on entering) a gc did not end in time.
+            StorageError: the cache cannot be made.
+        """
+        if self.root.exists() and not os.access(self.root, os.W_OK):
+            return nullcontext()
+        self.folder.ensure()
+        return self.folder.lock("gc.lock", what="the cache", shared=True)
+
+    def exclusive(self) -> AbstractContextManager[object]:
         """Keep all sessions out, as gc does; for a ``with`` statement.
 
         Raises:
-            RepoLocked: (on entering) somebody stores objects and did not end in time.
+            RepoLocked: (on entering) somebody uses the cache and did not end in time.
         """
         self.folder.ensure()
-        return self.folder.lock("gc.lock", what="the cache", timeout=timeout)
+        return self.folder.lock("gc.lock", what="the cache")
 
     def unpack(self, algorithm: str, raws: Iterable[bytes]) -> int:
         """Make packed objects loose too, so that they can be linked; durable and read-only.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
-from kist.engine.process.locks import GroupLock, Lock
+from kist.engine.process.locks import GroupLock, Lock, Waiting
 from kist.errors import MetafileError, RepoFormatError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, storage_errors, write_file
@@ -30,11 +30,15 @@ class CacheFolder:
         root: the cache's folder; nothing is made before ``ensure``.
         hashers: gives the hasher of an algorithm.
         shared: whether several users write here: folders are setgid and group-writable then, lock files 0666.
+        waiting: how to wait for its locks.
     """
 
-    def __init__(self, root: Path, hashers: Callable[[str], Hasher], *, shared: bool = False) -> None:
+    def __init__(
+        self, root: Path, hashers: Callable[[str], Hasher], *, shared: bool = False, waiting: Waiting = Waiting()
+    ) -> None:
         self.root = Path(os.path.abspath(root))
         self.shared = shared
+        self.waiting = waiting
         self.objects, self.packs, self.index, self.verified, self.quarantine, self.trash, self.refs, self.tmp = (
             self.root / name for name in _FOLDERS
         )
@@ -167,10 +171,17 @@ class CacheFolder:
         self._made.add(folder)
         return new
 
-    def lock(self, name: str, *, what: str, shared: bool = False, timeout: float = 300.0) -> Lock:
-        """A kernel lock on a file of the cache."""
-        kind = GroupLock if self.shared else Lock
-        return kind(self.root / name, what=what, shared=shared, timeout=timeout)
+    def lock(self, name: str, *, what: str, shared: bool = False, timeout: float | None = None) -> Lock:
+        """A kernel lock on a file of the cache; without a *timeout* it waits as the command does."""
+        kind, waiting = GroupLock if self.shared else Lock, self.waiting
+        return kind(
+            self.root / name,
+            what=what,
+            shared=shared,
+            timeout=waiting.timeout if timeout is None else timeout,
+            notify=waiting.notify,
+            verb=waiting.verb,
+        )
 
     def _start(self) -> None:
         self.root.parent.mkdir(parents=True, exist_ok=True)

@@ -42,21 +42,17 @@ class CacheSession:
         algorithm: the hash algorithm of what ``put_small`` and ``put_node`` store.
         pack_threshold: objects of at least this many bytes become loose ones.
         sync: ``batch``, ``each`` or ``off``.
-        timeout: seconds to wait for a gc to end.
 
     Attributes:
         bytes_stored: bytes of content newly stored, before compression.
     """
 
-    def __init__(
-        self, reader: CacheReader, algorithm: str, *, pack_threshold: int, sync: str, timeout: float = 300.0
-    ) -> None:
+    def __init__(self, reader: CacheReader, algorithm: str, *, pack_threshold: int, sync: str) -> None:
         self.bytes_stored = 0
         self._reader = reader
         self._folder = reader.folder
         self._hasher = reader.folder.hasher(algorithm)
         self._threshold = pack_threshold
-        self._timeout = timeout
         self._syncer = Syncer(sync)
         self._stack = ExitStack()
         self._scratch: Scratch | None = None
@@ -70,7 +66,7 @@ class CacheSession:
 
     def __enter__(self) -> Self:
         self._folder.ensure()
-        lock = self._folder.lock("gc.lock", what="the cache", shared=True, timeout=self._timeout)
+        lock = self._folder.lock("gc.lock", what="the cache", shared=True)
         self._stack.enter_context(lock)
         try:
             sweep(self._folder.tmp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,50 +143,45 @@ def _plan_pack(plan: GcPlan, reader: PackReader, reached: Reached) -> None:
 def apply_cache_gc(
     cache: Cache,
     plan: GcPlan,
-    roots: Callable[[], Iterable[GcRoot]],
+    roots: Iterable[GcRoot],
     codec: ManifestCodec,
     trash: Trash | None,
-    *,
-    timeout: float = 300.0,
 ) -> GcPlan:
-    """Take away what a plan names and what is still reached by no root.
+    """Take away what a plan names and what is still reached by no root; the caller holds ``cache.exclusive()``.
 
-    Under the exclusive ``gc.lock`` the roots are read again: what somebody came to need since the plan stays.
+    The roots are read again: what somebody came to need since the plan stays.
 
     Args:
         cache: the cache.
         plan: what may go.
-        roots: tells what must live, called under the lock.
+        roots: tells what must live by now.
         codec: reads manifests.
         trash: where it goes; None: it is deleted at once.
-        timeout: seconds to wait for those who use the cache.
 
     Returns:
         What went.
 
     Raises:
-        RepoLocked: somebody stores objects and did not end in time.
         ObjectCorrupt: a node is damaged, so that nobody can tell what it needs.
         StorageError: the disk is full, read-only or failing; what was not moved is where it was.
     """
-    with cache.exclusive(timeout=timeout):
-        now = plan_cache_gc(cache, roots(), codec)
-        loose = {digest: size for digest, size in now.loose.items() if digest in plan.loose}
-        packs = {
-            name: pack
-            for name, pack in now.packs.items()
-            if name in plan.packs and set(pack.dead) <= set(plan.packs[name].dead)
-        }
-        done = GcPlan(loose, packs, now.unknown)
-        if not done.candidates:
-            return done
-        new = _rewrite(cache, [pack for pack in packs.values() if pack.alive])
-        _replace_indexes(cache, set(packs), new)
-        paths = [cache.folder.loose_path(digest.algorithm, digest.raw) for digest in loose]
-        paths += [cache.folder.packs / name for name in packs if name not in {entry.id for entry, _, _ in new}]
-        _take_away(paths, trash)
-        cache.catalog.refresh(force=True)
+    now = plan_cache_gc(cache, roots, codec)
+    loose = {digest: size for digest, size in now.loose.items() if digest in plan.loose}
+    packs = {
+        name: pack
+        for name, pack in now.packs.items()
+        if name in plan.packs and set(pack.dead) <= set(plan.packs[name].dead)
+    }
+    done = GcPlan(loose, packs, now.unknown)
+    if not done.candidates:
         return done
+    new = _rewrite(cache, [pack for pack in packs.values() if pack.alive])
+    _replace_indexes(cache, set(packs), new)
+    paths = [cache.folder.loose_path(digest.algorithm, digest.raw) for digest in loose]
+    paths += [cache.folder.packs / name for name in packs if name not in {entry.id for entry, _, _ in new}]
+    _take_away(paths, trash)
+    cache.catalog.refresh(force=True)
+    return done
 
 
 NewPack = tuple[PackEntry, Members, str]

@@ -40,12 +40,14 @@ class Lease:
         path: the lock file that has no kernel lock.
         holder: who holds it, for others to read.
         shared: whether other users in this process may hold it at the same time.
+        mode: permissions of the file, whatever the umask.
     """
 
-    def __init__(self, path: Path, holder: Holder, *, shared: bool) -> None:
+    def __init__(self, path: Path, holder: Holder, *, shared: bool, mode: int = 0o600) -> None:
         self._path = path
         self._holder = holder
         self._is_shared = shared
+        self._mode = mode
         self._file: Path | None = None
         self._stop = threading.Event()
 
@@ -70,10 +72,11 @@ class Lease:
             return False
         mine = _name(self._path, last + 1)
         try:
-            descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+            descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self._mode)
         except FileExistsError:
             return False
         try:
+            os.fchmod(descriptor, self._mode)
             os.write(descriptor, self._holder.dump().encode())
         finally:
             os.close(descriptor)
@@ -161,6 +164,8 @@ def _free(file: Path) -> bool:
         text = file.read_text("utf-8", "replace")
     except FileNotFoundError:
         return False  # overtaken meanwhile: look again
+    except PermissionError:
+        text = ""  # another user is making it just now
     holder = Holder.parse(text)
     if holder is not None and holder.gone():
         return True

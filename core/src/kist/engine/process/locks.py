@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kist.errors import RepoLocked
-from kist.util.atomic import storage_error, storage_errors
+from kist.util.atomic import storage_error, storage_errors, temp_name
 from kist.util.paths import display
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
@@ -102,6 +102,21 @@ def machine() -> str:
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return host_name()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a command waits for locks, and what those hear who wait for it.
+
+    Args:
+        timeout: seconds to wait before giving up.
+        notify: called with a sentence that says for whom it waits.
+        verb: what the command is.
+    """
+
+    timeout: float = 300.0
+    notify: Callable[[str], None] | None = None
+    verb: str = ""
 
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
@@ -212,12 +227,14 @@ class Lock:
         """Let go of the lock; harmless if it is not held."""
         if self._lease is not None:
             lease, self._lease = self._lease, None
+            _held.discard(self)
             lease.release()
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             _held.discard(self)
             try:
-                _write(descriptor, _others(descriptor) if self.shared else [])
+                again = any(other.path == self.path for other in list(_held))  # a lock around this one
+                _write(descriptor, _others(descriptor, and_me=again) if self.shared else [])
             except OSError:
                 pass  # the content only serves messages; a full disk must not keep the lock
             finally:
@@ -235,27 +252,32 @@ class Lock:
         self._lease = None
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(self.path, flags, self.mode)
+            descriptor = os.open(self.path, flags)
         except FileNotFoundError:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, flags, self.mode)
+            self._make()
+            descriptor = os.open(self.path, flags | os.O_CREAT, self.mode)
         facts = os.fstat(descriptor)
         if facts.st_mode & 0o777 != self.mode and facts.st_uid == os.geteuid():
-            os.fchmod(descriptor, self.mode)  # a shared lock file must not depend on its maker's umask
+            os.fchmod(descriptor, self.mode)
         return descriptor
+
+    def _make(self) -> None:
+        """Make the lock file, where that takes more than opening it."""
 
     def _try_lease(self) -> bool:
         from kist.engine.process.leases import Lease
 
-        lease = Lease(self.path, Holder.this(self._verb), shared=self.shared)
+        lease = Lease(self.path, Holder.this(self._verb), shared=self.shared, mode=self.mode)
         try:
             if not lease.try_acquire():
                 return False
         except OSError as exc:
             raise storage_error(exc, self.path) from exc
         self._lease = lease
+        _held.add(self)
         return True
 
     def _record(self) -> None:
@@ -278,6 +300,19 @@ class GroupLock(Lock):
     """A lock whose file every user may lock, whatever the umask: for caches that several users share."""
 
     mode = 0o666
+
+    def _make(self) -> None:
+        """Give it its name when it has its mode: another user who came in between could not open it."""
+        temporary = self.path.with_name(temp_name(self.path.name))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, self.mode)
+        try:
+            os.fchmod(descriptor, self.mode)
+            with suppress(OSError):  # somebody was faster, or the file system has no links: then as for any lock
+                os.link(temporary, self.path)
+        finally:
+            os.close(descriptor)
+            os.unlink(temporary)
 
 
 def find_holder(path: str | os.PathLike[str]) -> Holder | None:
@@ -333,9 +368,9 @@ def _read(descriptor: int) -> list[Holder]:
     return [holder for line in text.splitlines() if (holder := Holder.parse(line))]
 
 
-def _others(descriptor: int) -> list[Holder]:
-    """Who else says that it shares the lock."""
-    return [one for one in _read(descriptor) if one.pid != os.getpid() and not one.gone()]
+def _others(descriptor: int, *, and_me: bool = False) -> list[Holder]:
+    """Who else says that it shares the lock, and this process itself where that is wanted."""
+    return [one for one in _read(descriptor) if (and_me or one.pid != os.getpid()) and not one.gone()]
 
 
 def _write(descriptor: int, holders: list[Holder]) -> None:

@@ -67,11 +67,13 @@ class Trash:
     Args:
         folder: where it is kept; made when the first thing goes there.
         sync: whether to wait for the disk.
+        shared: whether other users of the folder's group may bring back and empty what is here.
     """
 
-    def __init__(self, folder: Path, *, sync: bool = True) -> None:
+    def __init__(self, folder: Path, *, sync: bool = True, shared: bool = False) -> None:
         self.folder = folder
         self._sync = sync
+        self._shared = shared
 
     def put(self, path: Path, original: str, reason: str) -> TrashEntry:
         """Move one file or folder here.
@@ -102,6 +104,8 @@ class Trash:
             when = time.time()
             entry = self.folder / _new_name(when)
             entry.mkdir(mode=0o700)
+            if self._shared:
+                entry.chmod(0o2775)  # past the umask, which may forbid the group to write
             items = tuple(TrashItem(str(n), original, size) for n, (_, original, size) in enumerate(sources))
             record = {
                 "format": _FORMAT,
@@ -110,7 +114,8 @@ class Trash:
                 "when": when,
             }
             text = json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
-            write_file(entry / _RECORD, text.encode("ascii"), mode=0o600, sync=self._sync)
+            mode = 0o644 if self._shared else 0o600
+            write_file(entry / _RECORD, text.encode("ascii"), mode=mode, sync=self._sync)
             if self._sync:
                 sync_directory(self.folder)
             for (path, _, _), item in zip(sources, items, strict=True):

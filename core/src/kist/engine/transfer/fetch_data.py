@@ -195,6 +195,7 @@ class DataFetch:
     def _bring_segmented(self, raw: bytes, place: Place, session: CacheSession) -> None:
         digest = Digest.from_raw(self._hasher.name, raw)
         folder = self._cache.root / "partial"
+        self._cache.folder.make(folder)
         try:
             item = ItemProgress(self._progress, place.plain)
             remote = self._store.remote

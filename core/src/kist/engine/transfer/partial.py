@@ -19,7 +19,7 @@ KEEP_PARTIAL = 14 * 86400.0
 
 @contextmanager
 def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path, int]]:
-    """The partial file of an object, locked for a block; another process gets one of its own.
+    """The partial file of an object, locked for a block; another process or user gets one of its own.
 
     Args:
         folder: where partial files stand; made if it is not there.
@@ -36,14 +36,11 @@ def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path
         folder.mkdir(parents=True, exist_ok=True)
         _drop_old(folder)
         path = folder / f"{digest.algorithm}-{digest.hex}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        own = False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
+        descriptor = _locked(path)
+        own = descriptor < 0
+        if own:
             descriptor, name = tempfile.mkstemp(prefix="own-", dir=folder)
-            path, own = Path(name), True
+            path = Path(name)
     try:
         with storage_errors(path):
             os.ftruncate(descriptor, size)
@@ -53,6 +50,20 @@ def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path
         os.close(descriptor)
         if own:
             path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the file, locked; -1 if somebody else works on it, or it is another user's."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return -1
+    return descriptor
 
 
 def written(descriptor: int, offset: int, size: int) -> int:

@@ -267,7 +267,7 @@ def _working_on(cache: Cache, store: RemoteStore) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         if os.access(cache.root, os.W_OK):
-            stack.enter_context(cache.folder.lock("gc.lock", what="the cache", shared=True))
+            stack.enter_context(cache.in_use())
             folder = stack.enter_context(Scratch(cache.folder.tmp, verb="push")).path
         else:
             with storage_errors():

@@ -1,0 +1,59 @@
+"""Random work with random kills, then everything is compared with what commands reported done."""
+
+import os
+import random
+from unittest import mock
+
+import pytest
+
+from soak import Soak
+
+MINUTES = float(os.environ.get("KIST_SOAK") or 0)
+"""Minutes of random work, as in ``tox run -e soak``; without it a sample is played."""
+SEED = os.environ.get("KIST_SOAK_SEED")
+
+
+@pytest.mark.timeout(0)
+def test_6_what_was_reported_done_is_there(tmp_path, capsys):
+    seed = int(SEED) if SEED else random.SystemRandom().randrange(1 << 32)
+    with capsys.disabled():
+        print(f"\nsoak: seed {seed}", flush=True)
+    soak = Soak(tmp_path, seed).run(minutes=MINUTES, steps=0 if MINUTES else 25)
+    with capsys.disabled():
+        print(f"soak: {soak}; nothing was lost", flush=True)
+
+
+# ── the suite can fail ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def marker_first():
+    """A push that tells that a version is there before it is."""
+    from kist.engine.transfer.published import Published
+    from kist.engine.transfer.push import Push
+
+    original = Push._send
+
+    def send(push, scratch):
+        for version in push._plan.pending:
+            push.store.write_marker(Published((version.root,), {}, (push._repository,)))
+        return original(push, scratch)
+
+    mock.patch.object(Push, "_send", send).start()
+
+
+def greedy_gc():
+    """A gc that does not ask what other clones need."""
+    from kist.repo import cache_refs
+
+    mock.patch.object(cache_refs, "others", lambda context: ()).start()
+
+
+# Only what the fault shows in, that a few seconds are enough.
+@pytest.mark.parametrize(
+    ("sabotage", "only"),
+    [(marker_first, ("record", "push", "push")), (greedy_gc, ("record", "collect", "check_out"))],
+    ids=["marker_first", "greedy_gc"],
+)
+def test_a_broken_product_is_caught(tmp_path, sabotage, only):
+    with pytest.raises(AssertionError):
+        Soak(tmp_path, 1, sabotage, only).run(steps=60)
