@@ -101,11 +101,13 @@ class Lifecycle:
 
     def _timed(self, commands: list[Command]) -> Sample:
         """The figures of some commands, one after the other."""
+        before = self._tool.requests()
         samples = [measure(one, self._tool.environment, self._tool.place, self._terms.timeout) for one in commands]
         total = samples[0]
         for one in samples[1:]:
             total += one
-        return total
+        after = self._tool.requests()
+        return total if before is None or after is None else replace(total, requests=after - before)
 
     def _bring_data(self) -> None:
         """The first version, as old as it is at the source."""

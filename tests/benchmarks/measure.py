@@ -15,6 +15,10 @@ LEFT_OUT = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPATH")
 """Variables that would make Python programs slower than at a user's."""
 
 
+OTHERS = ("KIST_", "GIT_", "DVC_", "RESTIC_", "BORG_", "RCLONE_", "XDG_", "AWS_", "AZURE_", "S3_", "SSH_")
+"""What begins so would let tools work otherwise than the suite says."""
+
+
 class Failed(Exception):
     """A command that did not do what it should, with what it said."""
 
@@ -80,12 +84,7 @@ class Sample:
 
 def clean_environment(added: dict[str, str]) -> dict[str, str]:
     """This process's variables without those that change a tool, with *added*."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in LEFT_OUT
-        and not name.startswith(("KIST_", "GIT_", "DVC_", "RESTIC_", "BORG_", "RCLONE_", "XDG_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT and not name.startswith(OTHERS)}
     return kept | added
 
 

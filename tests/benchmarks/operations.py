@@ -39,7 +39,7 @@ OPERATIONS = {
         Operation("checkout_copy", "checkout, all missing, copies", ("add",)),
         Operation("checkout_reflink", "checkout, all missing, reflinks (XFS)", ("add",)),
         Operation("one_path", "checkout of one missing file", ("add",), repeats=True),
-        Operation("push", "push to a folder", ("add",)),
+        Operation("push", "push", ("add",)),
         Operation("push_nothing", "push, nothing new", ("push",), repeats=True),
         Operation("pull", "pull into a fresh clone", ("push",)),
         Operation("gc", "gc, nothing to do", ("add",), repeats=True),

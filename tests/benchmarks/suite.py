@@ -18,6 +18,7 @@ from benchmarks.limits import Limits
 from benchmarks.measure import Failed, run
 from benchmarks.options import parse
 from benchmarks.places import Unsuitable, mount_of, sharing_blocks, workplace
+from benchmarks.remotes import FOLDER, site_of
 from benchmarks.results import Results
 from benchmarks.tools import TOOLS
 from benchmarks.workloads import SMALL, START, WORKLOADS, Workload
@@ -36,9 +37,10 @@ def main() -> None:
                 Suite(place, options, results).run()
         except Unsuitable as error:
             raise SystemExit(str(error)) from None
-    print(table.markdown(results) if options.markdown else table.text(results))
-    if options.docs:
-        table.write_between(options.docs, table.markdown(results))
+    tables = table.markdown(results)
+    print("\n\n".join(tables.values()) if options.markdown else table.text(results))
+    for name, added in tables.items() if options.docs else ():
+        table.write_between(options.docs, name, added)
 
 
 class Suite:
@@ -73,18 +75,22 @@ class Suite:
             self._remove(source)
 
     def _round(self, workload: Workload, source: Path, wanted: set[str], number: int) -> None:
-        """Every tool once, and the machine's limits; who begins changes from round to round."""
-        names = self._options.tools[number % len(self._options.tools) :]
-        names += [name for name in self._options.tools if name not in names]
-        found = Limits(self._folder("limits"), source).measure()
-        for kind, value in found.items():
-            self._results.limits.setdefault(workload.name, {}).setdefault(kind, []).append(value)
-        self._remove(self._place / "limits")
-        for name in names:
+        """Every tool that can do it once, and the machine's limits; who begins changes from round to round."""
+        able = [name for name in self._options.tools if workload.remote in TOOLS[name].remotes]
+        first = number % max(1, len(able))
+        if workload.remote == FOLDER:
+            self._measure_limits(workload, source)
+        for name in able[first:] + able[:first]:
             self._say(f"{workload.name}, round {number + 1} of {self._options.rounds}: {name}")
             self._one(name, workload, source, wanted)
             if self._options.json:
                 self._results.save(self._options.json)
+
+    def _measure_limits(self, workload: Workload, source: Path) -> None:
+        found = Limits(self._folder("limits"), source).measure()
+        for kind, value in found.items():
+            self._results.limits.setdefault(workload.name, {}).setdefault(kind, []).append(value)
+        self._remove(self._place / "limits")
 
     def _one(self, name: str, workload: Workload, source: Path, wanted: set[str], quiet: bool = False) -> None:
         """One tool, once."""
@@ -94,12 +100,19 @@ class Suite:
             for operation in wanted:
                 record(operation, self._missing[name], None)
             return
-        tool = TOOLS[name](self._folder(name), workload)
-        if "small_pushes" in wanted:
-            small_pushes(tool, source, self._terms, record)
-        else:
-            Lifecycle(tool, source, self._terms, record, wanted - {"checkout_reflink"}).run()
-        self._remove(tool.place)
+        place, server = self._folder(name), self._folder("server")
+        try:
+            with site_of(workload.remote, server) as site:
+                tool = TOOLS[name](place, workload, site)
+                if "small_pushes" in wanted:
+                    small_pushes(tool, source, self._terms, record)
+                else:
+                    Lifecycle(tool, source, self._terms, record, wanted - {"checkout_reflink"}).run()
+        except Unsuitable as error:
+            for operation in wanted:
+                record(operation, str(error), None)
+        self._remove(place)
+        self._remove(server)
         if "checkout_reflink" in wanted and not quiet:
             self._reflink(name, workload, source)
 
@@ -124,7 +137,7 @@ class Suite:
         workload = WORKLOADS["w1"].scaled(0.0005)
         source = self._place / "source"
         workload.make(source)
-        for name in self._options.tools:
+        for name in [one for one in self._options.tools if FOLDER in TOOLS[one].remotes]:
             self._say(f"warm-up: {name}")
             self._one(name, workload, source, {"status", "checkout_copy", "pull", "gc"}, quiet=True)
         self._remove(source)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from benchmarks import limits
 from benchmarks.operations import OPERATIONS
+from benchmarks.remotes import FOLDER
 from benchmarks.results import Cell, Results
+from benchmarks.workloads import START, WORKLOADS
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 NONE = "–"
 
 
@@ -17,13 +18,13 @@ def text(results: Results) -> str:
     """Every cell in a line of its own."""
     lines = []
     for workload, operation, tool, cell in cells(results):
-        head = f"{workload:6} {operation:18} {tool:13}"
+        head = f"{workload:11} {operation:18} {tool:13}"
         lines.append(f"{head} {details(cell)}" if cell.samples else f"{head} {cell.error}")
     for workload, kinds in results.limits.items():
         for kind in kinds:
             value = results.limit(workload)[kind]
             shown = f"{value:.4f} s" if isinstance(value, float) else value
-            lines.append(f"{workload:6} limit {kind:12} {shown}  {limits.KINDS[kind]}")
+            lines.append(f"{workload:11} limit {kind:12} {shown}  {limits.KINDS[kind]}")
     return "\n".join(lines)
 
 
@@ -73,17 +74,22 @@ def ratio(above: float | None, below: float | None) -> str:
     return f"{value:.0f}×" if value >= 10 else f"{value:.1f}×" if value >= 1 else f"{value:.2f}×"
 
 
-def markdown(results: Results) -> str:
-    """The tables for the documentation."""
-    lines = [*about(results)]
-    missing: list[str] = []
+def markdown(results: Results) -> dict[str, str]:
+    """The tables for the documentation, under the names of the marker lines between which they belong."""
+    found: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     for workload, title in results.workloads.items():
         if workload in results.cells:
-            lines += ["", f"### {title[0].upper()}{title[1:]}", "", *comparison(results, workload, missing)]
-            lines += ["", *own(results, workload)]
-    if missing:
-        lines += ["", "Blank cells:", "", *sorted(set(missing))]
-    return "\n".join(lines)
+            name = "benchmarks" if WORKLOADS.get(workload, START).remote == FOLDER else "remotes"
+            lines, blank = found.setdefault(name, about(results)), missing.setdefault(name, [])
+            lines += ["", f"### {title[0].upper()}{title[1:]}", ""]
+            if name == "remotes":
+                lines += transfers(results, workload, blank)
+            else:
+                lines += [*comparison(results, workload, blank), "", *own(results, workload)]
+    for name, blank in missing.items():
+        found[name] += ["", "Blank cells:", "", *sorted(set(blank))] if blank else []
+    return {name: "\n".join(lines) for name, lines in found.items()}
 
 
 def about(results: Results) -> list[str]:
@@ -116,11 +122,7 @@ def comparison(results: Results, workload: str, missing: list[str]) -> list[str]
         best = results.best_peer(workload, operation)
         least = limits.of(operation, results.limit(workload))
         ours = seconds.get("kist")
-        missing += [
-            f"- {tool}, {OPERATIONS[operation].title}, {results.workloads[workload]}: {row[tool].error}"
-            for tool in tools
-            if tool in row and row[tool].error and row[tool].error != "no counterpart"
-        ]
+        missing += reasons(results, workload, operation)
         shown = [
             OPERATIONS[operation].title,
             *(seconds_of(seconds[tool]) for tool in tools),
@@ -128,6 +130,42 @@ def comparison(results: Results, workload: str, missing: list[str]) -> list[str]
             f"{ratio(ours, best[1])} {best[0]}" if best else NONE,
             ratio(seconds.get("dvc"), ours),
             ratio(ours, least),
+        ]
+        lines.append("| " + " | ".join(shown) + " |")
+    return lines
+
+
+def reasons(results: Results, workload: str, operation: str) -> list[str]:
+    """Why cells of one operation are blank."""
+    return [
+        f"- {tool}, {OPERATIONS[operation].title}, {results.workloads[workload]}: {cell.error}"
+        for tool, cell in results.cells[workload][operation].items()
+        if cell.error and cell.error != "no counterpart"
+    ]
+
+
+def transfers(results: Results, workload: str, missing: list[str]) -> list[str]:
+    """What every tool took on a workload with a server, one line each."""
+    lines = [
+        "| operation | tool | median (least–most), s | kist to it | processor, s | memory, MB | requests |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    operations = results.cells[workload]
+    for operation in operations:
+        missing += reasons(results, workload, operation)
+    for _, operation, tool, cell in cells(Results(cells={workload: operations})):
+        if cell.error == "no counterpart":
+            continue
+        seconds, requests = cell.all(), cell.median("requests")
+        ours = operations[operation]["kist"].median() if "kist" in operations[operation] else None
+        shown = [
+            OPERATIONS[operation].title,
+            tool,
+            f"{seconds_of(cell.median())} ({seconds_of(min(seconds))}–{seconds_of(max(seconds))})" if seconds else NONE,
+            ratio(ours, cell.median()) if tool != "kist" else NONE,
+            seconds_of(cell.median("cpu")),
+            megabytes(cell.median("memory")),
+            NONE if requests is None else f"{requests:.0f}",
         ]
         lines.append("| " + " | ".join(shown) + " |")
     return lines
@@ -155,14 +193,20 @@ def own(results: Results, workload: str) -> list[str]:
     return lines
 
 
-def write_between(path: Path, added: str) -> None:
-    """Replace what stands between the two marker lines of a document.
+def write_between(path: Path, name: str, added: str) -> None:
+    """Replace what stands between two marker lines of a document.
+
+    Args:
+        path: the document.
+        name: of the marker lines.
+        added: what is to stand there.
 
     Raises:
         ValueError: it has no such lines.
     """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no lines '{BEGIN}' and '{END}'")
-    path.write_text(f"{before}{BEGIN}\n\n{added}\n\n{END}{after}")
+    begin, end = (f"<!-- {name}: {word} -->" for word in ("begin", "end"))
+    before, first, rest = path.read_text().partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise ValueError(f"{path} has no lines '{begin}' and '{end}'")
+    path.write_text(f"{before}{begin}\n\n{added}\n\n{end}{after}")

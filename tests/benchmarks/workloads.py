@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from benchmarks.remotes import FOLDER, KINDS
 
 PER_FOLDER = 200
 CHANGED, ADDED, DELETED = 100, 10, 10
@@ -30,6 +33,7 @@ class Workload:
         operations: those that are measured on it.
         separate: whether each file is an output of its own for tools that have metafiles.
         seed: of the random numbers.
+        remote: the kind of the remote that is pushed to.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Workload:
     operations: tuple[str, ...]
     separate: bool = False
     seed: int = 1
+    remote: str = FOLDER
 
     @property
     def targets(self) -> list[str]:
@@ -54,10 +59,8 @@ class Workload:
         """The same, smaller or larger."""
         small, large = self.sizes
         if self.files == 1:
-            sizes = max(1, int(small * factor)), max(1, int(large * factor))
-            return Workload(self.name, self.title, 1, sizes, self.operations, self.separate, self.seed)
-        files = max(10, int(self.files * factor))
-        return Workload(self.name, self.title, files, self.sizes, self.operations, self.separate, self.seed)
+            return replace(self, sizes=(max(1, int(small * factor)), max(1, int(large * factor))))
+        return replace(self, files=max(10, int(self.files * factor)))
 
     def make(self, folder: Path) -> None:
         """Write the first version into *folder*, which must not exist."""
@@ -120,7 +123,15 @@ def insert(place: Path, added: bytes) -> None:
     new.replace(place)
 
 
-def _of(name: str, title: str, files: int, sizes: tuple[int, int], operations: Sequence[str], **more: bool) -> Workload:
+REMOTE = (
+    ("small", "2,000 files of 10 KiB", 2_000, 10 << 10),
+    ("many", "10,000 files of 10 KiB", 10_000, 10 << 10),
+    ("large", "one file of 1 GiB", 1, 1 << 30),
+)
+"""What is pushed to each kind of server: name, title, files, and the bytes of each."""
+
+
+def _of(name: str, title: str, files: int, sizes: tuple[int, int], operations: Sequence[str], **more: Any) -> Workload:
     return Workload(name, title, files, sizes, tuple(operations), **more)
 
 
@@ -139,6 +150,13 @@ WORKLOADS = {
             (100, 1000),
             ["init", "add", "status", *EDITS, "checkout_copy", "one_path", *SHARING],
             separate=True,
+        ),
+        *(
+            _of(
+                f"{kind}-{name}", f"{title}, {kind}", files, (size, size), ["push", "push_nothing", "pull"], remote=kind
+            )
+            for kind in KINDS
+            for name, title, files, size in REMOTE
         ),
     )
 }

@@ -135,21 +135,24 @@ def access_token():
 
 
 @contextlib.contextmanager
-def azurite_server(folder, *, certificate=None, key=None):
+def azurite_server(folder, *, certificate=None, key=None, silent=True):
     """Run an emulator while the block runs.
 
     Args:
         folder: where its log goes.
         certificate: PEM file; with it, it speaks HTTPS and takes access tokens too.
         key: PEM file of the certificate's key.
+        silent: whether it logs no requests.
     """
     port = free_port()
     command = [
         program("azurite-blob", "azurite"),
         *("--blobHost", "127.0.0.1", "--blobPort", port),
-        *("--inMemoryPersistence", "--extentMemoryLimit", MEMORY, "--silent", "--disableTelemetry"),
+        *("--inMemoryPersistence", "--extentMemoryLimit", MEMORY, "--disableTelemetry"),
         "--skipApiVersionCheck",  # the SDK is newer than the emulator
     ]
+    if silent:
+        command.append("--silent")
     if certificate is not None:
         command += ["--cert", certificate, "--key", key, "--oauth", "basic"]
     with served(command, folder, port):

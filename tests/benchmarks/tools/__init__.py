@@ -6,7 +6,8 @@ from benchmarks.tools.copying import Cp, Rclone
 from benchmarks.tools.dvc import Dvc
 from benchmarks.tools.git import Git, GitLfs
 from benchmarks.tools.kist import Kist, KistDurable
+from benchmarks.tools.native import Rsync, S5cmd, Scp, TarSsh
 
 TOOLS: dict[str, type[Tool]] = {
-    one.name: one for one in (Kist, KistDurable, Dvc, Git, GitLfs, Restic, Borg, Rclone, Cp)
+    one.name: one for one in (Kist, KistDurable, Dvc, Git, GitLfs, Restic, Borg, Rclone, Cp, S5cmd, TarSsh, Rsync, Scp)
 }

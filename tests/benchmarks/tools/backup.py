@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from benchmarks.measure import Command
+from benchmarks.remotes import Site
 from benchmarks.tools.base import Tool
 from benchmarks.workloads import Workload
 
@@ -22,8 +23,8 @@ class Restic(Tool):
         """What ``restic version`` says."""
         return self.do("restic", "version").strip()
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.cache = place / "cache"
         self.environment |= {"RESTIC_PASSWORD": "benchmark", "RESTIC_CACHE_DIR": str(place / "restic-cache")}
 
@@ -98,8 +99,8 @@ class Borg(Tool):
     flags = "--encryption=none, default compression (lz4)"
     pushes_workspace = True
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.cache = place / "cache"
         self._archives = 0
         self.environment |= {

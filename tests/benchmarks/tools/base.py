@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.measure import Command, run
+from benchmarks.remotes import FOLDER, Site
 from benchmarks.workloads import Workload
 
 GIT_CONFIGURATION = """[user]
@@ -33,7 +34,7 @@ class Tool:
     Args:
         place: an empty folder for everything.
         workload: the data.
-        link: how checkouts give files where the tool can choose.
+        site: the server that is pushed to, None for a folder.
     """
 
     name = ""
@@ -43,8 +44,12 @@ class Tool:
     pushes_workspace = False
     """Whether its push takes the files themselves, without an ``add`` before."""
 
-    def __init__(self, place: Path, workload: Workload) -> None:
+    remotes: tuple[str, ...] = (FOLDER,)
+    """The kinds of remotes that it can push to."""
+
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
         self.place, self.workload = place, workload
+        self._site = site
         self.work, self.clone, self.store = place / "work", place / "clone", place / "store"
         home = place / "home"
         home.mkdir(parents=True, exist_ok=True)
@@ -57,7 +62,17 @@ class Tool:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C.UTF-8",
+            **(site.environment if site else {}),
         }
+        for name, text in (site.files if site else {}).items():
+            (home / name).parent.mkdir(mode=0o700, exist_ok=True)
+            (home / name).write_text(text)
+
+    @property
+    def site(self) -> Site:
+        """The server, for a tool that has one."""
+        assert self._site is not None, f"{self.name} needs a server"
+        return self._site
 
     def version_text(self) -> str:
         """Name and version, asked of the tool itself.
@@ -92,6 +107,10 @@ class Tool:
     def stored(self) -> int:
         """Bytes of all that the tool keeps beside the data."""
         return size_of(self.place) - size_of(self.work / "data")
+
+    def requests(self) -> int | None:
+        """Requests that the server got so far, None where there is none or it does not log them."""
+        return self._site.count() if self._site and self._site.count else None
 
     def start_over(self) -> None:
         """Empty the repository's folder for another ``init``."""

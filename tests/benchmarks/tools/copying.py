@@ -7,20 +7,23 @@ import shutil
 from pathlib import Path
 
 from benchmarks.measure import Command
+from benchmarks.remotes import FOLDER, KINDS, Site
 from benchmarks.tools.base import Tool
 from benchmarks.workloads import Workload
 
 
 class Rclone(Tool):
-    """rclone from a folder to a folder; it has no cache and no versions."""
+    """rclone from a folder to a folder or a server; it has no cache and no versions."""
 
     name = "rclone"
     flags = "defaults"
     pushes_workspace = True
+    remotes = (FOLDER, *KINDS)
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.environment |= {"RCLONE_CONFIG": os.devnull}
+        self._target = f"store:{site.path}/data" if site else str(self.store / "data")
 
     def version_text(self) -> str:
         """The first line of what ``rclone version`` says."""
@@ -35,18 +38,18 @@ class Rclone(Tool):
         return self.in_work("rclone", "help")
 
     def push(self) -> list[Command]:
-        """What the other folder lacks."""
-        return self.in_work("rclone", "sync", "data", str(self.store / "data"))
+        """What the other place lacks."""
+        return self.in_work("rclone", "sync", "data", self._target)
 
     push_nothing = push
 
     def pull(self) -> list[Command]:
         """All files into an empty folder."""
-        return [Command(["rclone", "copy", str(self.store / "data"), str(self.clone / "data")], self.place)]
+        return [Command(["rclone", "copy", self._target, str(self.clone / "data")], self.place)]
 
     def verify(self) -> list[Command]:
         """Read and compare everything."""
-        return self.in_work("rclone", "check", "--download", "data", str(self.store / "data"))
+        return self.in_work("rclone", "check", "--download", "data", self._target)
 
 
 class Cp(Tool):
@@ -55,8 +58,8 @@ class Cp(Tool):
     name = "cp"
     flags = "cp -r, -rl, -rs, --reflink"
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.cache = place / "cache"
 
     def version_text(self) -> str:

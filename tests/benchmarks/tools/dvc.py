@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import venv
 from pathlib import Path
 
-from benchmarks.measure import Command, Failed, clean_environment
+from benchmarks.measure import Command
+from benchmarks.remotes import FOLDER, KINDS, Site
 from benchmarks.tools.base import Tool
+from benchmarks.tools.environments import HOME, install
 from benchmarks.workloads import Workload
 
-REQUIREMENT = "dvc==3.67.*"
+REQUIREMENT = "dvc[azure,s3,ssh]==3.67.*"
 
 
 class Dvc(Tool):
@@ -19,11 +18,11 @@ class Dvc(Tool):
 
     name = "dvc"
     flags = "core.analytics=false, core.check_update=false; cache.type=copy where not said otherwise"
-    home = Path.home() / ".cache" / "kist-benchmarks" / "dvc"
+    remotes = (FOLDER, *KINDS)
+    program = str(HOME / "dvc-remotes" / "bin" / "dvc")
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
-        self.program = str(self.home / "bin" / "dvc")
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.environment |= {
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(place / "site"),
@@ -34,7 +33,7 @@ class Dvc(Tool):
 
     def version_text(self) -> str:
         """What it says; it is installed first where it is missing."""
-        install(self.home)
+        install("dvc-remotes", "dvc", REQUIREMENT)
         return "dvc " + self.do(self.program, "--version").strip()
 
     def version(self) -> list[Command]:
@@ -122,10 +121,10 @@ class Dvc(Tool):
         return self.in_work(self.program, "checkout", self.workload.one_path)
 
     def before_push(self) -> None:
-        """A folder becomes the remote, once."""
+        """A folder or a server becomes the remote, once."""
         if not self.store.exists():
             self.store.mkdir()
-            self.do(self.program, "remote", "add", "-d", "store", str(self.store))
+            self.do(self.program, "remote", "add", "-d", "store", self._site.url if self._site else str(self.store))
             self._commit("remote")
 
     def push(self) -> list[Command]:
@@ -154,24 +153,3 @@ class Dvc(Tool):
         self.do("git", "add", "-A")
         self.do("git", "commit", "-q", "--allow-empty", "-m", tag)
         self.do("git", "tag", "-f", tag)
-
-
-def install(folder: Path) -> None:
-    """Make a virtual environment with DVC, unless it is there.
-
-    Raises:
-        Failed: it cannot be had; with what pip said.
-    """
-    if (folder / "bin" / "dvc").exists():
-        return
-    print(f"installing {REQUIREMENT} into {folder}", file=sys.stderr)
-    venv.create(folder, with_pip=True)
-    done = subprocess.run(
-        [folder / "bin" / "python", "-m", "pip", "install", "-q", REQUIREMENT],
-        env=clean_environment({}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise Failed(" ".join(done.stderr.split())[-600:])

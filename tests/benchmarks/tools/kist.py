@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.measure import Command
+from benchmarks.remotes import FOLDER, KINDS, Site
 from benchmarks.tools.base import Tool
 from benchmarks.workloads import Workload
 
@@ -17,11 +18,12 @@ class Kist(Tool):
 
     name = "kist"
     flags = "KIST_FSYNC=off; add, push and pull with --json"
+    remotes = (FOLDER, *KINDS)
     sync = "off"
     program = os.environ.get("KIST_PROGRAM") or shutil.which("kist", path=str(Path(sys.executable).parent)) or "kist"
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.environment |= {
             "KIST_FSYNC": self.sync,
             "KIST_SYSTEM_CONFIG": str(place / "none.yaml"),
@@ -98,11 +100,12 @@ class Kist(Tool):
         return self.in_work(self.program, "checkout", self.workload.one_path)
 
     def before_push(self) -> None:
-        """A folder becomes the remote, once."""
+        """A folder or a server becomes the remote, once."""
         if not self.store.exists():
             self.store.mkdir()
-            self.do(self.program, "remote", "add", "-d", "store", "../store")
+            self.do(self.program, "remote", "add", "-d", "store", self._site.url if self._site else "../store")
             self._commit("remote")
+            self._know_server(self.work)
 
     def push(self) -> list[Command]:
         """What the remote lacks."""
@@ -113,6 +116,7 @@ class Kist(Tool):
     def before_pull(self) -> None:
         """A clone of the metafiles."""
         self.do("git", "clone", "-q", str(self.work), str(self.clone), folder=self.place)
+        self._know_server(self.clone)
 
     def pull(self) -> list[Command]:
         """All data into the clone."""
@@ -125,6 +129,16 @@ class Kist(Tool):
     def verify(self) -> list[Command]:
         """Hash everything."""
         return self.in_work(self.program, "verify")
+
+    def _know_server(self, folder: Path) -> None:
+        """Say how to get there, which is each clone's own affair, and that it may have the keys."""
+        if self._site is None:
+            return
+        for option, value in self._site.options.items():
+            self.do(self.program, "remote", "modify", "--local", "store", option, value, folder=folder)
+        if self._site.ssh and self.sync == "off":  # no peer has the server wait for its disk
+            self.do(self.program, "remote", "modify", "--local", "store", "fsync", "false", folder=folder)
+        self.do(self.program, "remote", "trust", "store", folder=folder)
 
     def _commit(self, tag: str) -> None:
         self.do("git", "add", "-A")
