@@ -322,6 +322,15 @@ def share_that_is_not_mounted(kist, **_):
     return ["push"]
 
 
+@scenario("RemoteFormatError")
+def folder_with_something_else(kist, **_):
+    added(kist)
+    (kist.folder.parent / "store").mkdir()
+    (kist.folder.parent / "store" / "holiday.jpg").write_bytes(b"x")
+    kist("remote", "add", "-d", "store", "../store")
+    return ["push"]
+
+
 @scenario("TransferError")
 def part_of_a_transfer(kist, **_):
     added(kist)

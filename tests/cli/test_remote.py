@@ -294,3 +294,21 @@ def test_options_may_be_there_before_the_remote(repo, tmp_path, monkeypatch):
     monkeypatch.setenv("KIST_CONFIG__remote__store__retries", "1")
     repo("remote", "add", "store", "../store")
     repo("remote", "add", "store", "../store", code=2)
+
+
+@pytest.mark.parametrize(
+    "address", ["box:/bucket/x", "box:bucket", "user:planted-4711@host:/path", "host:/path", "file:/x", "file://host/x"]
+)
+def test_an_address_with_a_typo_is_no_folder(repo, address):
+    error = repo.json("remote", "add", "store", address, code=3).json["errors"][0]
+    assert error["class"] == "InvalidOption"
+    assert error["hint"]
+    assert "planted-4711" not in str(error)
+    repo("remote", "add", "store", "../store")
+    assert repo.json("remote", "modify", "store", "url", address, code=3).classes == ["InvalidOption"]
+
+
+def test_a_folder_with_a_colon_in_its_name(tracked):
+    tracked("remote", "add", "-d", "store", "./box:bucket")
+    tracked("push")
+    assert (tracked.folder / "box:bucket" / "kist-remote").is_file()

@@ -119,3 +119,29 @@ def kist_open_remote(url, options):
             assert SECRET not in told.out + told.err
     assert "The password." in shared("help", "remotes").out
     assert SECRET not in json.dumps(shared.json("remote", "list").json)
+
+
+def test_who_may_only_read_is_told_what_works(shared):
+    shared("remote", "modify", "store", "readonly", "true")
+    found = findings(shared, code=1)
+    assert found["write"]["state"] == "error"
+    assert {found[label]["state"] for label in ("read", "range", "size", "list")} == {"ok"}
+    assert "nothing can be written" in found["large object, delete"]["detail"]
+
+
+def test_a_place_with_something_else_is_told_and_left_alone(tracked):
+    store = tracked.folder.parent / "store"
+    store.mkdir()
+    (store / "holiday.jpg").write_bytes(b"x")
+    tracked("remote", "add", "-d", "store", "../store")
+    wrong = findings(tracked, code=1)
+    assert "holiday.jpg" in wrong["format"]["detail"]
+    assert wrong["format"]["fix"]
+    assert "write" not in wrong
+    assert tree(store) == {"holiday.jpg": b"x"}
+
+
+def test_trust_is_told(shared):
+    assert findings(shared)["trust"]["fix"] == "kist remote trust store"
+    shared("remote", "trust", "store")
+    assert findings(shared)["trust"]["state"] == "ok"

@@ -90,7 +90,7 @@ def test_remotes_that_are_not_there(tracked):
 def test_a_folder_that_holds_something_else(tracked):
     write(tracked.folder.parent, {"store/photos/a.jpg": "x"})
     tracked("remote", "add", "-d", "store", "../store")
-    assert tracked.json("push", code=5).classes == ["RepoFormatError"]
+    assert tracked.json("push", code=10).classes == ["RemoteFormatError"]
     assert tree(tracked.folder.parent / "store") == {"photos/a.jpg": b"x"}
 
 

@@ -11,7 +11,7 @@
     ├─ LinkError                     9   └─ LinkUnsupported
     ├─ RemoteError                  10   ├─ RemoteObjectNotFound  ├─ RemoteAuthError      ├─ RemotePermissionError
     │                                    ├─ RemoteUnavailable     ├─ RemoteQuotaExceeded  ├─ RemoteExists
-    │                                    ├─ RemotePrecondition    └─ RemoteMissing
+    │                                    ├─ RemotePrecondition    ├─ RemoteMissing        └─ RemoteFormatError
     ├─ TransferError                11
     ├─ RepoLocked                   12
     └─ StorageError                 13
@@ -134,7 +134,7 @@ class RepoNotOwned(RepoError):
 
 
 class RepoFormatError(RepoError):
-    """The repository, cache or remote is of a format that this version cannot read."""
+    """The repository or cache is of a format that this version cannot read."""
 
 
 class WorkspaceError(KistError):
@@ -319,6 +319,10 @@ class RemoteMissing(RemoteError):
     """The place of a remote is not there: no such folder, bucket or container."""
 
     hint = "is the address right, and the disk or share mounted?"
+
+
+class RemoteFormatError(RemoteError):
+    """The place of a remote holds something else, or a format that this version cannot read."""
 
 
 class TransferError(KistError):

@@ -12,6 +12,7 @@ import pytest
 
 from kist.abc import RemoteScope, RemoteURL
 from kist.errors import (
+    InvalidOption,
     RemoteAuthError,
     RemoteError,
     RemoteObjectNotFound,
@@ -20,7 +21,7 @@ from kist.errors import (
 )
 from kist_azure.options import AzureOptions
 from kist_azure.remote import AzureRemote
-from servers.blob_stub import REPLIES, BlobStub, blob_stub
+from servers.blob_stub import REPLIES, BlobStub, Reply, blob_stub
 from servers.scenario import Place, Team
 
 KEY = base64.b64encode(b"a key that must not show, 64 bytes long as those of Azure are...").decode()
@@ -155,3 +156,21 @@ def test_command_line(wrong, identity, word, tmp_path) -> None:
         team.kist("first", "remote", "list", "-v")
         team.kist("first", "config", "list", "--show-origin")
         team.check_secrets()
+
+
+def test_answer_of_another_server() -> None:
+    """A proxy that knows nothing of containers."""
+    with blob_stub(Reply(404, "", "Not Found")) as stub:
+        remote = open_stub(stub, "account key of account1")
+        with pytest.raises(RemoteError, match="no answer of Azure's") as caught:
+            list(remote.list())
+        assert "endpoint" in (caught.value.hint or "")
+        remote.close()
+
+
+def test_key_that_is_none_names_the_remote(source) -> None:
+    options = AzureOptions(account_name="account1", account_key="no key!")
+    remote = AzureRemote.from_url(RemoteURL("az", "box"), options, RemoteScope("store"))
+    with pytest.raises(InvalidOption, match="not base64") as caught:
+        remote.put_file("objects/1", source)
+    assert caught.value.remote == "store"

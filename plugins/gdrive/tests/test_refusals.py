@@ -113,6 +113,19 @@ def test_retry_after(remote: DriveRemote, drive_server: DriveServer, header: str
     assert asked == 7 if header == "7" else asked > 1e9
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "step"),
+    [(403, "userRateLimitExceeded", "max-requests"), (401, "authError", "the key of the service account")],
+)
+def test_the_next_step_is_told(
+    remote: DriveRemote, drive_server: DriveServer, status: int, reason: str, step: str
+) -> None:
+    drive_server.fault("files", status=status, reason=reason, times=20)
+    with pytest.raises(RemoteError) as caught:
+        remote.stat("a")
+    assert step in str(caught.value.hint)
+
+
 def test_a_rate_limit_that_lasts(remote: DriveRemote, drive_server: DriveServer, raw: RawFolder, source: Path) -> None:
     """So many a second and no more: with waiting, all arrive."""
     drive_server.control("rate", limit=20)

@@ -17,6 +17,7 @@ from kist.errors import (
     RemoteQuotaExceeded,
     RemoteUnavailable,
 )
+from kist_s3.failures import Failures
 from kist_s3.options import S3Options
 from kist_s3.remote import S3Remote
 from servers.s3_stub import Stub
@@ -194,3 +195,23 @@ def test_delete_falls_back_to_single_requests(remote, s3_stub) -> None:
     failed = remote.delete_many(["objects/one", "objects/two"])
     assert set(failed) == {"objects/one", "objects/two"}
     assert [method for method, _ in s3_stub.requests] == ["POST", "DELETE", "DELETE"]
+
+
+def test_answer_of_another_server(remote: S3Remote, s3_stub: Stub) -> None:
+    """A listing is about no key, and what to do next is said of any answer."""
+    s3_stub.reply(404)
+    with pytest.raises(RemoteError, match=r"refused this to a listing \(HTTP 404\)") as caught:
+        list(remote.list())
+    assert "kist doctor --remote store" in str(caught.value.hint)
+
+
+def test_panic_of_the_client_library() -> None:
+    """It is no Exception, and nothing of it may reach the user."""
+
+    class PanicException(BaseException):
+        """As obstore raises it."""
+
+    failures = Failures("store", "s3://bucket", who=lambda: "nobody", secrets=tuple, find_region=str)
+    with pytest.raises(RemoteError, match=r"remote store .*gave up") as caught, failures("a"):
+        raise PanicException("called `Result::unwrap()` on an `Err` value")
+    assert caught.value.hint

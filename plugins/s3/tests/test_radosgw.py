@@ -141,6 +141,10 @@ class TestRights:
         refused = team.json("second", "push", code=None)
         assert refused.code in (10, 11)
         assert "RemotePermissionError" in refused.out or "AccessDenied" in refused.out
+        found = team.json("second", "doctor", "--remote", "store", code=1).data["findings"]
+        states = {one["label"].partition(": ")[2]: one["state"] for one in found if "remote store: " in one["label"]}
+        assert states["write"] == "error"
+        assert {states[step] for step in ("format", "indexes", "read", "range", "size", "list")} == {"ok"}
 
     def test_anonymous(self, radosgw: Radosgw, folder: str, tmp_path: Path) -> None:
         bucket = radosgw.make_bucket()

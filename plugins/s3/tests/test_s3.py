@@ -91,6 +91,13 @@ class TestAddresses:
         found = locate(("my.bucket", ""), region=None, endpoint=None, addressing="auto")
         assert found.base == "https://s3.us-east-1.amazonaws.com"
 
+    @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9000", "https://[::1]"])
+    def test_bucket_before_a_number(self, endpoint) -> None:
+        """The client library panics at such a host."""
+        with pytest.raises(InvalidOption) as caught:
+            S3Remote(("bucket", ""), S3Options(endpoint_url=endpoint, addressing="virtual"))
+        assert "addressing to path" in str(caught.value.hint)
+
     @pytest.mark.parametrize("endpoint", ["ftp://x", "https://", "https://u:p@x", "https://x/y", "https://x:port"])
     def test_no_endpoints(self, endpoint) -> None:
         with pytest.raises(InvalidOption):

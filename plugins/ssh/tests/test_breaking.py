@@ -234,6 +234,13 @@ class TestDisks:
                 remote.put_file("b", source, if_absent=True)
             assert files(root) == ["a", "b/c"]
 
+    def test_nowhere(self, sshd, large):
+        """A file system that takes no folder says of a new one that something is missing, though nothing is."""
+        with contextlib.closing(on(sshd.config, Path("/proc/kist"))) as remote:
+            with pytest.raises(RemoteError, match="cannot be made") as caught:
+                remote.put_file("objects/one", large)
+            assert caught.value.hint
+
     @pytest.mark.parametrize(("shared", "file", "folder"), [("group", 0o664, 0o2775), ("everyone", 0o666, 0o2777)])
     def test_modes(self, sshd, tmp_path, shared, file, folder):
         root = tmp_path / "remote"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,38 @@ class TestRetrying:
         with pytest.raises(RemoteUnavailable, match="tomorrow"):
             RetryingRemote(memory(gate=gate), policy).stat("a")
         assert clock.waits == []
+
+    def test_who_never_answered_is_not_waited_for_long(self, policy, clock) -> None:
+        """Each attempt runs into its time-out; a remote that has been heard of is worth all attempts."""
+        patient = replace(policy, attempts=9, first_answer=10)
+        away = [True]
+
+        def gate(method: str) -> None:
+            if away:
+                clock.now += 4
+                raise RemoteUnavailable("it did not answer in time")
+
+        for heard, longest in ((False, 10), (True, 60)):
+            away[:], began = ([] if heard else [True]), clock.now
+            remote = RetryingRemote(memory("a", gate=gate), patient)
+            if heard:
+                remote.stat("a")
+                away.append(True)
+            with pytest.raises(RemoteUnavailable):
+                remote.stat("a")
+            assert longest / 2 < clock.now - began <= longest + 4
+
+    @pytest.mark.parametrize("error", [RemoteUnavailable("busy", retry_after=20), RemoteAuthError("who?")])
+    def test_a_refusal_is_an_answer(self, policy, clock, error) -> None:
+        remote = RetryingRemote(
+            memory("a", gate=Failing(error, RemoteUnavailable("x"))), replace(policy, first_answer=0)
+        )
+        if error.retryable:
+            assert remote.stat("a").size == len(DATA)
+        else:
+            with pytest.raises(RemoteAuthError):
+                remote.stat("a")
+            assert remote.stat("a").size == len(DATA)
 
     def test_retry_after_is_honoured(self, policy, clock) -> None:
         gate = Failing(RemoteUnavailable("slow down", retry_after=17))

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 from kist.abc.remote import Remote
 from kist.engine.transfer import objects
-from kist.errors import KistError, RemoteMissing, RemoteObjectNotFound, RepoFormatError
+from kist.engine.transfer.remote_store import FORMAT_KEY, RemoteStore, refuse_foreign
+from kist.errors import KistError, RemoteMissing, RemoteObjectNotFound
 from kist.model.report import Finding
 from kist.repo.context import RepoContext
 from kist.repo.remotes import OpenRemote, open_remote
@@ -42,11 +43,13 @@ def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Fin
         for what, text in remote.describe_access():
             yield Finding(f"{label}: {what}", "ok", text)
         if needs_trust(context.config, name):
-            text = "only the tracked configuration names it"
-            yield Finding(f"{label}: trust", "note", text, f"kist remote trust {name}")
+            yield _trust(label, opened)
         try:
-            state = "holds versions" if opened.store.open() else "is empty so far"
-            yield Finding(f"{label}: format", "ok", state)
+            if opened.store.open():
+                yield Finding(f"{label}: format", "ok", "holds versions")
+            else:
+                refuse_foreign(remote, name)
+                yield Finding(f"{label}: format", "ok", "is empty so far")
         except RemoteMissing as error:
             if fix:
                 opened.store.hints.clear()
@@ -56,21 +59,27 @@ def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Fin
                 yield Finding(f"{label}: format", "error", detail, hint)
                 return
             yield Finding(f"{label}: format", "note", f"{error}; it was never used from here", error.hint)
-        except RepoFormatError as error:
-            yield Finding(f"{label}: format", "error", str(error), error.hint)
-        except KistError as error:
+        except KistError as error:  # where something else lies, nothing is tried either
             yield Finding(f"{label}: format", "error", str(error), error.hint)
             return
         yield from _indexes(label, context, opened, fix)
         key = f"tmp/kist-doctor-{os.urandom(6).hex()}"
         try:
-            yield from _steps(label, remote, key)
+            yield from _steps(label, opened.store, key)
         finally:
             _forget(remote, key)
         if fix:
             yield from _left_overs(label, remote)
     finally:
         opened.close()
+
+
+def _trust(label: str, opened: OpenRemote) -> Finding:
+    """Whether the user agreed to the place that only the tracked configuration names."""
+    text = "only the tracked configuration names it"
+    if opened.trusted:
+        return Finding(f"{label}: trust", "ok", f"{text}; you trust it")
+    return Finding(f"{label}: trust", "note", text, f"kist remote trust {opened.name}")
 
 
 def _indexes(label: str, context: RepoContext, opened: OpenRemote, fix: bool) -> Iterator[Finding]:
@@ -103,8 +112,12 @@ def _left_overs(label: str, remote: Remote) -> Iterator[Finding]:
     yield Finding(f"{label}: left-overs", "ok", f"mended: {removed} of killed transfers removed" if removed else "none")
 
 
-def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
-    steps: tuple[tuple[str, Callable[[], str | None]], ...] = (
+_Steps = tuple[tuple[str, Callable[[], str | None]], ...]
+
+
+def _steps(label: str, store: RemoteStore, key: str) -> Iterator[Finding]:
+    remote = store.remote
+    steps: _Steps = (
         ("write", lambda: objects.put_bytes(remote, key, _CONTENT)),
         ("read", lambda: _differs(objects.get_bytes(remote, key), _CONTENT)),
         ("range", lambda: _differs(objects.get_range(remote, key, 5, 6), _CONTENT[5:11])),
@@ -114,17 +127,46 @@ def _steps(label: str, remote: Remote, key: str) -> Iterator[Finding]:
         *((("any key", lambda: _any_key(remote, key)),) if remote.capabilities.any_key else ()),
         ("delete", lambda: _deleted(remote, key)),
     )
-    for what, step in steps:
-        began = time.monotonic()
-        try:
-            wrong = step()
-        except KistError as error:
-            yield Finding(f"{label}: {what}", "error", str(error), error.hint)
-            if what == "write":
-                return
-            continue
-        took = f"{1000 * (time.monotonic() - began):.0f} ms"
-        yield Finding(f"{label}: {what}", "error" if wrong else "ok", wrong or took)
+    written = _tried(f"{label}: {steps[0][0]}", steps[0][1])
+    yield written
+    rest = steps[1:] if written.state == "ok" else _reading_steps(store)
+    for what, step in rest:
+        yield _tried(f"{label}: {what}", step)
+    if written.state != "ok":
+        text = "not tried, since nothing can be written"
+        yield Finding(f"{label}: large object, delete", "note", text)
+
+
+def _reading_steps(store: RemoteStore) -> _Steps:
+    """What somebody who may only read can do, with the one object that a remote of ours has in any case."""
+    remote, key = store.remote, FORMAT_KEY
+    listing: _Steps = (("list", lambda: _listed(remote)),)
+    try:
+        content = objects.get_bytes(remote, key)
+    except KistError:
+        return listing
+    return (
+        ("read", lambda: _differs(objects.get_bytes(remote, key), content)),
+        ("range", lambda: _differs(objects.get_range(remote, key, 5, 6), content[5:11])),
+        ("size", lambda: _differs(remote.stat(key).size, len(content))),
+        *listing,
+    )
+
+
+def _listed(remote: Remote) -> None:
+    """Ask for the first page of all keys."""
+    next(iter(remote.list("")), None)
+
+
+def _tried(label: str, step: Callable[[], str | None]) -> Finding:
+    """Do one step, and say how long it took or what is wrong."""
+    began = time.monotonic()
+    try:
+        wrong = step()
+    except KistError as error:
+        return Finding(label, "error", str(error), error.hint)
+    took = f"{1000 * (time.monotonic() - began):.0f} ms"
+    return Finding(label, "error" if wrong else "ok", wrong or took)
 
 
 def _any_key(remote: Remote, key: str) -> str | None:

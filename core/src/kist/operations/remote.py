@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kist.abc.remote import RemoteURL
-from kist.errors import ConfigError, UsageError
+from kist.errors import ConfigError, InvalidOption, UsageError
 from kist.operations.remote_options import (
     SECRET,
     check_address,
@@ -189,7 +189,15 @@ def stored_url(context: RepoContext, text: str) -> str:
 
     Returns:
         A URL, an absolute path, or a path relative to the repository.
+
+    Raises:
+        InvalidOption: neither clearly a URL nor clearly a path.
     """
+    if "://" not in text and ":" in text.partition("/")[0]:
+        raise InvalidOption(  # without the text, which may hold a secret
+            "the address of the remote has a ':' at its beginning but no '://'",
+            hint="a URL is SCHEME://PLACE; for a folder with such a name write ./NAME",
+        )
     if "://" in text or text.startswith(("~", "/")) or not text:
         return text
     typed = os.path.abspath(text)

@@ -32,6 +32,8 @@ class RetryPolicy:
         clock: how to tell the time.
         observe: called after every failure that another attempt may mend, from any thread.
         remote: the remote's name, for errors that tell none.
+        first_answer: seconds after which no further attempt is started as long as the remote has never answered: what
+            cannot be reached at all is more often a wrong address than a passing trouble. None for no limit.
     """
 
     attempts: int = 6
@@ -43,6 +45,7 @@ class RetryPolicy:
     clock: Callable[[], float] = time.monotonic
     observe: Callable[[], object] | None = None
     remote: str | None = None
+    first_answer: float | None = None
 
     def delay(self, failures: int, error: KistError) -> float:
         """Seconds to wait after the given number of failures in a row.
@@ -60,21 +63,40 @@ class RetryPolicy:
         return max(wait, asked or 0.0)
 
 
+class Contact:
+    """Whether a remote has ever answered.
+
+    Attributes:
+        made: it has; set from any thread, and never taken back.
+    """
+
+    def __init__(self) -> None:
+        self.made = False
+
+
 class Attempts:
     """Counts failures in a row and waits between them.
 
     Args:
         policy: the rules.
+        contact: whether the remote has ever answered, None where that does not count.
     """
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, contact: Contact | None = None) -> None:
         self._policy = policy
+        self._contact = contact or Contact()
         self.failures = 0
         self._since = 0.0
+        self._began = policy.clock()
 
     def gained(self) -> None:
         """Something came through: the count starts anew."""
         self.failures = 0
+        self.answered()
+
+    def answered(self) -> None:
+        """The remote is there, whether something came through or not."""
+        self._contact.made = True
 
     def failed(self, error: KistError) -> None:
         """Wait before the next attempt, or give up.
@@ -87,6 +109,8 @@ class Attempts:
         """
         policy = self._policy
         now = policy.clock()
+        if not isinstance(error, RemoteUnavailable) or error.retry_after is not None:
+            self.answered()
         if not self.failures:
             self._since = now
         if error.remote is None:
@@ -98,6 +122,9 @@ class Attempts:
             raise error
         wait = policy.delay(self.failures, error)
         if policy.deadline is not None and now + wait > self._since + policy.deadline:
+            raise error
+        first = None if self._contact.made else policy.first_answer
+        if first is not None and now + wait > self._began + first:
             raise error
         policy.sleep(wait)
 
@@ -114,13 +141,13 @@ class RetryingRemote(WrappedRemote):
 
     def __init__(self, inner: Remote, policy: RetryPolicy = RetryPolicy(), *, resume: bool | None = None) -> None:
         super().__init__(inner)
-        self._policy = policy
+        self._policy, self._contact = policy, Contact()
         self._resume = not inner.capabilities.cheap_get if resume is None else resume
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Store the bytes; a failed attempt starts anew, counted only once in *progress*."""
         seen = _HighWater(progress)
-        attempts = Attempts(self._policy)
+        attempts = Attempts(self._policy, self._contact)
         while True:
             try:
                 self.inner.put_file(key, source, if_absent=if_absent, progress=seen)
@@ -133,6 +160,7 @@ class RetryingRemote(WrappedRemote):
                 attempts.failed(exc)
                 seen.restart()
             else:
+                attempts.gained()
                 return
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
@@ -146,7 +174,8 @@ class RetryingRemote(WrappedRemote):
 
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read the object; a stream that breaks is opened again where it broke."""
-        return buffered(_ResumingReader(self.inner, key, start, length, self._policy))
+        attempts = Attempts(self._policy, self._contact)
+        return buffered(_ResumingReader(self.inner, key, start, length, attempts))
 
     def stat(self, key: str) -> ObjectInfo:
         """Ask until there is an answer."""
@@ -155,7 +184,7 @@ class RetryingRemote(WrappedRemote):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """List; a listing that breaks is started again without the keys that were given already."""
         given: set[str] = set()
-        attempts = Attempts(self._policy)
+        attempts = Attempts(self._policy, self._contact)
         while True:
             try:
                 for info in self.inner.list(prefix):
@@ -166,6 +195,7 @@ class RetryingRemote(WrappedRemote):
             except RemoteError as exc:
                 attempts.failed(exc)
             else:
+                attempts.gained()
                 return
 
     def delete(self, key: str) -> None:
@@ -216,13 +246,16 @@ class RetryingRemote(WrappedRemote):
         self._call(self.inner.sync)
 
     def _call(self, function: Callable[[], T], restart: Callable[[], None] = lambda: None) -> T:
-        attempts = Attempts(self._policy)
+        attempts = Attempts(self._policy, self._contact)
         while True:
             try:
-                return function()
+                result = function()
             except RemoteError as exc:
                 attempts.failed(exc)
                 restart()
+            else:
+                attempts.gained()
+                return result
 
     def _again(self, failed: dict[str, RemoteError], call: Callable[[str], None]) -> dict[str, RemoteError]:
         """Repeat single calls for the keys whose failure may pass."""
@@ -269,12 +302,12 @@ class _HighWater(Progress):
 class _ResumingReader(io.RawIOBase):
     """Reads a range of an object and opens it again at the byte reached when the stream breaks."""
 
-    def __init__(self, remote: Remote, key: str, start: int, length: int | None, policy: RetryPolicy) -> None:
+    def __init__(self, remote: Remote, key: str, start: int, length: int | None, attempts: Attempts) -> None:
         super().__init__()
         self._remote, self._key = remote, key
         self._position = start
         self._end = None if length is None else start + length
-        self._attempts = Attempts(policy)
+        self._attempts = attempts
         self._stream: BinaryIO | None = None
         self._reopen()
 
@@ -286,6 +319,7 @@ class _ResumingReader(io.RawIOBase):
             except RemoteError as exc:
                 self._attempts.failed(exc)
             else:
+                self._attempts.answered()
                 return self._stream
 
     def readable(self) -> bool:

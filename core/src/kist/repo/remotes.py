@@ -15,7 +15,7 @@ from kist.abc.options import Options
 from kist.abc.remote import Remote, RemoteScope, RemoteURL
 from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.transfer.remote_store import RemoteStore
-from kist.errors import ConfigError, KistError, UnknownOption
+from kist.errors import ConfigError, InvalidOption, KistError, UnknownOption
 from kist.remotes.wrappers import (
     Budget,
     ReadOnlyRemote,
@@ -30,6 +30,9 @@ from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.trust import endpoints_of, is_trusted, needs_trust
 from kist.util.paths import nearest
 
+_FIRST_ANSWER = 10.0
+"""Seconds in which a remote that never answered is tried again, where nobody says how often and how long."""
+
 
 class OpenRemote:
     """One remote, opened: the store over it, and the recorder that counts its requests.
@@ -38,10 +41,11 @@ class OpenRemote:
         name: its name in the configuration.
         remote: the plugin's remote.
         context: the repository, whose configuration says how often calls are repeated and what all may take together.
+        trusted: whether the user named or trusts its place.
     """
 
-    def __init__(self, name: str, remote: Remote, context: RepoContext) -> None:
-        self.name = name
+    def __init__(self, name: str, remote: Remote, context: RepoContext, *, trusted: bool = True) -> None:
+        self.name, self.trusted = name, trusted
         self.recorder = RecordingRemote(remote)
         budget = budget_of(context)
         load = Load(budget.memory)
@@ -105,7 +109,9 @@ def retry_policy(context: RepoContext, name: str, load: Load) -> RetryPolicy:
         load: is told of every refusal.
     """
     retries, patience = _option(context, name, "retries"), _option(context, name, "retry_time")
-    return RetryPolicy(attempts=retries + 1, deadline=patience, observe=load.refused, remote=name)
+    said = any(context.config.find(f"remote.{name}.{option}") for option in ("retries", "retry_time"))
+    first = None if said else _FIRST_ANSWER
+    return RetryPolicy(attempts=retries + 1, deadline=patience, observe=load.refused, remote=name, first_answer=first)
 
 
 def _option(context: RepoContext, name: str, option: str) -> Any:
@@ -161,10 +167,17 @@ def settings_of(context: RepoContext, name: str) -> Mapping[str, Any]:
 
 
 def location(context: RepoContext, text: str) -> RemoteURL:
-    """A remote's URL; a relative path counts from the repository's folder."""
+    """A remote's URL; a relative path counts from the repository's folder.
+
+    Raises:
+        InvalidOption: no URL, or a folder's with a host.
+    """
     url = RemoteURL.parse(text)
     if url.scheme != "file":
         return url
+    if url.host not in ("", "localhost"):
+        hint = f"for a folder of this machine write file:///{url.host}{url.path}"
+        raise InvalidOption(f"the URL of a folder names a host: {url}", hint=hint)
     path = unquote(url.path) if text.startswith("file:") else url.path
     return RemoteURL("file", path=posixpath.normpath(posixpath.join(str(context.root), os.path.expanduser(path))))
 
@@ -208,4 +221,4 @@ def open_remote(context: RepoContext, name: str | None = None) -> OpenRemote:
     except KistError as error:
         error.remote = name
         raise
-    return OpenRemote(name, remote, context)
+    return OpenRemote(name, remote, context, trusted=trusted)

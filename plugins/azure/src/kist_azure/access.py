@@ -181,7 +181,8 @@ def _of_connection_string(address: Address, wanted: str | None, one: _Setting) -
 
 def _broken(one: _Setting, reason: str) -> str:
     if one.configured:
-        raise InvalidOption(f"the option 'connection_string' does not work: {reason}")
+        hint = "copy it again from 'Access keys' or 'Shared access signature' of the account"
+        raise InvalidOption(f"the option 'connection_string' does not work: {reason}", hint=hint)
     return reason
 
 

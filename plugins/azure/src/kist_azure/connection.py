@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import uuid
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from kist_azure.access import Access
 from kist_azure.options import AzureOptions
 
 T = TypeVar("T")
+
+logging.getLogger("azure").addHandler(logging.NullHandler())  # its warnings are for a log, not for the terminal
 
 BLOCK = 8 << 20
 """Bytes of one request: what is larger is sent and read in several."""

@@ -23,6 +23,8 @@ _CREDENTIALS = "check key, SAS or sign-in; 'kist doctor --remote {name}' tells w
 _ROLE = (
     "ask for the role 'Storage Blob Data Contributor' ('… Reader' to pull only), or for a SAS with rights r, w, d, l"
 )
+_STEPS = "'kist doctor --remote {name}' tries one thing after the other"
+_ENDPOINT = "is the option 'endpoint' right, and does a proxy answer in its place?"
 _CONTAINER = "make it ('az storage container create'), or correct the remote's URL or account"
 
 _CODES: dict[str, tuple[type[RemoteError], str, str]] = {
@@ -116,7 +118,8 @@ class Failures:
         """
         try:
             yield
-        except KistError:
+        except KistError as error:
+            error.remote = error.remote or self._name
             raise
         except Exception as exc:
             text = _chain_text(exc)
@@ -136,7 +139,7 @@ class Failures:
         if code in _ABSENT or (code == "ResourceNotFound" and key and self._access.kind != "anonymous"):
             return RemoteObjectNotFound(key, remote=self._name)
         if code == "ResourceNotFound":
-            return self._error(RemoteAuthError, "has no such public container", _CREDENTIALS)
+            return self._no_place()
         if "failed to authenticate" in str(exc):  # told in words only where HEAD was asked, or by an emulator
             code = "AuthenticationFailed"
         if code in _CODES:
@@ -146,9 +149,20 @@ class Failures:
             return self._without_answer(exc, key)
         told = code or f"status {getattr(exc, 'status_code', None)}"
         if getattr(exc, "status_code", None) == 404 and not code:
-            return RemoteObjectNotFound(key, remote=self._name)
+            return self._unexplained(key)
         found = translate(exc, key, f"{self._who} answered {told}")
-        return self._error(type(found), f"answered {told}", found.hint or "", exc)
+        return self._error(type(found), f"answered {told}", found.hint or _STEPS, exc)
+
+    def _no_place(self) -> RemoteError:
+        if self._access.kind == "anonymous":
+            return self._error(RemoteAuthError, "has no such public container", _CREDENTIALS)
+        return self._error(RemoteError, "has no such container, or is no such account", _CONTAINER)
+
+    def _unexplained(self, key: str) -> RemoteError:
+        """A 404 without a code: emulators give it for an object; of a container only another server tells so little."""
+        if not key:
+            return self._error(RemoteError, "gives no answer of Azure's (HTTP 404)", _ENDPOINT)
+        return RemoteObjectNotFound(key, remote=self._name)
 
     def _without_answer(self, exc: BaseException, key: str) -> RemoteError:
         text = self._clean(_first_line(exc))
@@ -169,7 +183,7 @@ class Failures:
                 "check the account's name and the network",
             )
         found = translate(exc, key, f"{self._who}: {text}")
-        return self._error(type(found), f"failed: {text}", found.hint or "")
+        return self._error(type(found), f"failed: {text}", found.hint or _STEPS)
 
     def _error(self, kind: type[RemoteError], what: str, hint: str, exc: Any = None) -> RemoteError:
         if kind is RemoteObjectNotFound:

@@ -50,6 +50,8 @@ _REFUSED = {
 }
 
 _SHARE = "share the folder with that account, as an editor where it is to write"
+_LATER = "try again in some minutes; 'kist push --max-requests 5' and the like asks Google for less at once"
+_KEY = "check the key of the service account, and this machine's clock"
 _CONSENT = "run 'kist doctor --remote {name}' on a terminal to give your consent anew"
 
 
@@ -132,14 +134,14 @@ class Failures:
         if "invalid_client" in str(exc) or "unauthorized_client" in str(exc):
             hint = "check client_id and client_secret, or what the service account is allowed to do"
         elif self._identity().startswith("service account"):
-            hint = "check the key of the service account, and this machine's clock"
+            hint = _KEY
         return RemoteAuthError(self.message(f"the credentials are not accepted: {exc}"), hint=hint)
 
     def _of_answer(self, exc: HttpError, key: str) -> RemoteError:
         status, (reason, told) = int(exc.resp.status), _told(exc)
         text = self.message(f"{told or 'no reason given'} ({status} {reason})")
         if status in (408, 429) or status >= 500 or reason in _BUSY:
-            return RemoteUnavailable(text, retry_after=_retry_after(exc.resp))
+            return RemoteUnavailable(text, retry_after=_retry_after(exc.resp), hint=_LATER)
         if reason in _FULL:
             return RemoteQuotaExceeded(text, hint=_FULL[reason])
         if status == 403:
@@ -147,7 +149,8 @@ class Failures:
         if status == 404:
             return RemoteObjectNotFound(key, remote=self._name)
         if status == 401:
-            return RemoteAuthError(text, hint=self._consent())
+            service = self._identity().startswith("service account")
+            return RemoteAuthError(text, hint=_KEY if service else self._consent())
         return RemoteExists(text) if status == 409 else RemoteError(text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kist.abc import RemoteURL
@@ -101,9 +102,23 @@ def locate(place: tuple[str, str], *, region: str | None, endpoint: str | None, 
     chosen = _endpoint(endpoint) if endpoint else f"https://s3.{region}.amazonaws.com{_suffix(region)}"
     fits = _HOST_BUCKET.fullmatch(bucket) is not None
     address = Address(bucket, prefix, region, chosen, virtual=False)
+    if addressing == "virtual" and _is_number(urlsplit(chosen).hostname or ""):
+        raise InvalidOption(
+            f"no bucket can stand in the host name of {chosen}, which is a number",
+            hint="give endpoint_url a name, or set addressing to path",
+        )
     if addressing == "virtual" or (addressing == "auto" and address.amazon and fits):
         address = Address(bucket, prefix, region, chosen, virtual=True)
     return address
+
+
+def _is_number(host: str) -> bool:
+    """Whether a host is an address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _suffix(region: str) -> str:

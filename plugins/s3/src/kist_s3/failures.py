@@ -28,6 +28,8 @@ _PAUSE = 1.0
 
 _KEYS = "check the keys with 'aws sts get-caller-identity'; 'kist doctor --remote NAME' tells where they came from"
 _LOGIN = "log in again ('aws sso login'), or renew the temporary keys, and repeat the command"
+_ROOM = "free some space there, or have the quota raised"
+_PLACE = "are the bucket and the endpoint right? 'kist doctor --remote NAME' tries one thing after the other"
 _CLOCK = "set this machine's clock"
 
 _AUTH = {
@@ -162,6 +164,11 @@ class Failures:
             raise
         except Exception as exc:
             raise self.translated(exc, key) from self.cause(exc)
+        except BaseException as exc:
+            if type(exc).__name__ != "PanicException":  # obstore's, which is no Exception
+                raise
+            hint = "is the endpoint right? 'kist doctor --remote NAME' shows it"
+            raise self._error(RemoteError, "the client library gave up on this request", hint=hint) from None
 
     def cause(self, exc: BaseException) -> BaseException | None:
         """An exception that may be shown, else None."""
@@ -210,12 +217,13 @@ class Failures:
             return self._error(RemoteAuthError, f"{what} ({code})", hint=hint)
         if code in _REFUSED:
             hint = "ask the bucket's owner for the right, or use another profile"
-            return self._error(RemotePermissionError, f"the server does not allow this for {key} ({code})", hint=hint)
+            return self._error(
+                RemotePermissionError, f"the server does not allow this {_about(key)} ({code})", hint=hint
+            )
         if code in _BUSY:
             return self._busy(f"the server is overloaded or busy ({code})", _PAUSE if code in _PACED else None)
         if code in _FULL:
-            hint = "free some space there, or have the quota raised"
-            return self._error(RemoteQuotaExceeded, f"no room for {key} ({code})", hint=hint)
+            return self._error(RemoteQuotaExceeded, f"no room for {key} ({code})", hint=_ROOM)
         if code == "InvalidObjectState":
             hint = "restore it with the provider's own tools, and repeat the command"
             return self._error(RemoteError, f"{key} is archived and cannot be read at once ({code})", hint=hint)
@@ -237,8 +245,8 @@ class Failures:
             413: RemoteQuotaExceeded,
             507: RemoteQuotaExceeded,
         }
-        hint = _KEYS if status in (401, 403) else None
-        return self._error(kinds.get(status, RemoteError), f"the server refused {key} ({told})", hint=hint)
+        hint = _KEYS if status in (401, 403) else _ROOM if status in (413, 507) else _PLACE
+        return self._error(kinds.get(status, RemoteError), f"the server refused this {_about(key)} ({told})", hint=hint)
 
     def _by_trouble(self, answer: Answer) -> RemoteError:
         if answer.trouble == "certificate":
@@ -248,7 +256,7 @@ class Failures:
             return self._error(RemoteError, "the server's TLS certificate is not to be trusted", hint=hint)
         if answer.trouble:
             return self._busy(f"the server cannot be reached: {answer.trouble}", None)
-        return self._error(RemoteError, "the server's answer makes no sense")
+        return self._error(RemoteError, "the server's answer makes no sense", hint=_PLACE)
 
     def exists(self, key: str) -> RemoteExists:
         """The error for a key that was to be new.
@@ -271,6 +279,11 @@ class Failures:
 
     def _named(self) -> str:
         return f"remote {self._remote} ({self._where}, {self._who()})"
+
+
+def _about(key: str) -> str:
+    """What a refusal is about; a listing from the beginning has no key."""
+    return f"for {key}" if key else "to a listing"
 
 
 def _element(text: str, name: str) -> str:

@@ -116,15 +116,16 @@ class Places:
         Raises:
             RemoteError: one of them cannot be made.
         """
-        missing = [posixpath.dirname(path)]
+        missing, highest = [posixpath.dirname(path)], posixpath.dirname(path)
         while missing:
             folder = missing[-1]
             try:
                 sftp.make_folder(exchange, folder, self.folder_mode)
             except Status as exc:
                 above = posixpath.dirname(folder)
-                if exc.code == protocol.NO_SUCH_FILE and above not in ("", folder):
+                if exc.code == protocol.NO_SUCH_FILE and above not in ("", folder) and folder == highest:
                     missing.append(above)
+                    highest = above
                     continue
                 if not self._is_folder(exchange, folder):
                     raise self._not_made(exchange, folder, exc) from exc
@@ -163,13 +164,17 @@ class Places:
         what = f"the folder {self.at(folder)} cannot be made"
         with suppress(Status):
             if not sftp.look(exchange, folder, follow=True).is_folder:
-                return RemoteError(f"{what}: a file stands where a folder is needed")
+                hint = "is the path in the remote's URL right?"
+                return RemoteError(f"{what}: a file stands where a folder is needed", hint=hint)
         if refusal.code == protocol.FAILURE:
             found = self._diagnosed(exchange, posixpath.dirname(folder), what)
             if found:
                 return found
         error = of_status(refusal, folder, what)
-        return RemoteError(f"{what}: nothing is above it") if isinstance(error, RemoteObjectNotFound) else error
+        if isinstance(error, RemoteObjectNotFound):
+            hint = "is the path in the remote's URL right, and may one write there?"
+            return RemoteError(f"{what}: the server makes no folder there", hint=hint)
+        return error
 
     @staticmethod
     def _diagnosed(exchange: Exchange, folder: str, what: str) -> RemoteError | None:
@@ -180,7 +185,8 @@ class Places:
         except Status:
             return None
         if left.read_only:
-            return RemotePermissionError(f"{what}: the file system there is read-only")
+            hint = "have it mounted for writing there, or choose another folder"
+            return RemotePermissionError(f"{what}: the file system there is read-only", hint=hint)
         if left.free < _SCARCE or left.files <= 0:
             return RemoteQuotaExceeded(
                 f"{what}: the disk there is full", hint="free some space there and run the command again"

@@ -12,9 +12,9 @@ from kist.engine.storage.indexes import Index
 from kist.errors import (
     ObjectCorrupt,
     ObjectMissing,
+    RemoteFormatError,
     RemotePermissionError,
     RemoteUnavailable,
-    RepoFormatError,
     TransferError,
 )
 from kist.remotes.memory import MemoryRemote
@@ -473,10 +473,10 @@ def test_something_else_lies_there(clone, tmp_path):
     source.write_bytes(b"x")
     remote.put_file("files/md5/aa/bb", source)
     here = clone(remote)
-    with pytest.raises(RepoFormatError, match="something else"):
+    with pytest.raises(RemoteFormatError, match="something else"):
         here.push(here.add({"a": b"1"}))
     remote.put_file("kist-remote", source)
-    with pytest.raises(RepoFormatError, match="cannot be read"):
+    with pytest.raises(RemoteFormatError, match="cannot be read"):
         here.push(here.add({"a": b"1"}))
 
 

@@ -11,9 +11,9 @@ from kist.engine.transfer.remote_store import Published, RemoteStore, set_key
 from kist.errors import (
     MetafileVersionError,
     ObjectCorrupt,
+    RemoteFormatError,
     RemoteObjectNotFound,
     RemotePermissionError,
-    RepoFormatError,
 )
 from kist.model.digest import Digest
 from kist.remotes.memory import MemoryRemote, Stored
@@ -48,7 +48,7 @@ def test_format_is_the_same_from_every_first_pusher():
 def test_newer_format():
     remote = MemoryRemote()
     put(remote, "kist-remote", objects.dump_text("remote", {}).replace(b"/1", b"/2"))
-    with pytest.raises(RepoFormatError, match="newer"):
+    with pytest.raises(RemoteFormatError, match="newer"):
         store_on(remote).open()
 
 

@@ -40,7 +40,7 @@ def fetch_versions(
 
     Raises:
         RemoteError: the remote refused or failed altogether.
-        RepoFormatError: the remote is not ours, or newer.
+        RemoteFormatError: the remote is not ours, or newer.
     """
     fetch = Fetch(cache, store, TransferSettings(**options))
     fetch.settings.announce(fetch.plan(wants))
@@ -96,7 +96,7 @@ class Fetch:
 
         Raises:
             RemoteError: the remote refused or failed.
-            RepoFormatError: the remote is not ours, or newer.
+            RemoteFormatError: the remote is not ours, or newer.
         """
         self._wants = list(dict.fromkeys(wants))
         lacking = [want for want in self._wants if not self._is_here(want)]

@@ -61,7 +61,7 @@ def push_versions(
 
     Raises:
         RemoteError: the remote refused or failed altogether.
-        RepoFormatError: the remote is not ours, or newer.
+        RemoteFormatError: the remote is not ours, or newer.
     """
     before = store.requests
     if repair and not options.get("dry_run"):
@@ -125,7 +125,7 @@ class Push:
 
         Raises:
             RemoteError: the remote refused or failed.
-            RepoFormatError: the remote is not ours, or newer.
+            RemoteFormatError: the remote is not ours, or newer.
         """
         planner = PushPlanner(self.local, self.store, self._workers, self.settings)
         self._plan = plan = planner.plan(versions, bases)

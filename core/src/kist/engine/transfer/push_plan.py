@@ -111,7 +111,7 @@ class PushPlanner:
 
         Raises:
             RemoteError: the remote refused or failed.
-            RepoFormatError: the remote is not ours, or newer.
+            RemoteFormatError: the remote is not ours, or newer.
         """
         store = self._store
         plan = PushPlan(list({version.root: version for version in versions}.values()))

@@ -28,10 +28,10 @@ from kist.errors import (
     MetafileVersionError,
     ObjectCorrupt,
     RemoteError,
+    RemoteFormatError,
     RemoteMissing,
     RemoteObjectNotFound,
     RemotePermissionError,
-    RepoFormatError,
 )
 from kist.model.digest import Digest
 
@@ -108,7 +108,7 @@ class RemoteStore:
 
         Raises:
             RemoteMissing: the place itself is not there, which is no proof that nothing was ever stored.
-            RepoFormatError: the format is newer or not readable, or something else is there.
+            RemoteFormatError: the format is newer or not readable, or something else is there.
             RemoteError: the remote refused or failed.
         """
         if self._opened is None:
@@ -121,7 +121,7 @@ class RemoteStore:
                     raise self._vanished(exc) from exc
                 self._opened = False
         if not self._opened and create:
-            self._refuse_foreign()
+            refuse_foreign(self.remote, self.name)
             self.put_bytes(FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
             self.created = self._opened = True
             self._remember_format()
@@ -170,11 +170,11 @@ class RemoteStore:
                 return False
             raise
         except MetafileVersionError as exc:
-            raise RepoFormatError(
+            raise RemoteFormatError(
                 f"the remote {self.name} was made by a newer version of kist", hint=exc.hint, remote=self.name
             ) from exc
         except ObjectCorrupt as exc:
-            raise RepoFormatError(
+            raise RemoteFormatError(
                 f"the remote {self.name} has a {FORMAT_KEY} that cannot be read",
                 hint="is this the right place? If so, remove that one file and push again",
                 remote=self.name,
@@ -182,19 +182,6 @@ class RemoteStore:
         self.pack_threshold = min(threshold, 16 << 20)
         self._remember_format()
         return True
-
-    def _refuse_foreign(self) -> None:
-        """Do not mix with what somebody else keeps there."""
-        try:
-            found = next(iter(self.remote.list("")), None)
-        except (RemotePermissionError, RemoteMissing):
-            return
-        if found is not None and not objects.is_own_key(found.key):
-            raise RepoFormatError(
-                f"the remote {self.name} holds something else already ({found.key:.80})",
-                hint="give it an empty folder or prefix of its own",
-                remote=self.name,
-            )
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Store a small text or an index."""
@@ -301,6 +288,29 @@ class RemoteStore:
         return time.time() if now is None else now
 
 
+def refuse_foreign(remote: Remote, name: str) -> None:
+    """Do not mix with what somebody else keeps at a place without a store of ours.
+
+    Args:
+        remote: the place.
+        name: the remote's name, for the message.
+
+    Raises:
+        RemoteFormatError: the first key of a listing is none of ours.
+        RemoteError: the remote refused or failed.
+    """
+    try:
+        found = next(iter(remote.list("")), None)
+    except (RemotePermissionError, RemoteMissing):
+        return
+    if found is not None and not objects.is_own_key(found.key):
+        raise RemoteFormatError(
+            f"the remote {name} holds something else already ({found.key:.80})",
+            hint="give it an empty folder or prefix of its own",
+            remote=name,
+        )
+
+
 def named_by_content(key: str, data: bytes, where: str) -> bytes:
     """*data* of a key whose last part is the SHA-256 of its bytes, checked.
 
@@ -342,5 +352,6 @@ __all__ = [
     "RemoteStore",
     "named_by_content",
     "never_pushed",
+    "refuse_foreign",
     "set_key",
 ]
