@@ -15,7 +15,7 @@ LEFT_OUT = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPATH")
 """Variables that would make Python programs slower than at a user's."""
 
 
-OTHERS = ("KIST_", "GIT_", "DVC_", "RESTIC_", "BORG_", "RCLONE_", "XDG_", "AWS_", "AZURE_", "S3_", "SSH_")
+OTHERS = ("KIST_", "GIT_", "DVC_", "RESTIC_", "BORG_", "RCLONE_", "XDG_", "AWS_", "AZURE_", "S3_", "SSH_", "PYTHON")
 """What begins so would let tools work otherwise than the suite says."""
 
 

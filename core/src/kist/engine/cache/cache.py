@@ -69,6 +69,7 @@ class Cache(CacheReader):
         if sync not in MODES:
             raise InvalidOption(f"core.fsync must be one of {', '.join(MODES)}, not {sync!r}")
         super().__init__(CacheFolder(root, hashers, shared=shared, waiting=waiting))
+        self._verified = VerifiedRecord(self.folder)
         self.pack_threshold = pack_threshold
         self.sync = sync
 
@@ -153,11 +154,11 @@ class Cache(CacheReader):
 
     def is_verified_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object is as it was when it was last hashed, so that it may be linked as it is."""
-        return VerifiedRecord(self.folder).check_many(algorithm, raws)
+        return self._verified.check_many(algorithm, raws)
 
     def mark_verified(self, algorithm: str, raws: Sequence[bytes]) -> None:
         """Record loose objects that were just hashed and found good."""
-        VerifiedRecord(self.folder).mark(algorithm, raws)
+        self._verified.mark(algorithm, raws)
 
     def objects(self) -> Iterator[LooseObject]:
         """Every loose object, by algorithm and digest."""

@@ -79,7 +79,8 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: New
         StorageError: the disk is full, read-only or failing.
     """
     folder = reader.folder
-    syncer.files([path for path in pending.unsynced if path.exists()], folder.tmp)
+    if syncer.mode != "off":
+        syncer.files([path for path in pending.unsynced if path.exists()], folder.tmp)
     reader.catalog.refresh(force=bool(pending.packs))  # before our packs are there: their footers are in memory
     folders = _place_loose(folder, pending)
     for name, path in pending.files.items():
@@ -239,12 +240,14 @@ def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:
         top = folder.objects / algorithm
         if folder.make(top):
             changed.add(folder.objects)
+        shards: dict[int, Path] = {}
         for raw, path in objects.items():
-            target = folder.loose_path(algorithm, raw)
-            if folder.make(target.parent):
-                changed.add(top)
-            _move(path, target)
-            changed.add(target.parent)
+            if raw[0] not in shards:
+                shards[raw[0]] = shard = folder.loose_path(algorithm, raw).parent
+                if folder.make(shard):
+                    changed.add(top)
+            _move(path, f"{folder.objects}/{os.fsdecode(folder.loose_name(algorithm, raw))}")
+        changed.update(shards.values())
     return changed
 
 
@@ -264,18 +267,18 @@ def forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
                 (folder.quarantine / name).unlink(missing_ok=True)
 
 
-def _move(source: Path, target: Path, *, replace: bool = False) -> None:
+def _move(source: Path, target: Path | str, *, replace: bool = False) -> None:
     """Rename; what is there already has the same bytes, and stays unless *replace*, for links to it may exist."""
     with storage_errors(target):
-        if not replace and target.exists():
-            source.unlink()
+        if not replace and os.path.exists(target):
+            os.unlink(source)
             return
         try:
             os.rename(source, target)
         except OSError as exc:
             if exc.errno != EXDEV:
                 raise
-            _copy_across(source, target)
+            _copy_across(source, Path(target))
 
 
 def _copy_across(source: Path, target: Path) -> None:

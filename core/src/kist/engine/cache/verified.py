@@ -31,6 +31,11 @@ _HEADER = Struct("<8sBBB37sQ8x")
 _MAGIC, _VERSION = b"KISTVERI", 1
 _FIELDS = 5
 _MERGE_AT = 8
+_MANY = 256
+"""Questions at once from which on it pays to index a record."""
+_MOST = 500_000
+"""Objects of a record that is indexed at most: an index takes about 150 bytes for each."""
+
 _MASK = (1 << 64) - 1
 _WRITABLE = 0o222
 
@@ -43,15 +48,26 @@ class _Record:
     width: int
     digests: bytes
     columns: list[array[int]]
+    places: dict[bytes, int] | None = None
+
+    def index(self) -> None:
+        """Make ready for many questions."""
+        if self.places is None and len(self.digests) <= _MOST * self.width:
+            raws = split_raws(self.digests, self.width)
+            self.places = dict(zip(raws, range(len(raws)), strict=True))
 
     def find(self, raw: bytes) -> Look | None:
-        width, digests = self.width, self.digests
-        count = len(digests) // width
-        at = bisect_left(range(count), raw, key=lambda i: digests[i * width : i * width + width])
-        if digests[at * width : at * width + width] != raw:
+        at = self._bisected(raw) if self.places is None else self.places.get(raw, -1)
+        if at < 0:
             return None
         size, mtime, ctime, inode, links = (column[at] for column in self.columns)
         return size, mtime, ctime, inode, links
+
+    def _bisected(self, raw: bytes) -> int:
+        width, digests = self.width, self.digests
+        count = len(digests) // width
+        at = bisect_left(range(count), raw, key=lambda i: digests[i * width : i * width + width])
+        return at if digests[at * width : at * width + width] == raw else -1
 
 
 class VerifiedRecord:
@@ -66,6 +82,7 @@ class VerifiedRecord:
     def __init__(self, folder: CacheFolder, *, keep: bool = False) -> None:
         self._folder = folder
         self._kept: dict[str, list[tuple[Path, _Record]]] | None = {} if keep else None
+        self._loaded: dict[tuple[str, str], tuple[Look, _Record | None]] = {}
 
     def check_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object may be trusted without hashing it.
@@ -78,6 +95,9 @@ class VerifiedRecord:
             raws: raw digests, in any order.
         """
         records = [record for _, record in self._records(algorithm)][::-1]
+        if len(raws) >= _MANY:
+            for record in records:
+                record.index()
         prefix = f"{self._folder.objects}/"
         return [self._unchanged(records, prefix, algorithm, raw) for raw in raws]
 
@@ -96,20 +116,22 @@ class VerifiedRecord:
             raws: raw digests.
         """
         looks: dict[bytes, Look] = {}
+        prefix = f"{self._folder.objects}/"
         for raw in raws:
             with suppress(OSError):
-                looks[raw] = _look(os.lstat(self._folder.loose_path(algorithm, raw)))
+                looks[raw] = _look(os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw))))
         if not looks:
             return
         with suppress(StorageError):
-            old = list(self._records(algorithm))
             replaced: list[Path] = []
-            if len(old) >= _MERGE_AT:
+            if len(self._names()) >= _MERGE_AT:
+                old = list(self._records(algorithm))
                 looks = self._merge(old) | looks
                 replaced = [path for path, _ in old]
             self._write(algorithm, looks)
             for path in replaced:
                 path.unlink(missing_ok=True)
+                self._loaded.pop((algorithm, path.name), None)
 
     def _unchanged(self, records: list[_Record], prefix: str, algorithm: str, raw: bytes) -> bool:
         then = next((look for record in records if (look := record.find(raw)) is not None), None)
@@ -135,19 +157,23 @@ class VerifiedRecord:
         return self._kept[algorithm]
 
     def _read_records(self, algorithm: str) -> Iterator[tuple[Path, _Record]]:
-        try:
-            names = sorted(os.listdir(self._folder.verified))
-        except OSError:
-            return
         width = self._folder.hasher(algorithm).digest_size
-        for name in names:
-            if name.startswith("."):
-                continue
+        for name in self._names():
             path = self._folder.verified / name
             with suppress(OSError):
-                record = _load(path.read_bytes(), algorithm, width)
-                if record is not None:
-                    yield path, record
+                look = _look(path.stat())
+                loaded = self._loaded.get((algorithm, name))
+                if loaded is None or loaded[0] != look:
+                    loaded = self._loaded[algorithm, name] = look, _load(path.read_bytes(), algorithm, width)
+                if loaded[1] is not None:
+                    yield path, loaded[1]
+
+    def _names(self) -> list[str]:
+        """The files of the record, of all algorithms, the oldest first."""
+        try:
+            return sorted(name for name in os.listdir(self._folder.verified) if not name.startswith("."))
+        except OSError:
+            return []
 
     @staticmethod
     def _merge(records: list[tuple[Path, _Record]]) -> dict[bytes, Look]:

@@ -131,6 +131,8 @@ def _plan_pack(plan: GcPlan, reader: PackReader, reached: Reached) -> None:
     members = reader.members
     alive = reached.alive.get(reader.algorithm, set())
     raws = members.raws()
+    if alive.issuperset(raws):
+        return
     dead = [position for position, raw in enumerate(raws) if raw not in alive]
     size = sum(members.stored[position] for position in dead)
     whole = len(dead) == len(raws)

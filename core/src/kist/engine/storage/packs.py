@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from operator import ge
 from pathlib import Path
 from struct import Struct
@@ -300,12 +301,12 @@ class PackReader:
         if max(members.codecs) > ZLIB:
             return False
         # Without gaps and overlaps the members are exactly what lies between header and footer.
-        step, end = self.width + MEMBER.size, HEADER_SIZE
-        for position in members.in_offset_order():
-            if members.offsets[position] != end + step:
-                return False
-            end += step + members.stored[position]
-        return end == self.size - TRAILER_SIZE - len(self._load_footer())
+        step, order = self.width + MEMBER.size, members.in_offset_order()
+        sizes = map(step.__add__, map(members.stored.__getitem__, order))
+        starts = list(accumulate(sizes, initial=HEADER_SIZE + step))
+        end = starts.pop() - step
+        found = list(map(members.offsets.__getitem__, order))
+        return found == starts and end == self.size - TRAILER_SIZE - len(self._load_footer())
 
     def _corrupt(self, found: str) -> ObjectCorrupt:
         return ObjectCorrupt(f"pack:{Path(self.where).name}", actual=found, where=self.where)
