@@ -10,18 +10,19 @@ PATIENCE = 120.0
 """Seconds after which a child is taken to hang: it shows where, and ends."""
 
 
-def forked(work):
+def forked(work, patience=PATIENCE):
     """Start *work* in a fork of this process.
 
     Args:
         work: called without arguments; what it returns is lost.
+        patience: seconds after which it is taken to hang; None: it may take any time, and may use this function itself.
 
     Returns:
         The child's process number; wait for it. It exits with 0, or with 1 and a traceback on stderr.
     """
     child = os.fork()
     if child == 0:
-        _live(work)
+        _live(work, patience)
     return child
 
 
@@ -45,10 +46,11 @@ def as_nobody(action):
     assert code_of(forked(dropped)) == 0
 
 
-def _live(work):
+def _live(work, patience):
     code = 1
     try:
-        faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.__stderr__)
+        if patience is not None:
+            faulthandler.dump_traceback_later(patience, exit=True, file=sys.__stderr__)
         work()
         code = 0
     except BaseException:

@@ -23,3 +23,18 @@ def network():
     """Nothing but loopback and Unix sockets for the whole run."""
     with only_loopback():
         yield
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say the figures that tests recorded, also where workers ran them."""
+    reports = [one for some in terminalreporter.stats.values() for one in some if getattr(one, "when", "") == "call"]
+    said = [(name, value) for report in reports for name, value in report.user_properties]
+    for name, value in said:
+        if name == "figures":
+            terminalreporter.write_line(value)
+    points = [value for name, value in said if name == "crash"]
+    if points:
+        tried, killed, failed = map(sum, zip(*points, strict=True))
+        terminalreporter.write_line(
+            f"crash: {tried} points, {killed} killed, {tried - killed} let down by the disk, {failed} failed"
+        )

@@ -1,100 +1,121 @@
-"""A repository with two versions and a remote, made once, and every module of kist loaded so that forks are quick."""
+"""A warm server of kist with the library preloaded, and the sites that scenes start from, made once."""
 
-import importlib
 import os
-import pkgutil
-import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from crash_support import V1, must, to_v2, write
+import layers
+import scenes
+from server import Server
+from torment import torment
 
-from users import become
+from servers.file_systems import mounted
+from users import environment
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""A folder in memory where there is one: states are put back thousands of times."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def fresh_user(tmp_path_factory):
-    """A user without configuration; a fast disk is enough, since no power cut is played."""
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """What is preloaded, None where there is no C compiler."""
+    return layers.build(tmp_path_factory.mktemp("shim"))
+
+
+class Pool:
+    """Servers that carry out plans, as many at once as there are processors, where tests run in one process.
+
+    Args:
+        start: makes a server.
+        count: how many.
+        sites: a folder for the sites that scenes start from.
+    """
+
+    def __init__(self, start, count, sites):
+        self._start = start
+        self._idle = SimpleQueue()
+        self._servers = []
+        self._threads = ThreadPoolExecutor(count)
+        self._futures = {}
+        self._sites = sites
+        for _ in range(count):
+            self._idle.put(None)
+
+    def use(self, work):
+        """Call *work* with a server that nobody else uses."""
+        server = self._idle.get()
+        if server is None:
+            server = self._start()
+            self._servers.append(server)
+        try:
+            return work(server)
+        finally:
+            self._idle.put(server)
+
+    def make_sites(self):
+        """Make the sites that scenes start from."""
+
+        def make(server):
+            for name, function in scenes.SITES.items():
+                server.ask(function, str(self._sites / name))
+
+        self.use(make)
+
+    def call(self, function, site, *args):
+        """Call a function of this folder's modules with *args*, a site and an empty folder."""
+        with tempfile.TemporaryDirectory(prefix="kist-crash-", dir=MEMORY) as stage:
+            return self.use(lambda server: server.ask(function, *args, str(self._sites / site), stage))
+
+    def begin(self, key, scene, plans, folder=MEMORY):
+        """Carry out plans when a server is free; :meth:`result` waits for it."""
+
+        def work(server):
+            with tempfile.TemporaryDirectory(prefix="kist-crash-", dir=folder) as stage:
+                return server.ask(torment, scene, str(self._sites / scenes.SCENES[scene].base), stage, plans)
+
+        self._futures[key] = self._threads.submit(self.use, work)
+
+    def begun(self, key):
+        return key in self._futures
+
+    def result(self, key):
+        """The tallies of what was begun under a key."""
+        return self._futures.pop(key).result()
+
+    def close(self):
+        self._threads.shutdown(cancel_futures=True)
+        for server in self._servers:
+            server.close()
+
+
+@pytest.fixture(scope="session")
+def pool(library, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        become(patch, home)
-        _load_all()
-        yield
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("KIST_", "GIT_", "XDG_"))}
+    variables |= environment(home)
+    variables.pop("KIST_FSYNC")  # the calls that wait for the disk count too
+
+    def start():
+        return Server(library, variables)
+
+    count = 1 if "PYTEST_XDIST_WORKER" in os.environ else len(os.sched_getaffinity(0))
+    with ExitStack() as stack:
+        made = Pool(start, count, tmp_path_factory.mktemp("sites"))
+        stack.callback(made.close)
+        made.make_sites()
+        yield made
 
 
-def _load_all():
-    import kist
-    import kist_local
-
-    for package in (kist, kist_local):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.endswith("__main__") and ".testing" not in module.name and "fsspec" not in module.name:
-                importlib.import_module(module.name)
-
-
-def _git(root, *words):
-    subprocess.run(["git", *words], cwd=root, check=True, capture_output=True)
-
-
-@pytest.fixture
-def stage_folder():
-    """A folder in memory where there is one: states are put back hundreds of times."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="kist-crash-", dir=memory) as folder:
+@pytest.fixture(scope="session")
+def sharing(tmp_path_factory):
+    """A folder on a file system that shares blocks, for reflinks; needs root."""
+    with mounted("xfs", tmp_path_factory.mktemp("xfs")) as folder:
         yield folder
-
-
-@pytest.fixture(scope="session")
-def base(fresh_user, tmp_path_factory):
-    """site/work: a repository, nothing tracked yet, with files and a remote that is empty."""
-    site = tmp_path_factory.mktemp("base") / "site"
-    root = site / "work"
-    root.mkdir(parents=True)
-
-    def make():
-        from kist.api import Repo
-        from kist.operations.remote import add_remote
-
-        _git(root, "init", "-q", "-b", "main", "--template=")
-        repo = Repo.init(root)
-        add_remote(repo.context, "store", os.path.relpath(site / "store"), default=True)
-        write(root, V1)
-        Path(root, "data/run.sh").write_text("#!/bin/sh\n")
-        Path(root, "data/run.sh").chmod(0o755)
-        Path(root, "data/link").symlink_to("a.txt")
-        Path(root, "data/empty").mkdir()
-        write(root, {"other.bin": b"other\n"})
-
-    must(make)
-    return site
-
-
-@pytest.fixture(scope="session")
-def two_versions(base, tmp_path_factory):
-    """The same with data tracked in the versions v1 (Git tag, pushed) and v2 (recorded, in the workspace)."""
-    import shutil
-
-    from kist.api import Repo
-
-    site = tmp_path_factory.mktemp("two") / "site"
-    shutil.copytree(base, site, symlinks=True)
-    root = site / "work"
-
-    def make():
-        Repo(root).add([str(root / "data"), str(root / "other.bin")])
-        _git(root, "add", "-A")
-        _git(root, "commit", "-q", "-m", "v1")
-        _git(root, "tag", "v1")
-        list(Repo(root).push())
-        to_v2(root)
-        Repo(root).commit()
-        _git(root, "add", "-A")
-        _git(root, "commit", "-q", "-m", "v2")
-
-    must(make)
-    return site

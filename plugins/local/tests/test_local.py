@@ -387,9 +387,20 @@ class TestLeftOvers:
         assert LocalRemote(root).sweep() == 1
         assert not path.exists()
 
-    def test_sweep_spares_the_young(self, root) -> None:
-        self.temporary(root, 5)
-        assert LocalRemote(root).sweep() == 0
+    def test_a_temporary_that_is_swept_before_it_is_locked_is_made_anew(self, root, source, monkeypatch) -> None:
+        remote, locks, swept = LocalRemote(root), fcntl.flock, []
+
+        def swept_first(descriptor, how):
+            if not swept:
+                swept.append(descriptor)
+                swept.append(LocalRemote(root).sweep())
+            locks(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", swept_first)
+        remote.put_file("a", source)
+        assert swept[1] == 1
+        assert files(root) == ["a"]
+        assert (root / "a").read_bytes() == source.read_bytes()
 
     def test_sweep_spares_what_a_living_process_writes(self, root) -> None:
         path = self.temporary(root, 3600)

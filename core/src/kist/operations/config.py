@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from kist.repo.config_files import level_file, read_file
 from kist.repo.options import KNOWN
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kist.repo.context import RepoContext
     from kist.repo.layout import Place
 
@@ -134,13 +137,18 @@ class Settings:
         secret = self._check(key, value, level)
         if dry_run:
             return str(path)
-        if self.context is not None and level in ("tracked", "local"):
-            with self.context.writing(), self.context.write_lock():
-                path = level_file(level, self.context.place)
-                set_value(path, level, key, value, secret=secret)
-        else:
+        with self._changing(level) as path:
             set_value(path, level, key, value, secret=secret)
         return str(path)
+
+    @contextmanager
+    def _changing(self, level: str) -> Iterator[Path]:
+        """The file of a level, under the repository's lock where it is the repository's."""
+        if self.context is None or level not in ("tracked", "local"):
+            yield level_file(level, self.place)
+            return
+        with self.context.writing(), self.context.write_lock():
+            yield level_file(level, self.context.place)
 
     def _check(self, key: str, value: str, level: str) -> bool:
         """Check a value before anything is written; returns whether it is a secret."""
@@ -188,7 +196,8 @@ class Settings:
             text = f"'{key}' is not set in the {level} configuration{where}"
             raise ConfigError(text, hint="'kist config list --show-origin' shows where things are set")
         if not dry_run:
-            unset_value(path, level, key)
+            with self._changing(level) as path:
+                unset_value(path, level, key)
         return str(path)
 
 

@@ -11,7 +11,7 @@ from kist.plugins.registry import Plugins
 from kist.repo import layout
 from kist.repo.algorithms import choose_algorithm
 from kist.repo.config import Config
-from kist.repo.config_edit import set_value
+from kist.repo.config_edit import set_values
 from kist.repo.layout import CONFIG, MARKER
 from kist.util.atomic import storage_errors
 
@@ -66,10 +66,9 @@ def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -
         return report
     with storage_errors(path):
         path.parent.mkdir(exist_ok=True)
-    set_value(path, "tracked", "core.hash", chosen)
-    # The id goes last: without one a folder is no repository yet, so that a killed init can be repeated.
+    # At once, so that a killed init can be repeated.
     identity = layout.new_id()
-    set_value(path, "tracked", "repository.id", identity)
+    set_values(path, "tracked", {"core.hash": chosen, "repository.id": identity})
     return replace(report, id=identity)
 
 

@@ -22,7 +22,7 @@ from kist.operations.remote_options import (
     show_value,
 )
 from kist.repo.config import dig
-from kist.repo.config_edit import check_setting, set_value, unset_value
+from kist.repo.config_edit import check_setting, set_value, set_values, unset_value
 from kist.repo.config_files import level_file, read_file
 from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
@@ -30,7 +30,8 @@ from kist.repo.remotes import location, remote_names, settings_of
 from kist.util.paths import nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_REPOSITORY_LEVELS = ("tracked", "local")
+_REPOSITORY_LEVELS = ("local", "tracked")
+"""In the order in which they are changed: the address mostly stands in the last, and by it a remote is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,13 @@ def add_remote(
     placed = [_place(context, address, (name, *pair), options) for pair in (settings or {}).items()]
     if not options.dry_run:
         with context.writing(), context.write_lock():
-            _set(context, options.level, f"remote.{name}.url", stored)
-            for one in placed:
-                set_value(level_file(one.level, context.place), one.level, one.key, one.value, secret=one.secret)
-            if default:
-                _set(context, options.level, "core.remote", name)
+            # The address goes last: without one there is no remote yet, so that a killed command can be repeated.
+            for level in dict.fromkeys([*(one.level for one in placed if one.level != options.level), options.level]):
+                values: dict[str, str] = {one.key: one.value for one in placed if one.level == level}
+                if level == options.level:
+                    values |= {f"remote.{name}.url": stored, **({"core.remote": name} if default else {})}
+                secrets = [one.key for one in placed if one.secret]
+                set_values(level_file(level, context.place), level, values, secrets=secrets)
     alone = not remote_names(context) and not context.config.get("core.remote")
     shown = {one.key.rpartition(".")[2]: SECRET if one.secret else one.value for one in placed}
     return RemoteInfo(name, show_url(stored), default or alone, options.level, shown)
@@ -272,9 +275,8 @@ def remove_remote(context: RepoContext, name: str, options: EditOptions = EditOp
     if not options.dry_run:
         with context.writing(), context.write_lock():
             for level in levels:
-                if _chosen(context, level) == name:
-                    unset_value(level_file(level, context.place), level, "core.remote")
-                unset_value(level_file(level, context.place), level, f"remote.{name}")
+                values = {"core.remote": None} if _chosen(context, level) == name else {}
+                set_values(level_file(level, context.place), level, {**values, f"remote.{name}": None})
     return _users(context, name)
 
 
@@ -295,7 +297,7 @@ def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions
         UsageError: the new name is taken, or cannot be one.
     """
     _check_there(context, old)
-    if new in context.config.section("remote"):
+    if context.config.get(f"remote.{new}.url"):
         raise UsageError(f"there is a remote '{new}' already")
     if not _NAME.fullmatch(new):
         raise UsageError(f"'{new}' cannot be the name of a remote")
@@ -310,13 +312,11 @@ def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions
 
 
 def _rename_in(context: RepoContext, level: str, old: str, new: str) -> None:
-    path = level_file(level, context.place)
-    for option, value in (_section(context, level, old) or {}).items():
-        # It stands at this level already, so what may stand there was decided before.
-        set_value(path, level, f"remote.{new}.{option}", value)
+    # It stands at this level already, so what may stand there was decided before.
+    values = {f"remote.{new}.{option}": value for option, value in (_section(context, level, old) or {}).items()}
     if _chosen(context, level) == old:
-        set_value(path, level, "core.remote", new)
-    unset_value(path, level, f"remote.{old}")
+        values["core.remote"] = new
+    set_values(level_file(level, context.place), level, {**values, f"remote.{old}": None})
 
 
 def set_default(context: RepoContext, name: str | None, options: EditOptions = EditOptions()) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kist.engine.process.scratch import write_alone
 from kist.errors import InvalidOption
 from kist.repo.config import Key, dig, known, split_key
 from kist.repo.config_files import MAX_SIZE, file_error, read_bytes, read_file
@@ -24,6 +26,10 @@ _SECRET_WORDS = (
     "sas",
     "api_key",
 )
+
+
+_OF_REPOSITORY = ("tracked", "local")
+"""Levels whose files are written inside ``writing()``."""
 
 
 def is_secret_name(option: str) -> bool:
@@ -47,7 +53,28 @@ def set_value(path: Path, level: str, key: str, value: Any, *, secret: bool = Fa
         ConfigError: the file is not valid.
         StorageError: it cannot be written.
     """
-    _edit(path, level, split_key(key), check_setting(level, key, value, secret=secret))
+    set_values(path, level, {key: value}, secrets=(key,) if secret else ())
+
+
+def set_values(path: Path, level: str, values: Mapping[str, Any], *, secrets: Collection[str] = ()) -> None:
+    """Set and remove several keys of one file at once: whoever is killed has changed all of them or none.
+
+    Args:
+        path: the file.
+        level: its level.
+        values: by dotted key; None removes the key, or a whole remote (``remote.<name>``).
+        secrets: keys of options that are declared secret.
+
+    Raises:
+        KistError: see :func:`set_value`.
+    """
+    changes: list[tuple[Key, Any]] = []
+    for key, value in values.items():
+        if value is None:
+            changes.append((_parts(path, key), None))
+        else:
+            changes.append((split_key(key), check_setting(level, key, value, secret=key in secrets)))
+    _edit(path, level, changes)
 
 
 def check_setting(level: str, key: str, value: Any, *, secret: bool = False) -> Any:
@@ -92,9 +119,14 @@ def unset_value(path: Path, level: str, key: str) -> bool:
         ConfigError: the file is not valid.
         StorageError: it cannot be written.
     """
+    return _edit(path, level, [(_parts(path, key), None)])
+
+
+def _parts(path: Path, key: str) -> Key:
+    """What a key to be removed stands for: a whole remote, or one key."""
     first, _, name = key.partition(".")
     whole_remote = first == "remote" and name and dig(read_file(path), ("remote", name)) is not None
-    return _edit(path, level, ("remote", name) if whole_remote else split_key(key), None)
+    return ("remote", name) if whole_remote else split_key(key)
 
 
 def _check_tracked(key: str, parts: Key, about: Known | None, *, secret: bool) -> None:
@@ -111,21 +143,30 @@ def _storable(about: Known, typed: Any, given: Any) -> Any:
     return typed if about.kind in ("int", "bool", "str") else given
 
 
-def _edit(path: Path, level: str, parts: Key, value: Any) -> bool:
+def _edit(path: Path, level: str, changes: Sequence[tuple[Key, Any]]) -> bool:
+    """Set or (None) remove keys; returns whether anything changed, and only then is the file written."""
+    changed = False
+    parts: Key = ()
     with storage_errors(path):
         data = read_bytes(path)
     try:
         document = Document(data, max_size=MAX_SIZE)
-        if value is None:
-            if not document.remove(parts):
-                return False
-        else:
-            document.set(parts, value)
+        for parts, value in changes:
+            if value is None:
+                changed = document.remove(parts) or changed
+            else:
+                document.set(parts, value)
+                changed = True
     except YAMLError as exc:
         raise file_error(path, exc) from exc
     except ValueError as exc:
         raise InvalidOption(f"'{'.'.join(parts)}': {exc}") from exc
+    if not changed:
+        return False
     with storage_errors(path):
         path.parent.mkdir(mode=0o755 if level == "system" else 0o700, parents=True, exist_ok=True)
-    write_file(path, document.dump(), mode=0o600 if level == "local" else None)
+    if level in _OF_REPOSITORY:
+        write_file(path, document.dump(), mode=0o600 if level == "local" else None)
+    else:
+        write_alone(path, document.dump())
     return True

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kist.abc.remote import RemoteURL
+from kist.engine.process.scratch import write_alone
 from kist.repo.config import Config
 from kist.repo.config_files import user_file
-from kist.util.atomic import storage_errors, write_file
+from kist.util.atomic import storage_errors
 
 FORMAT = "kist-trust/1"
 ENVIRONMENT = "KIST_TRUST_ENDPOINTS"
@@ -83,7 +84,7 @@ def trust(repository_id: str, endpoints: tuple[str, ...], env: Mapping[str, str]
     text = json.dumps({"format": FORMAT, "trusted": known}, sort_keys=True, indent=1) + "\n"
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(path, text.encode(), mode=0o600)
+    write_alone(path, text.encode(), mode=0o600)
     return path
 
 

@@ -56,7 +56,8 @@ class Writing:
                     context.__dict__.pop(part, None)
             layout.make(context.place)
             came = True
-        sweep(context.place.scratch)
+        for base in (context.place.scratch, context.cache_folder / "tmp"):
+            sweep(base)
         with Scratch(context.place.scratch, verb=context.verb) as self._scratch:
             self._scratch.register(self._private_folders(), sync=False)
             use_token(self._scratch.token)
@@ -72,7 +73,8 @@ class Writing:
     def _private_folders(self) -> list[bytes]:
         """Where small files of ours get their names, with temporary ones beside them: swept if this process dies."""
         place, cache = self._context.place, self._context.cache_folder
-        folders = [place.root, place.own, place.shared, cache, cache / "verified", cache / "refs" / place.id]
+        folders = [place.root, place.config.parent, place.own, place.shared, place.local_config.parent]
+        folders += [cache, cache / "verified", cache / "refs" / place.id]
         return [os.fsencode(os.path.abspath(folder)) for folder in folders]
 
     @contextmanager

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from kist.errors import StorageError
 
@@ -51,6 +52,7 @@ class _Owner:
     """Who this process is, for the names of its temporary files, as long as it holds a scratch folder."""
 
     token = ""
+    left: ClassVar[set[str]] = set()
 
 
 def use_token(token: str) -> None:
@@ -65,6 +67,28 @@ def use_token(token: str) -> None:
 def temp_name(name: str, token: str = "") -> str:
     """A name for a temporary file beside *name*: hidden, short, unique in this process."""
     return f".{name[:40]}{TEMP_MARK}{token or _Owner.token or os.getpid()}-{next(_numbers)}"
+
+
+def discard(name: str | bytes, folder: int) -> None:
+    """Remove a temporary file of :func:`temp_name`; one that cannot be removed now is swept with the scratch folder.
+
+    Args:
+        name: its name.
+        folder: descriptor of the folder that it is in.
+    """
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        _Owner.left.add(_Owner.token)
+
+
+def take_left(token: str) -> bool:
+    """Whether :func:`discard` left something that carries a token; it is forgotten."""
+    found = token in _Owner.left
+    _Owner.left.discard(token)
+    return found
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

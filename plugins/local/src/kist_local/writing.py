@@ -22,9 +22,6 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 
-_SETTLING = 60.0
-"""Seconds that a temporary is left alone: its writer may not hold the lock yet."""
-
 _ABANDONED = 24 * 3600.0
 """Seconds after which a temporary is abandoned where the file system has no locks."""
 
@@ -139,8 +136,6 @@ class Writer:
         modes = self._folders.modes
         temporary, descriptor = self._create(folder, name, modes.file)
         try:
-            with suppress(OSError):  # no locks there: the age of the file tells
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             copy_bytes(source, descriptor, progress.advance)
             if modes.file_exact:
                 os.fchmod(descriptor, modes.file)
@@ -158,27 +153,45 @@ class Writer:
             os.close(descriptor)
 
     def _create(self, folder: int, name: str, mode: int) -> tuple[str, int]:
+        """A new temporary, locked where the file system has locks, so that who gets the lock knows its writer dead."""
         while True:
             temporary = temp_name(name, f"{self._host}-{os.getpid()}")
-            with suppress(FileExistsError):  # left by a dead process that had our number
-                return temporary, os.open(temporary, NEW_FILE, mode, dir_fd=folder)
+            try:
+                descriptor = os.open(temporary, NEW_FILE, mode, dir_fd=folder)
+            except FileExistsError:  # left by a dead process that had our number
+                continue
+            if _held(descriptor, folder, temporary):
+                return temporary, descriptor
+            os.close(descriptor)
 
     def _remove_abandoned_in(self, folder: int, name: str) -> int:
         age = time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
-        if age < _SETTLING:
-            return 0
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return 0
-        except OSError as exc:
-            if exc.errno not in _NO_LOCKS or age < _ABANDONED:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 return 0
+            except OSError as exc:
+                if exc.errno not in _NO_LOCKS or age < _ABANDONED:
+                    return 0
+            os.unlink(name, dir_fd=folder)  # while it is locked: a writer that is just making it sees that it is gone
         finally:
             os.close(descriptor)
-        os.unlink(name, dir_fd=folder)
         return 1
+
+
+def _held(descriptor: int, folder: int, name: str) -> bool:
+    """Lock a new temporary; False if somebody who swept was faster, and removed it or is about to."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # no locks there: the age of the file tells
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False))
+    return False
 
 
 def _publish_new(folder: int, temporary: str, name: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from kist.engine.process import scratch
 from kist.engine.process.scratch import Scratch, new_token, sweep
-from kist.util.atomic import temp_name, write_file
+from kist.util.atomic import discard, temp_name, use_token, write_file
 
 KILLED = """
 import os, sys
@@ -25,6 +25,49 @@ for folder in ("work", "work/deep"):
 scratch.file(".pack").write_text("q")
 os.kill(os.getpid(), 9)
 """
+
+
+def test_a_folder_that_cannot_be_removed_is_left_to_a_later_sweep(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(scratch.shutil, "rmtree", lambda *_, **__: None)
+        with Scratch(tmp_path / "tmp") as one:
+            one.file().write_text("x")
+    assert one.path.is_dir()
+    assert sweep(tmp_path / "tmp") == 1
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_file_of_no_repository_is_written_without_left_overs(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    target = tmp_path / "config.yaml"
+    (tmp_path / temp_name("config.yaml", new_token().replace(f"-{os.getpid()}-", f"-{dead.pid}-"))).write_text("half")
+    mine = tmp_path / temp_name("config.yaml", new_token())
+    mine.write_text("alive")
+    scratch.write_alone(target, b"whole")
+    assert target.read_bytes() == b"whole"
+    assert sorted(os.listdir(tmp_path)) == sorted(["config.yaml", mine.name])
+
+
+def test_what_could_not_be_removed_is_swept_at_the_end(tmp_path, monkeypatch):
+    unlink, descriptor = os.unlink, os.open(tmp_path, os.O_RDONLY)
+    with Scratch(tmp_path / "tmp") as one:
+        use_token(one.token)
+        one.register([os.fsencode(tmp_path)])
+        name = temp_name("probe")
+        (tmp_path / name).write_text("x")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", refused)
+            discard(name, descriptor)
+        use_token("")
+        assert os.unlink is unlink
+    os.close(descriptor)
+    assert os.listdir(tmp_path / "tmp") == []
+    assert not (tmp_path / name).exists()
+
+
+def refused(*args, **options):
+    raise OSError(errno.EIO, "input/output error")
 
 
 def kill_one(base):

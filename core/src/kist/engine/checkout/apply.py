@@ -24,9 +24,17 @@ from kist.engine.checkout.guard import Guard
 from kist.engine.checkout.plan import CheckoutPlan, merged, pick
 from kist.engine.checkout.rows import child_folders
 from kist.engine.checkout.tools import CheckoutTools
-from kist.engine.checkout.write import FileWriter, group_by_folder, with_ancestors
+from kist.engine.checkout.write import FileWriter, group_by_folder
 from kist.engine.process.journal import JournalRecord
-from kist.engine.workspace.folders import Folders, lstat_or_none, name_of, parent_of, sweep_temporaries
+from kist.engine.workspace.folders import (
+    Folders,
+    lstat_or_none,
+    name_of,
+    parent_of,
+    remove_if_empty,
+    sweep_temporaries,
+    with_ancestors,
+)
 from kist.errors import PathConflict
 from kist.model.columns import Columns
 from kist.model.entry import DIRECTORY, EXECUTABLE
@@ -226,10 +234,8 @@ class _Checkout:
             if not intent.get("remove_root"):
                 folders.open(self.output, make=True)
                 return
-            try:
-                os.rmdir(name_of(self.output), dir_fd=folders.open(parent_of(self.output)))
-            except OSError:
-                return  # Something of the user's is in it, or it is gone.
+            with storage_errors(self.output):
+                remove_if_empty(name_of(self.output), folders.open(parent_of(self.output)))
 
     # ── after ──
 
@@ -286,11 +292,11 @@ def remove_empty(root: int, output: bytes, folders: set[bytes], protected: set[b
             while folder and folder not in protected:
                 full = full_path(output, folder)
                 try:
-                    here = opener.open(parent_of(full))
-                    os.rmdir(name_of(full), dir_fd=here)
-                except FileNotFoundError:
-                    pass
-                except (OSError, PathConflict):
+                    with storage_errors(full):
+                        gone = remove_if_empty(name_of(full), opener.open(parent_of(full)))
+                except PathConflict:
+                    break
+                if not gone:
                     break
                 folder = parent_of(folder)
 

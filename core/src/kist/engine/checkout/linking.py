@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kist.abc.link import LinkType
-from kist.errors import KistError, LinkUnsupported
-from kist.util.atomic import temp_name, write_file
+from kist.errors import KistError, LinkUnsupported, StorageError
+from kist.util.atomic import discard, storage_error, temp_name, write_file
 
 _PROBE = b"kist link probe\n"
+_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What a disk says of itself, not of links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,9 @@ def probe_with_files(link: LinkType, cache: Path, workspace: Path) -> str | None
 
     Returns:
         None if it works, else why not.
+
+    Raises:
+        StorageError: the disk is full or fails, which tells nothing about the link type.
     """
     source, target = (os.fsencode(temp_name("probe")) for _ in range(2))
     try:
@@ -125,14 +131,20 @@ def probe_with_files(link: LinkType, cache: Path, workspace: Path) -> str | None
             try:
                 return _try_link(link, (source_dir, source), (target_dir, target))
             finally:
-                _unlink_quietly(target, target_dir)
-                _unlink_quietly(source, source_dir)
+                discard(target, target_dir)
+                discard(source, source_dir)
                 os.close(target_dir)
         finally:
             os.close(source_dir)
+    except StorageError as exc:
+        if exc.errno in _TROUBLE:
+            raise
+        return exc.message
     except KistError as exc:
         return exc.message
     except OSError as exc:
+        if exc.errno in _TROUBLE:
+            raise storage_error(exc, cache) from exc
         return exc.strerror or str(exc)
 
 
@@ -148,8 +160,3 @@ def _try_link(link: LinkType, source: tuple[int, bytes], target: tuple[int, byte
         return None if os.read(descriptor, 100) == _PROBE else "the link does not show the object's bytes"
     finally:
         os.close(descriptor)
-
-
-def _unlink_quietly(name: bytes, folder: int) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(name, dir_fd=folder)

@@ -20,7 +20,15 @@ from kist.engine.checkout.guard import Guard
 from kist.engine.checkout.rows import RowCollector
 from kist.engine.checkout.shares import Groups, Helper, divide
 from kist.engine.checkout.tools import CheckoutTools
-from kist.engine.workspace.folders import OPEN_FOLDER, Folders, lstat_or_none, make_folder, name_of, parent_of
+from kist.engine.workspace.folders import (
+    OPEN_FOLDER,
+    Folders,
+    lstat_or_none,
+    make_folder,
+    name_of,
+    parent_of,
+    remove_if_empty,
+)
 from kist.errors import PathConflict
 from kist.model.columns import Columns
 from kist.model.entry import DIRECTORY, EXECUTABLE, SYMLINK
@@ -80,16 +88,6 @@ def group_by_folder(paths: list[bytes]) -> Groups:
     if paths:
         groups.setdefault(last, []).append(range(start, len(paths)))
     return groups
-
-
-def with_ancestors(folders: list[bytes]) -> set[bytes]:
-    """*folders* and all folders above them, b"" included."""
-    found = {b""}
-    for folder in folders:
-        while folder not in found:
-            found.add(folder)
-            folder = parent_of(folder)
-    return found
 
 
 class FileWriter:
@@ -385,10 +383,7 @@ class FileWriter:
         clear = found is None or self._guard.clear(here, name, path)
         if clear and found is not None and stat.S_ISDIR(found.st_mode):
             self._folders.forget(self._full(path))
-            try:
-                os.rmdir(name, dir_fd=here)
-            except OSError:
-                clear = False
+            clear = remove_if_empty(name, here)
         if not clear:
             os.unlink(temporary, dir_fd=here)
             self.done.spared.append(path)

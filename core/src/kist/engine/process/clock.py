@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
-from kist.util.atomic import temp_name
+from kist.util.atomic import discard, temp_name
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -67,8 +66,7 @@ def _written_in(directory: int) -> int | None:
     finally:
         os.close(descriptor)
         if name is not None:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=directory)
+            discard(name, directory)
 
 
 def _nameless(directory: int) -> int | None:

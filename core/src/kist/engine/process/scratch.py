@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from kist.engine.process.locks import NO_FLOCK, Holder, host_name
-from kist.util.atomic import TEMP_MARK, storage_errors, sync_directory, write_all
+from kist.util.atomic import TEMP_MARK, storage_errors, sync_directory, take_left, write_all, write_file
 
 _LOCK_NAME = re.compile(r"[a-z0-9-]{1,60}\.lock")
 _OLD = 14 * 86400.0
@@ -63,11 +63,12 @@ class Scratch:
     def __exit__(self, *exc_info: object) -> None:
         """Remove the folder, and temporary files that an error left in registered folders."""
         try:
-            if exc_info[0] is not None:
+            if exc_info[0] is not None or take_left(self.token):
                 _sweep_folders(self._registered, self.token)
             shutil.rmtree(self.path, ignore_errors=True)
-            with suppress(OSError):
-                self._lock_file.unlink()
+            if not self.path.exists():  # else the lock file stays too, so that a later sweep finds the folder
+                with suppress(OSError):
+                    self._lock_file.unlink()
         finally:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -149,6 +150,28 @@ def owner_gone(name: str) -> bool:
     except (OSError, OverflowError):
         return False
     return False
+
+
+def write_alone(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Replace a file that belongs to no repository, so that no scratch folder is there to tell what a kill leaves.
+
+    What earlier writers left beside it goes first.
+
+    Args:
+        path: the file.
+        data: its whole new content.
+        mode: see :func:`kist.util.atomic.write_file`.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing; the old file is untouched.
+    """
+    with storage_errors(path.parent):
+        for name in os.listdir(path.parent):
+            start, _, end = name.partition(TEMP_MARK)
+            if start == f".{path.name[:40]}" and owner_gone(end.rpartition("-")[0]):
+                with suppress(OSError):
+                    path.with_name(name).unlink()
+    write_file(path, data, mode=mode, token=new_token())
 
 
 def sweep(base: Path) -> int:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kist.errors import PathConflict, PathNotTracked
-from kist.util.atomic import storage_errors, sync_directory, temp_name, write_file
+from kist.util.atomic import storage_errors, sync_directory, temp_name, write_all
 
 _FORMAT = "kist-trash/1"
 _RECORD = "record.json"
@@ -115,7 +115,8 @@ class Trash:
             }
             text = json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
             mode = 0o644 if self._shared else 0o600
-            write_file(entry / _RECORD, text.encode("ascii"), mode=mode, sync=self._sync)
+            # Directly, for the entry is new: half a record is none, and then nothing was moved yet.
+            _write_record(entry / _RECORD, text.encode("ascii"), mode, sync=self._sync)
             if self._sync:
                 sync_directory(self.folder)
             for (path, _, _), item in zip(sources, items, strict=True):
@@ -358,6 +359,19 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _write_record(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(descriptor, data)
+        os.fchmod(descriptor, mode)
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if sync:
+        sync_directory(path.parent)
 
 
 def _in_the_way(target: Path) -> PathConflict:

@@ -155,30 +155,31 @@ class Push:
         self._state.resend = plan.resend
         if self.settings.dry_run:
             return self._report(plan.objects, plan.size, [version.root for version in plan.pending])
+        killed = self.store.hints.recall(_SENDING) is not None
+        done: dict[Digest, Published] = {}
         if plan.sides:
             self.settings.progress.start("push", total=plan.size)
             try:
                 with _working_on(self.local.cache, self.store) as scratch:
+                    self.store.hints.remember(_SENDING, b"")
                     done = self._send(scratch)
             finally:
                 self.settings.progress.finish()
         else:
-            done = {}
             self._publish(done)
+        if killed:
+            with suppress(RemoteError):  # they are in nobody's way
+                self.store.remote.sweep()
+        if killed or plan.sides:
+            self.store.hints.forget(_SENDING)
         return self._report(self._state.objects, self._state.moved, [*plan.published, *done])
 
     def _send(self, scratch: Path) -> dict[Digest, Published]:
         """Send what is missing and publish what is complete then."""
         done: dict[Digest, Published] = {}
-        killed = self.store.hints.recall(_SENDING) is not None
-        self.store.hints.remember(_SENDING, b"")
         for side in self._plan.sides:
             done |= SidePush(self._state, side, scratch).run()
         self._publish(done)
-        if killed:
-            with suppress(RemoteError):  # they are in nobody's way
-                self.store.remote.sweep()
-        self.store.hints.forget(_SENDING)
         return done
 
     # ── refs, markers, set ───────────────────────────────────────────────────────────────────────────────────────────

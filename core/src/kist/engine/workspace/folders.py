@@ -14,6 +14,9 @@ from kist.abc.hasher import RunningHash
 from kist.errors import PathConflict
 from kist.util.atomic import TEMP_MARK, storage_error
 
+_STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY, errno.EACCES, errno.EPERM}
+"""Why a folder cannot go though the disk is well: what it holds, what it is, or whose it is."""
+
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags that open a folder and nothing else, never through a link."""
 
@@ -128,6 +131,40 @@ class Folders:
         parts = path.split(b"/") if path else []
         if self._parts[: len(parts)] == parts:
             self._shorten(max(len(parts) - 1, 0))
+
+
+def with_ancestors(folders: list[bytes]) -> set[bytes]:
+    """*folders* and all folders above them, b"" included."""
+    found = {b""}
+    for folder in folders:
+        while folder not in found:
+            found.add(folder)
+            folder = parent_of(folder)
+    return found
+
+
+def remove_if_empty(name: bytes, folder: int) -> bool:
+    """Remove a folder that may hold something of the user's, or be his mount point: then it stays.
+
+    Args:
+        name: its name.
+        folder: descriptor of the folder that it is in.
+
+    Returns:
+        Whether it is gone.
+
+    Raises:
+        OSError: the system refuses for another reason.
+    """
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        if exc.errno not in _STAYS:
+            raise
+        return False
+    return True
 
 
 def remove_tree(name: bytes, folder: int) -> None:
