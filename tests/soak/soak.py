@@ -51,7 +51,7 @@ class Soak:
         self.folder, self.seed, self._sabotage, self._only = Path(folder), seed, sabotage, only
         self.rng = random.Random(seed)
         self.versions = Versions()
-        self.commands, self.kills, self.steps = Counter(), Counter(), 0
+        self.commands, self.kills, self.steps, self.history = Counter(), Counter(), 0, []
         self.clones = self._begin()
 
     def _begin(self):
@@ -94,6 +94,9 @@ class Soak:
 
     def check(self, outcome, allow):
         """A command was killed, or did well, or complained of what it may."""
+        self.history.append(
+            f"{self.steps} {outcome.folder.name} {' '.join(outcome.words)}: {outcome.code} {outcome.errors} {metafile(outcome.folder)[1][:16]}"
+        )
         if outcome.killed:
             self.kills[outcome.words[0]] += 1
         elif outcome.code != 0:
@@ -118,7 +121,7 @@ class Soak:
             chosen = self.rng.sample(self.clones, self.rng.choice((1, 2, 3)))
             works = [self.rng.choice(self.works())(clone) for clone in chosen]
             if self.rng.random() < 0.3:
-                works.append(self.look(self.rng.choice(chosen)))
+                works.append(self.look(self.rng.choice(chosen), alone=False))
         answers = dict.fromkeys(works)
         while answers:
             running = []
@@ -129,8 +132,9 @@ class Soak:
                     del answers[work]
                 else:
                     running.append((work, self.start(clone, words, self.kill()), allow))
-            for work, one, allow in running:
-                answers[work] = self.check(one.wait(), allow)
+            ended = [(work, one.wait(), allow) for work, one, allow in running]
+            for work, outcome, allow in ended:
+                answers[work] = self.check(outcome, allow)
 
     def works(self):
         """What there is to do, the frequent more than once."""
@@ -274,10 +278,11 @@ class Soak:
     def configure(self, clone):
         yield clone, ("config", "--local", "core.jobs", str(self.rng.randint(1, 8))), ()
 
-    def look(self, clone):
+    def look(self, clone, *, alone=True):
         """Readers, which change nothing and are not disturbed by whoever does."""
         words = self.rng.choice((("status",), ("diff",), ("list",), ("verify",), ("log", OUTPUT)))
-        yield clone, words, MISSING if words[0] in ("verify", "diff", "status") else ()
+        allow = () if clone.digest in clone.local and alone else (*MISSING, "ObjectError")
+        yield clone, words, allow if words[0] in ("verify", "diff", "status") else ()
 
     # ── in the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -288,6 +293,10 @@ class Soak:
             self.step()
         self.finish()
         return self
+
+    def last(self, count=60):
+        """The last commands, each with its step, clone, exit code, errors and the version that was recorded then."""
+        return "\n".join(self.history[-count:])
 
     def finish(self):
         for clone in self.clones:

@@ -43,12 +43,14 @@ class Outcome:
     """How a command ended.
 
     Args:
+        folder: where it ran.
         words: what was run.
         code: its exit code, minus the signal that killed it.
         said: what it printed.
         errors: the classes of its errors.
     """
 
+    folder: Path
     words: tuple
     code: int
     said: str
@@ -66,15 +68,15 @@ class Running:
     """A command that runs in a fork of this process."""
 
     def __init__(self, folder, words, kill, sabotage=None):
-        self.words, self._kill = tuple(map(str, words)), kill
+        self.folder, self.words, self._kill = folder, tuple(map(str, words)), kill
         self._said = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - closed by wait
-        self._pid = forked(lambda: self._live(folder, sabotage))
+        self._pid = forked(lambda: self._live(sabotage))
 
-    def _live(self, folder, sabotage):
+    def _live(self, sabotage):
         from kist.cli.main import main
 
         faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.__stderr__)
-        os.chdir(folder)
+        os.chdir(self.folder)
         if sabotage is not None:
             sabotage()
         if self._kill is not None and self._kill.call:
@@ -96,7 +98,7 @@ class Running:
                 code, text, told = json.load(stream)
                 said = text + told
                 errors = tuple(error["class"] for error in json.loads(text)["errors"]) if text else ("no output",)
-        return Outcome(self.words, code, said, errors)
+        return Outcome(self.folder, self.words, code, said, errors)
 
 
 def _kill_at(number):

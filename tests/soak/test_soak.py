@@ -18,7 +18,12 @@ def test_6_what_was_reported_done_is_there(tmp_path, capsys):
     seed = int(SEED) if SEED else random.SystemRandom().randrange(1 << 32)
     with capsys.disabled():
         print(f"\nsoak: seed {seed}", flush=True)
-    soak = Soak(tmp_path, seed).run(minutes=MINUTES, steps=0 if MINUTES else 25)
+    soak = Soak(tmp_path, seed)
+    try:
+        soak.run(minutes=MINUTES, steps=0 if MINUTES else 25)
+    except BaseException:
+        print(soak.last())
+        raise
     with capsys.disabled():
         print(f"soak: {soak}; nothing was lost", flush=True)
 
