@@ -289,13 +289,15 @@ list_directory(PyObject *Py_UNUSED(module), PyObject *argument)
 
 /* ── read_small ────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-/* Read up to *wanted* bytes: fewer only at the end of the file. Returns -1 with errno set. */
+/* Read a file of *size* bytes, and one more where it has grown; fewer only at its end. Returns -1 with errno set.
+
+   What brings all but that one more byte is the last read: a look for the end would cost every file a call. */
 static ssize_t
-read_fully(int descriptor, char *buffer, size_t wanted)
+read_fully(int descriptor, char *buffer, size_t size)
 {
     size_t done = 0;
-    while (done < wanted) {
-        ssize_t count = read(descriptor, buffer + done, wanted - done);
+    do {
+        ssize_t count = read(descriptor, buffer + done, size + 1 - done);
         if (count < 0) {
             if (errno == EINTR)
                 continue;
@@ -304,7 +306,7 @@ read_fully(int descriptor, char *buffer, size_t wanted)
         if (count == 0)
             break;
         done += (size_t)count;
-    }
+    } while (done < size);
     return (ssize_t)done;
 }
 
@@ -361,7 +363,7 @@ read_file(int descriptor, char *buffer, const int64_t *row)
     struct stat after;
     int64_t now[FIELDS];
     int why = GOOD;
-    ssize_t count = read_fully(descriptor, buffer, (size_t)row[0] + 1);
+    ssize_t count = read_fully(descriptor, buffer, (size_t)row[0]);
     if (count < 0 || fstat(descriptor, &after) < 0)
         why = errno;
     else {

@@ -267,6 +267,36 @@ def test_damaged_pack_here_sends_its_good_members(clone):
     assert Index.load(remote.objects[name].data, name[6:]).count == 299
 
 
+def test_a_pack_is_copied_without_what_is_not_sent(clone, monkeypatch):
+    """Most of a large pack goes as it lies there; what no version needs, or is damaged, stays out of the copy."""
+    monkeypatch.setattr("kist.engine.transfer.packing._COPIED_FROM", 0)
+    remote = MemoryRemote()
+    here, there = clone(remote), clone(remote)
+    files = make_files(3000)
+    here.add(files)
+    unsent = [f"part000/file{number:06}.txt" for number in (0, 7, 8, 500, 999)]
+    kept = {name: data for name, data in files.items() if name not in unsent}
+    version = here.add(kept)
+    bad = kept["part001/file001234.txt"]
+    pack = next(path for path in (here.cache.root / "packs").iterdir() if bad in path.read_bytes())
+    data = bytearray(pack.read_bytes())
+    data[data.index(bad)] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(data)
+    with pytest.raises(TransferError) as caught:
+        here.push(version)
+    assert len(caught.value.failures) == 1
+    sent = b"".join(remote.objects[key].data for key in keys(remote, "packs/"))
+    assert not any(files[name] in sent for name in unsent)
+    assert bad not in sent and bytes([bad[0] ^ 1]) + bad[1:] not in sent
+    data[data.index(bytes([bad[0] ^ 1]) + bad[1:])] ^= 1
+    pack.write_bytes(data)
+    report = here.push(version)
+    assert not report.failures
+    there.fetch(version)
+    assert there.files(version) == kept
+
+
 def test_damage_there(clone):
     remote = MemoryRemote()
     here, there = clone(remote), clone(remote)

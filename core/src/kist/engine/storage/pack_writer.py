@@ -9,7 +9,16 @@ from itertools import accumulate, chain
 from pathlib import Path
 
 from kist.engine.storage.members import Members
-from kist.engine.storage.packs import LENGTHS, MEMBER, PackReader, file_header, member_header, pack_id, trailer
+from kist.engine.storage.packs import (
+    LENGTHS,
+    MEMBER,
+    PackPart,
+    PackReader,
+    file_header,
+    member_header,
+    pack_id,
+    trailer,
+)
 from kist.errors import ObjectCorrupt
 from kist.util.atomic import storage_errors, write_all
 
@@ -67,6 +76,33 @@ class PackWriter:
         self._codecs += bytes(len(lengths))
         self._raws += raws
 
+    def append_part(self, members: Members, part: PackPart, good: Sequence[bool]) -> None:
+        """Append the good members of a part of another pack in their stored form.
+
+        Args:
+            members: the columns of that pack.
+            part: what was read of it.
+            good: which of the members in it to take.
+        """
+        width, step, view = self.width, self.width + MEMBER.size, memoryview(part.data)
+        positions = [position for position, taken in zip(part.positions, good, strict=True) if taken]
+        stored = array("Q", map(members.stored.__getitem__, positions))
+        pieces, start, end = [], 0, 0
+        for begin, length in zip(
+            (at for at, taken in zip(part.begins, good, strict=True) if taken), stored, strict=True
+        ):
+            if begin != end:
+                pieces.append(view[start:end])
+                start = begin
+            end = begin + step + length
+        offsets = accumulate(stored, lambda offset, length: offset + length + step, initial=self.size + step)
+        self._write([*pieces, view[start:end]])
+        self._columns[0].extend(offset for offset, _ in zip(offsets, stored, strict=False))
+        self._columns[1].extend(stored)
+        self._columns[2].extend(map(members.plains.__getitem__, positions))
+        self._codecs += bytes(map(members.codecs.__getitem__, positions))
+        self._raws += [members.digests[position * width : position * width + width] for position in positions]
+
     def append(self, raw: bytes, stored: bytes, plain: int, codec: int) -> int:
         """Append one member in its stored form; returns where its stored bytes begin."""
         offset = self.size + self.width + MEMBER.size
@@ -94,7 +130,7 @@ class PackWriter:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def _write(self, pieces: list[bytes]) -> None:
+    def _write(self, pieces: Sequence[bytes | memoryview]) -> None:
         descriptor, start = self.descriptor, self.size
         with storage_errors(self.path):
             try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import ge
 from pathlib import Path
@@ -24,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from kist.abc.hasher import Hasher
-from kist.engine.storage.members import EMPTY, PLAIN, ZLIB, Members, ReadRange, decode, descriptor_reader, join_ranges
+from kist.engine.storage.members import EMPTY, ZLIB, Members, ReadRange, decode, descriptor_reader, join_ranges
 from kist.errors import ObjectCorrupt, RepoFormatError
 from kist.util.atomic import storage_error
 
@@ -90,6 +91,21 @@ def _check_of(head: bytes, footer: bytes) -> bytes:
     from hashlib import sha256
 
     return sha256(head + footer, usedforsecurity=False).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class PackPart:
+    """Some members of a pack, read at once.
+
+    Args:
+        positions: which ones, in the order in which they lie there.
+        begins: where in *data* the header before each one begins.
+        data: the bytes; fewer than the columns promise where the file was cut off.
+    """
+
+    positions: Sequence[int]
+    begins: Sequence[int]
+    data: bytes
 
 
 class PackReader:
@@ -234,44 +250,63 @@ class PackReader:
             (position, whether it is good), in the order in which they lie in the file.
         """
         members = self.members if members is None else members
+        for part, good in self.check_parts(hasher, members.in_offset_order(), members):
+            yield from zip(part.positions, good, strict=True)
+
+    def check_parts(
+        self, hasher: Hasher, positions: Sequence[int], members: Members
+    ) -> Iterator[tuple[PackPart, list[bool]]]:
+        """Read members with the headers before them, adjacent ones in one range, and check both.
+
+        Args:
+            hasher: of the pack's algorithm.
+            positions: which members, in the order in which they lie in the file.
+            members: their columns.
+
+        Yields:
+            What one read brought, and whether each member in it is good.
+        """
         step = self.width + MEMBER.size
-        order = members.in_offset_order()
-        starts = [members.offsets[position] - step for position in order]
-        lengths = [members.stored[position] + step for position in order]
+        starts = [members.offsets[position] - step for position in positions]
+        lengths = [members.stored[position] + step for position in positions]
         for first, stop in join_ranges(starts, lengths):
             start = starts[first]
             data = self.read_range(start, starts[stop - 1] + lengths[stop - 1] - start)
             begins = [begin - start for begin in starts[first:stop]]
-            positions = order[first:stop]
+            part = PackPart(positions[first:stop], begins, data)
             # Many hashed at once cost much less than each by itself; what may unfold to more is not held together.
-            plain = not any(members.codecs[position] for position in positions)
-            if plain and self._all_good(hasher, members, positions, begins, data):
-                yield from ((position, True) for position in positions)
-                continue
-            for position, begin in zip(positions, begins, strict=True):
-                yield position, self._all_good(hasher, members, [position], [begin], data)
+            if self._all_plain(hasher, members, part):
+                yield part, [True] * len(begins)
+            else:
+                each = zip(part.positions, begins, strict=True)
+                yield part, [self._is_good(hasher, members, position, begin, data) for position, begin in each]
 
-    def _all_good(
-        self, hasher: Hasher, members: Members, positions: Sequence[int], begins: Sequence[int], data: bytes
-    ) -> bool:
-        """Whether members are what the columns say; *begins*: where in *data* the headers before them lie."""
-        width, view = self.width, memoryview(data)
-        step = width + MEMBER.size
-        raws: list[bytes] = []
-        contents: list[bytes | memoryview] = []
-        for position, begin in zip(positions, begins, strict=True):
-            stored, plain, codec = members.stored[position], members.plains[position], members.codecs[position]
-            raw = members.digests[position * width : position * width + width]
-            content: bytes | memoryview | None = (stands := view[begin + step : begin + step + stored])
-            if len(stands) != stored or view[begin : begin + step] != member_header(raw, stored, plain, codec):
-                return False
-            if codec != PLAIN or stored != plain:
-                content = decode(codec, bytes(stands), plain)
-            if content is None:
-                return False
-            raws.append(raw)
-            contents.append(content)
-        return hasher.raw_many(contents) == b"".join(raws)
+    def _all_plain(self, hasher: Hasher, members: Members, part: PackPart) -> bool:
+        """Whether all members of a part are stored as they are, and are what the columns say."""
+        width, view = self.width, memoryview(part.data)
+        step, pack = width + MEMBER.size, LENGTHS.pack
+        lengths = [members.stored[position] for position in part.positions]
+        if any(members.codecs[position] for position in part.positions):
+            return False
+        digests = members.digests
+        raws = [digests[position * width : position * width + width] for position in part.positions]
+        plains = [members.plains[position] for position in part.positions]
+        headers = [raw + pack(*sizes) for raw, *sizes in zip(raws, lengths, plains, strict=True)]
+        if b"".join(headers) != b"".join([view[begin : begin + step] for begin in part.begins]):
+            return False
+        contents = [view[at + step : at + step + length] for at, length in zip(part.begins, lengths, strict=True)]
+        return list(map(len, contents)) == plains and hasher.raw_many(contents) == b"".join(raws)
+
+    def _is_good(self, hasher: Hasher, members: Members, position: int, begin: int, data: bytes) -> bool:
+        """Whether one member is what the columns say; *begin*: where in *data* the header before it lies."""
+        width = self.width
+        at = begin + width + MEMBER.size
+        stored, plain, codec = members.stored[position], members.plains[position], members.codecs[position]
+        raw = members.digests[position * width : position * width + width]
+        if data[begin:at] != member_header(raw, stored, plain, codec) or len(data) < at + stored:
+            return False
+        content = decode(codec, data[at : at + stored], plain)
+        return content is not None and hasher.raw(content) == raw
 
     def _load_footer(self) -> bytes:
         if self._footer is None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kist.engine.cache.cache import Cache
-from kist.engine.storage.indexes import LOOSE, PackEntry, Place
-from kist.engine.storage.members import Members
+from kist.engine.storage.indexes import LOOSE, Place
 from kist.engine.storage.packs import PackReader
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RepoFormatError, StorageError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors
+
+UNREADABLE = (ObjectError, RepoFormatError, StorageError)
+"""What is raised for a pack that is damaged, or that the disk does not give."""
 
 _BATCH = 4096
 
@@ -57,19 +59,20 @@ class LocalSide:
         """Where objects lie; those that are not here are left out."""
         return self.cache.places(algorithm, raws)
 
-    def whole_packs(self, algorithm: str, places: Iterable[Place]) -> Iterator[tuple[Path, PackEntry, Members]]:
-        """Packs of the cache of which every member is among *places* and proved good just now."""
+    def packs_of(self, places: Iterable[Place]) -> Iterator[tuple[PackReader, int]]:
+        """Packs of the cache that hold some of *places*, open until the next one is asked for, and how many of them.
+
+        A pack that cannot be opened is left out: reading its members one by one says what is wrong with which.
+        """
         counts = Counter(place.pack for place in places if place.pack != LOOSE)
-        hasher = self.cache.folder.hasher(algorithm)
         for name, count in sorted(counts.items()):
-            path = self.cache.folder.packs / name
-            try:
-                with PackReader.open(path) as reader:
-                    members = reader.members
-                    if len(members) == count and reader.id == name and all(good for _, good in reader.check(hasher)):
-                        yield path, PackEntry(name, reader.size, reader.kind), members
-            except (FileNotFoundError, ObjectError, RepoFormatError, StorageError):
-                continue  # its members are read one by one, which says what is wrong with which
+            with suppress(FileNotFoundError, *UNREADABLE):
+                reader = PackReader.open(self.cache.folder.packs / name)
+                try:
+                    if reader.id == name and len(reader.members) >= count:
+                        yield reader, count
+                finally:
+                    reader.close()
 
     @contextmanager
     def file_of(self, digest: Digest, scratch: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from kist.abc.hasher import Hasher
 from kist.engine.storage.indexes import PackEntry, Place
 from kist.engine.storage.members import PLAIN, ZLIB, Members
 from kist.engine.storage.pack_writer import PackWriter
-from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT
-from kist.engine.transfer.local_side import LocalSide
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
+from kist.engine.transfer.local_side import UNREADABLE, LocalSide
 from kist.errors import KistError
 
 _FLUSH = 1 << 20
 """Bytes of members that are written at a time."""
+
+_COPIED_FROM, _COPIED_SHARE = PACK_LIMIT // 4, 0.5
+"""A pack of so many bytes, of which so large a part of the members is to be sent, is copied without the others."""
 
 _WORTH = 0.95
 """A node is stored compressed if that is not larger than this part of it."""
@@ -77,17 +81,46 @@ class Packer:
             places: where they lie in the cache.
             extra: objects of small packs on the remote that are packed again with them.
         """
-        algorithm = self._hasher.name
         left = dict(contents)
         found = (places[raw] for raw in contents if raw in places)
-        for path, pack, members in self._local.whole_packs(algorithm, found):
-            if pack.kind != DATA or len(members) == 1:
+        for reader, count in self._local.packs_of(found):
+            if reader.kind != DATA or len(reader.members) == 1:
                 continue
-            raws = members.raws()
-            for raw in raws:
-                left.pop(raw, None)
-            yield Upload(f"packs/{pack.id}", path, sum(members.plains), raws, pack, members)
+            with suppress(*UNREADABLE):  # what cannot be read here is read one by one
+                upload = self._taken(reader, count, left)
+                if upload is not None:
+                    for raw in upload.raws:
+                        left.pop(raw, None)
+                    yield upload
         yield from self._pack(DATA, itertools.chain(left, extra))
+
+    def _taken(self, reader: PackReader, count: int, left: Mapping[bytes, int]) -> Upload | None:
+        """A pack of the cache as it is, or a copy with just what is to be sent; None where neither pays."""
+        members = reader.members
+        if len(members) == count:
+            if not all(good for _, good in reader.check(self._hasher)):
+                return None
+            pack = PackEntry(reader.id, reader.size, reader.kind)
+            path = self._local.cache.folder.packs / pack.id
+            return Upload(f"packs/{pack.id}", path, sum(members.plains), members.raws(), pack, members)
+        if reader.size < _COPIED_FROM or count < _COPIED_SHARE * len(members):
+            return None
+        raws = members.raws()
+        positions = [position for position in members.in_offset_order() if raws[position] in left]
+        writer = self._writer(DATA)
+        try:
+            for part, good in reader.check_parts(self._hasher, positions, members):
+                if any(good):
+                    writer.append_part(members, part, good)
+            if len(writer):
+                return self._finish(writer)
+        except BaseException:
+            writer.path.unlink(missing_ok=True)
+            raise
+        finally:
+            writer.close()
+        writer.path.unlink()
+        return None
 
     def nodes(self, raws: Iterable[bytes]) -> Iterator[Upload]:
         """Packs of manifest nodes."""
@@ -107,8 +140,7 @@ class Packer:
                     yield self._finish(writer)
                     writer = None
                 if writer is None:
-                    path = self._scratch / f"pack-{next(self._numbers)}"
-                    writer = PackWriter(path, kind, self._hasher.name, self._hasher.digest_size)
+                    writer = self._writer(kind)
                 if kind == NODES:
                     _append_nodes(writer, batch_raws, buffers)
                 else:
@@ -119,6 +151,10 @@ class Packer:
         finally:
             if writer is not None:
                 writer.close()
+
+    def _writer(self, kind: int) -> PackWriter:
+        path = self._scratch / f"pack-{next(self._numbers)}"
+        return PackWriter(path, kind, self._hasher.name, self._hasher.digest_size)
 
     def _batches(self, raws: Iterable[bytes]) -> Iterator[tuple[list[bytes], list[bytes]]]:
         batch: list[bytes] = []
