@@ -94,7 +94,9 @@ class Results:
         whole = cls()
         for path in paths:
             found = json.loads(path.read_text())
-            whole.about = found["about"]
+            tools = whole.about.get("tools", {}) | found["about"]["tools"]
+            commands = dict.fromkeys([*whole.about.get("command", "").split("`, `"), found["about"]["command"]])
+            whole.about = found["about"] | {"tools": tools, "command": "`, `".join(filter(None, commands))}
             whole.workloads |= found["workloads"]
             whole.limits |= found["limits"]
             for workload, operations in found["cells"].items():

@@ -156,7 +156,7 @@ class Suite:
             self._remove(tool.place)
         return {
             "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-            "command": shlex.join(["python", "tests/benchmarks", *sys.argv[1:]]),
+            "command": shlex.join(["python", "tests/benchmarks", *without_paths(sys.argv[1:])]),
             "machine": machine(self._place),
             "rounds": self._options.rounds,
             "tools": tools,
@@ -175,6 +175,13 @@ class Suite:
 
     def _say(self, message: str) -> None:
         print(message, file=sys.stderr)
+
+
+def without_paths(words: list[str]) -> list[str]:
+    """The command line without what is of this machine only."""
+    return [
+        word for before, word in zip(["", *words], words, strict=False) if not {before, word} & {"--folder", "--json"}
+    ]
 
 
 def machine(place: Path) -> str:

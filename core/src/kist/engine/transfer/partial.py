@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors
@@ -90,3 +92,34 @@ def _drop_old(folder: Path) -> None:
         for entry in entries:
             if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEEP_PARTIAL:
                 Path(entry.path).unlink(missing_ok=True)
+
+
+class Buffers:
+    """One buffer a thread for what comes: a new one for every piece costs the system as much as the copying itself.
+
+    Args:
+        size: bytes of each.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._here = threading.local()
+
+    def next(self, reader: BinaryIO, most: int) -> bytes | memoryview:
+        """The next bytes, as soon as some have come: they are kept even if no more comes.
+
+        Args:
+            reader: where they come from.
+            most: how many are wanted at most.
+
+        Returns:
+            The bytes, valid until the next call in this thread; none at the end.
+        """
+        most = min(most, self._size)
+        if not hasattr(reader, "readinto1"):
+            data: bytes = getattr(reader, "read1", reader.read)(most)
+            return data
+        if not hasattr(self._here, "buffer"):
+            self._here.buffer = memoryview(bytearray(self._size))
+        buffer: memoryview = self._here.buffer
+        return buffer[: reader.readinto1(buffer[:most])]

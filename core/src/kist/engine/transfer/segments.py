@@ -14,7 +14,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
-from kist.engine.transfer.partial import partial_file, written
+from kist.engine.transfer.partial import Buffers, partial_file, written
 from kist.engine.transfer.parts import ItemProgress
 from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
@@ -293,6 +293,7 @@ class _SegmentStream:
         self._descriptor = descriptor
         self._hasher = hasher
         self._progress = progress
+        self._buffers = Buffers(_CHUNK)
 
     def fetch(self, segment: _Segment) -> int:
         """Bring one segment, or what the file lacks of it; one that came damaged is asked for again.
@@ -318,13 +319,12 @@ class _SegmentStream:
         if done < segment.size:
             length = segment.size - done
             with self._remote.open(objects.object_key(segment.digest), start=done, length=length) as reader:
-                read = getattr(reader, "read1", reader.read)  # what came is kept even if no more comes
-                while data := read(min(_CHUNK, segment.size - done)):
-                    running.update(data)
+                while piece := self._buffers.next(reader, segment.size - done):
+                    running.update(piece)
                     with storage_errors():
-                        os.pwrite(self._descriptor, data, segment.offset + done)
-                    done += len(data)
-                    item.advance(len(data))
+                        os.pwrite(self._descriptor, piece, segment.offset + done)
+                    done += len(piece)
+                    item.advance(len(piece))
         if running.digest() != segment.digest.raw:
             raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
         return segment.size - begun
@@ -377,9 +377,10 @@ def _file_of(data: bytes, folder: Path | None) -> Iterator[Path]:
 
 def _digest_of(path: Path, hasher: Hasher) -> Digest:
     running = hasher.new()
+    buffer = memoryview(bytearray(_CHUNK))
     with storage_errors(path), path.open("rb", buffering=0) as reader:
-        while data := reader.read(_CHUNK):
-            running.update(data)
+        while count := reader.readinto(buffer):
+            running.update(buffer[:count])
     return Digest.from_raw(hasher.name, running.digest())
 
 
