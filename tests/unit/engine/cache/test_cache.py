@@ -351,6 +351,23 @@ def test_four_processes_at_once(tmp_path):
     assert os.listdir(cache.root / "tmp") == []
 
 
+def test_a_merge_between_two_looks_hides_nothing(cache):
+    raws = store(cache, some(20))
+    reader = drop_caches(cache)
+    list_packs = reader.folder.pack_ids
+    before, merges = set(list_packs()), [lambda: store(cache, some(20, seed=9))]
+
+    def then_somebody_merges():
+        names = list_packs()
+        if merges:
+            merges.pop()()
+        return names
+
+    reader.folder.pack_ids = then_somebody_merges
+    assert reader.missing(ALGORITHM, raws) == []
+    assert before - set(list_packs()), "nothing was merged"
+
+
 def test_gc_keeps_sessions_out_and_waits_for_them(cache):
     with cache.exclusive():
         with pytest.raises(RepoLocked), impatient(cache).session(ALGORITHM):

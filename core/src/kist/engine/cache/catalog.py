@@ -19,6 +19,9 @@ from kist.util.atomic import storage_error
 _TICK_NS = 50_000_000
 """A folder that changed less than this before it was listed may have changed again within the clock's tick."""
 
+_ATTEMPTS = 20
+"""How often a cache is listed at most until nothing has changed meanwhile."""
+
 
 @dataclass(slots=True)
 class OpenIndex:
@@ -89,10 +92,7 @@ class PackCatalog:
                 self._packs, self._sources, self._files = frozenset(), [], {}
                 return
             started = time.time_ns()
-            self._packs = frozenset(self.folder.pack_ids())
-            self._aside = frozenset(self._read_aside())
-            self._open_indexes()
-            self._cover()
+            self._look()
             self._state = state
             # Times that were fresh when we listed prove nothing; look again next time.
             fresh = not state or started - max(state) < _TICK_NS
@@ -174,10 +174,25 @@ class PackCatalog:
                 raise storage_error(exc, path) from exc
         return tuple(times)
 
-    def _open_indexes(self) -> None:
+    def _look(self) -> None:
+        """List packs and read indexes, again if somebody merged some meanwhile.
+
+        Else the packs would be those from before a merge and the indexes those from after it, and what was merged would
+        be in neither.
+        """
+        for _ in range(_ATTEMPTS):
+            names = self.folder.pack_ids(), self.folder.index_ids()
+            self._packs = frozenset(names[0])
+            self._aside = frozenset(self._read_aside())
+            self._open_indexes(names[1])
+            self._cover()
+            if names == (self.folder.pack_ids(), self.folder.index_ids()):
+                return
+
+    def _open_indexes(self, names: Iterable[str]) -> None:
         self.damaged_indexes = {}
         files = {}
-        for name in self.folder.index_ids():
+        for name in names:
             opened = self._files.get(name) or self._open_index(name)
             if opened is not None:
                 files[name] = opened
