@@ -16,7 +16,7 @@ class Rclone(Tool):
     """rclone from a folder to a folder or a server; it has no cache and no versions."""
 
     name = "rclone"
-    flags = "defaults"
+    flags = "defaults; over SSH without hash checks, for which it starts a program for each file"
     pushes_workspace = True
     remotes = (FOLDER, *KINDS)
 
