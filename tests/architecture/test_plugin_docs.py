@@ -3,6 +3,7 @@
 import inspect
 import re
 import tomllib
+from dataclasses import fields
 
 from kist import hookspecs
 from kist.plugins.index import GROUPS
@@ -62,6 +63,24 @@ def test_kinds_are_all_described(root):
 
     for contract in (name for name in testing.__all__ if name.endswith("Contract")):
         assert f"`{contract}`" in page, contract
+
+
+def test_a_remote_can_be_written_from_its_section(root):
+    from kist.abc import Capabilities, Remote, RemoteScope, RemoteURL
+
+    section = (root / "docs" / "reference" / "plugin-kinds.md").read_text().partition("\n## Remote\n")[2]
+    section = section.partition("\n## ")[0]
+    for name in (name for name in vars(Remote) if not name.startswith("_") and name != "capabilities"):
+        assert f"`{name}(" in section, name
+    for name in Remote.__abstractmethods__:
+        arguments = str(inspect.signature(getattr(Remote, name), eval_str=False)).partition(" ->")[0]
+        plain = re.sub(r": '[^']*'( = )?", lambda found: "=" if found[1] else "", arguments).replace("(self, ", "(")
+        plain = re.sub(r"<kist\.abc\.progress\.NullProgress object at \w+>", "NullProgress()", plain)
+        assert f"`{name}{plain}`".replace("'", '"').replace("(self)", "()") in section, (name, plain)
+    for one in (*fields(Capabilities), *fields(RemoteURL), *fields(RemoteScope)):
+        assert f"`{one.name}`" in section, one.name
+    for one in fields(Capabilities):
+        assert f"| `{one.name}` | `{one.default!r}` |" in section, one.name
 
 
 def test_tutorial_shows_the_example_as_it_is(root):

@@ -1,9 +1,10 @@
 """push, fetch, pull: what moves, what need not, and what is told when something does not."""
 
 import json
+import time
 
 import pytest
-from cli_support import cache_of, clone, commit, damage, stored_files, tree, write
+from cli_support import cache_of, clone, commit, damage, git, stored_files, tree, write
 
 
 def test_push_fetch_pull(shared):
@@ -37,6 +38,51 @@ def test_only_what_was_named(shared):
     other = clone(shared)
     shared("pull", "data/sub", folder=other)
     assert sorted(tree(other / "data")) == ["sub/b.txt", "sub/c.bin"]
+
+
+def test_status_tells_what_a_remote_has(shared):
+    def told(*words):
+        (one,) = shared.json("status", *words).data["published"]
+        return one
+
+    assert shared.json("status").data["published"] is None
+    before = told("--remote")
+    assert (before["path"], before["remote"], before["complete"], before["condemned"]) == ("data", "store", True, False)
+    assert abs(before["since"] - time.time()) < 3600
+    assert before["checked"] is None
+    shared("verify", "--remote", "store")
+    after = told("-r", "store")
+    assert (after["since"], after["sample"]) == (before["since"], 100)
+    assert before["since"] < after["checked"] + 1
+    assert "read back 2" in shared("status", "-r", "store").out
+
+    write(shared.folder, {"data/new.txt": "new"})
+    shared("add", "data")
+    assert told("--remote")["complete"] is False
+    assert "not pushed" in shared("status", "--remote").out
+    shared("push")
+    assert (told("--remote")["complete"], told("--remote")["checked"]) == (True, None)
+    assert shared.json("status", "--remote", "nowhere", code=3).classes == ["ConfigError"]
+
+
+def test_status_tells_what_gc_condemned_on_a_remote(shared):
+    shared("remove", "--keep", "data")
+    commit(shared.folder, "gone")
+    shared("gc", "-w", "-r", "store", "-f")
+    git(shared.folder, "checkout", "-q", "HEAD~1", "--", ".")
+    (one,) = shared.json("status", "--remote").data["published"]
+    assert (one["complete"], one["condemned"]) == (True, True)
+    assert "condemned" in shared("status", "--remote").out
+    shared("push")
+    assert shared.json("status", "--remote").data["published"][0]["condemned"] is False
+
+
+def test_damage_on_a_remote_is_not_remembered_as_good(shared):
+    store = shared.folder.parent / "store"
+    for path in (store / "packs").iterdir():
+        damage(path)
+    shared("verify", "--remote", "store", code=8)
+    assert shared.json("status", "--remote").data["published"][0]["checked"] is None
 
 
 def test_other_versions(shared):

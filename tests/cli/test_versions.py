@@ -229,6 +229,24 @@ def test_short_forms(tracked, word):
     assert f"usage: kist {dict(ls='list', mv='move', rm='remove')[word]}" in tracked(word, "--help").out
 
 
+def test_remove_tells_what_becomes_of_the_files(tracked):
+    tree_of_all = tree(tracked.folder / "data")
+    size = sum(len(text) for text in DATA.values())
+    would = tracked.json("remove", "data", "--dry-run").data
+    assert (would["removed"], would["files"], would["bytes"], would["trashed"]) == (["data"], len(DATA), size, [])
+    write(tracked.folder, {"data/a.txt": "unsaved", "data/mine.txt": "mine"})
+    for words in ((), ("--dry-run",)):
+        assert tracked.json("remove", "data", *words, code=6).classes == ["UnsavedChanges"]
+    would = tracked.json("remove", "data", "--dry-run", "--force").data
+    assert (would["trashed"], would["kept"]) == (["data/a.txt"], ["data/mine.txt"])
+    assert tree(tracked.folder / "data") == {**tree_of_all, **tree(tracked.folder / "data")}
+    assert (tracked.folder / "data.kist").exists()
+    done = tracked("remove", "data", "--force")
+    assert "moved to the trash: data/a.txt" in done.out
+    assert "left as it is (not tracked): data/mine.txt" in done.err
+    assert list(tree(tracked.folder / "data")) == ["mine.txt"]
+
+
 def test_a_closed_pipe_is_no_error(tracked):
     import subprocess
     import sys

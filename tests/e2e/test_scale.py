@@ -36,6 +36,17 @@ def kist(capsys, monkeypatch):
     return run
 
 
+@pytest.fixture
+def tell(capsys):
+    """Prints a figure into the log of the test run, whether the test passes or not."""
+
+    def print_it(text):
+        with capsys.disabled():
+            print(f"\nscale: {text}")
+
+    return print_it
+
+
 class Recorder:
     """Every call of the local remote's own methods, counted without the core's help."""
 
@@ -155,15 +166,21 @@ def transfer(kist, recorder, folder, verb):
     return data, calls
 
 
-def test_hundred_thousand_files_come_back_the_same(kist, recorder, tmp_path):
+def test_hundred_thousand_files_come_back_the_same(kist, recorder, tell, tmp_path):
     here, store = repository(kist, tmp_path / "here"), tmp_path / "store"
     make_tree(here / "data")
     kist(here, "add", "data")
-    transfer(kist, recorder, here, "push")
-    assert len(files_below(store)) <= 60
-    assert len(transfer(kist, recorder, here, "push")[1]) <= 3
+    _, first = transfer(kist, recorder, here, "push")
+    stored = len(files_below(store))
+    _, again = transfer(kist, recorder, here, "push")
     there = share(here, tmp_path / "there")
     _, calls = transfer(kist, recorder, there, "pull")
+    tell(
+        f"{FILES:,} files: {stored} files on the remote; {len(first)} requests to push them, "
+        f"{len(again)} to push nothing new, {len(calls)} to pull into a clone"
+    )
+    assert stored <= 60
+    assert len(again) <= 3
     assert len(calls) <= 60
     assert walked(there / "data") == walked(here / "data")
     assert kist(there, "status")["clean"]
@@ -173,6 +190,7 @@ def test_hundred_thousand_files_come_back_the_same(kist, recorder, tmp_path):
     assert len(kist(here, "status")["changes"]) == 1
     kist(here, "add", "data")
     transfer(kist, recorder, here, "push")
+    tell(f"one file changed: {len(files_below(store) - before)} new files on the remote")
     assert len(files_below(store) - before) <= 8
     git(here, "commit", "-q", "-a", "-m", "edit")
     git(there, "pull", "-q")
@@ -181,7 +199,7 @@ def test_hundred_thousand_files_come_back_the_same(kist, recorder, tmp_path):
     assert kist(there, "status")["clean"]
 
 
-def test_nothing_new_costs_three_requests_with_a_thousand_outputs(kist, recorder, tmp_path):
+def test_nothing_new_costs_three_requests_with_a_thousand_outputs(kist, recorder, tell, tmp_path):
     here = repository(kist, tmp_path / "here")
     for number in range(OUTPUTS):
         place = here / f"set{number // 100}"
@@ -190,14 +208,20 @@ def test_nothing_new_costs_three_requests_with_a_thousand_outputs(kist, recorder
     kist(here, "add", *(f"set{number // 100}/{number}.bin" for number in range(OUTPUTS)))
     assert len(list(here.rglob("*.bin.kist"))) == OUTPUTS
     transfer(kist, recorder, here, "push")
-    assert len(transfer(kist, recorder, here, "push")[1]) <= 3
+    again = len(transfer(kist, recorder, here, "push")[1])
     there = share(here, tmp_path / "there")
-    assert len(transfer(kist, recorder, there, "pull")[1]) <= 60
-    assert len(transfer(kist, recorder, there, "push")[1]) <= 3
+    pulled = len(transfer(kist, recorder, there, "pull")[1])
+    other = len(transfer(kist, recorder, there, "push")[1])
+    tell(
+        f"{OUTPUTS:,} metafiles, nothing new: {again} requests to push, {other} from a clone, which pulled with {pulled}"
+    )
+    assert again <= 3
+    assert pulled <= 60
+    assert other <= 3
     assert (there / "set7" / "777.bin").read_bytes() == b"output 777"
 
 
-def test_the_last_of_many_versions_is_cheap_to_pull(kist, recorder, tmp_path):
+def test_the_last_of_many_versions_is_cheap_to_pull(kist, recorder, tell, tmp_path):
     here, store = repository(kist, tmp_path / "here"), tmp_path / "store"
     (here / "data").mkdir()
     for number in range(1000):
@@ -209,7 +233,11 @@ def test_the_last_of_many_versions_is_cheap_to_pull(kist, recorder, tmp_path):
     there = share(here, tmp_path / "there")
     _, calls = transfer(kist, recorder, there, "pull")
     data = {path.relative_to(store).as_posix() for path in files_below(store) if is_data_pack(path)}
-    assert len([key for _, key in calls if key not in data]) <= 40
+    beside = len([key for _, key in calls if key not in data])
+    tell(
+        f"after {VERSIONS} versions pushed one by one: {len(calls)} requests to pull the last, {beside} beside the data's"
+    )
+    assert beside <= 40
     assert walked(there / "data") == walked(here / "data")
 
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from kist.operations.gc import GcOptions, GcReport
     from kist.operations.list_ import Listed
     from kist.operations.log import Version
+    from kist.operations.published import Publication
     from kist.operations.push import TransferOptions
     from kist.operations.remote import RemoteInfo
+    from kist.operations.remove import RemoveReport
     from kist.operations.status import StatusReport
     from kist.operations.trash import Trashed
     from kist.operations.verify import VerifyOptions, VerifyReport
@@ -99,6 +101,12 @@ class Repo:
 
         return status(self.context, _texts(targets))
 
+    def published(self, targets: Targets = (), *, remote: str | None = None) -> Iterator[Publication]:
+        """What remotes have of the recorded versions, as they say now."""
+        from kist.operations.published import published
+
+        return published(self.context, _texts(targets), remote=remote)
+
     def diff(self, old: str | None = None, new: str | None = None, targets: Targets = ()) -> DiffReport:
         """Compare two Git revisions; None: HEAD for *old*, the workspace for *new*."""
         from kist.operations.diff import diff
@@ -125,8 +133,10 @@ class Repo:
 
         return move(self.context, os.fspath(source), os.fspath(target), dry_run=dry_run)
 
-    def remove(self, targets: Targets, *, keep: bool = False, force: bool = False, dry_run: bool = False) -> list[str]:
-        """Stop tracking targets and, unless *keep*, take them out of the workspace; returns their paths."""
+    def remove(
+        self, targets: Targets, *, keep: bool = False, force: bool = False, dry_run: bool = False
+    ) -> RemoveReport:
+        """Stop tracking targets and, unless *keep*, take them out of the workspace."""
         from kist.operations.remove import remove
 
         return remove(self.context, _texts(targets), keep=keep, force=force, dry_run=dry_run)

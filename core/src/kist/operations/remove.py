@@ -29,15 +29,38 @@ from kist.util.atomic import storage_errors, sync_directory
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveReport:
+    """What `remove` did, or would do; every path is relative to the repository.
+
+    Args:
+        paths: what is not tracked any more.
+        files: workspace files that were taken away.
+        bytes: their sizes together.
+        trashed: paths whose unsaved content went to the trash, with where.
+        kept: untracked files that were left where they are.
+    """
+
+    paths: tuple[str, ...]
+    files: int = 0
+    bytes: int = 0
+    trashed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Planned:
     target: Target
     folder: str
     plan: CheckoutPlan | None
 
+    def paths(self, inner: Iterable[bytes]) -> list[bytes]:
+        """Paths of the plan, relative to the repository."""
+        return [os.path.join(os.fsencode(self.folder), path) for path in inner]
+
 
 def remove(
     context: RepoContext, texts: Sequence[str], *, keep: bool = False, force: bool = False, dry_run: bool = False
-) -> list[str]:
+) -> RemoveReport:
     """Stop tracking outputs, or parts of tracked directories.
 
     Args:
@@ -48,7 +71,7 @@ def remove(
         dry_run: only tell what would go.
 
     Returns:
-        The paths that are not tracked any more, relative to the repository.
+        What is not tracked any more, and what became of the files.
 
     Raises:
         PathNotTracked: a target that is not tracked.
@@ -57,22 +80,42 @@ def remove(
     if not texts:
         raise UsageError("nothing to remove", hint="name tracked files or directories: kist remove data")
     if dry_run:
-        return [target.path for target in targets.resolve(context, texts)]
+        return _report(_plan_all(context, texts, keep=keep, force=force))
     with changing(context), context.write_lock():  # nobody publishes between what is read here and what is done
-        found = targets.resolve(context, texts)
-        for target in found:
-            _check_recorded(context, target)
-        planned = [_plan(context, target, keep=keep) for target in found]
-        if not force:
-            _refuse(planned)
+        planned = _plan_all(context, texts, keep=keep, force=force)
+        trashed: list[str] = []
+        report = _report(planned)
         for one in planned:
             if one.plan is not None:
-                _take_away(context, one, force=force)
+                trashed += _take_away(context, one, force=force)
         for one in planned:
             if not one.target.inside:
                 _forget(context, one.target.tracked)
-        _publish_parts(context, [target for target in found if target.inside])
-    return [target.path for target in found]
+        _publish_parts(context, [one.target for one in planned if one.target.inside])
+    return replace(report, trashed=tuple(trashed))
+
+
+def _plan_all(context: RepoContext, texts: Sequence[str], *, keep: bool, force: bool) -> list[_Planned]:
+    """What must happen for all targets; refused as a whole where unsaved work would be lost."""
+    found = targets.resolve(context, texts)
+    for target in found:
+        _check_recorded(context, target)
+    planned = [_plan(context, target, keep=keep) for target in found]
+    if not force:
+        _refuse(planned)
+    return planned
+
+
+def _report(planned: Sequence[_Planned]) -> RemoveReport:
+    """What the plans say, before anything is done."""
+    gone = [(one, one.plan) for one in planned if one.plan is not None]
+    return RemoveReport(
+        tuple(one.target.path for one in planned),
+        sum(len(plan.delete) for _, plan in gone),
+        sum(sum(plan.delete.sizes) for _, plan in gone),
+        tuple(os.fsdecode(path) for one, plan in gone for path in one.paths(plan.unsaved)),
+        tuple(os.fsdecode(path) for one, plan in gone for path in one.paths(plan.kept)),
+    )
 
 
 def _check_recorded(context: RepoContext, target: Target) -> None:
@@ -83,12 +126,7 @@ def _check_recorded(context: RepoContext, target: Target) -> None:
 
 
 def _refuse(planned: Sequence[_Planned]) -> None:
-    lost = [
-        os.path.join(os.fsencode(one.folder), path)
-        for one in planned
-        if one.plan is not None
-        for path in one.plan.unsaved
-    ]
+    lost = [path for one in planned if one.plan is not None for path in one.paths(one.plan.unsaved)]
     if lost:
         raise unsaved_changes(lost)
 
@@ -121,10 +159,11 @@ def _recorded(view: ManifestView, inside: bytes) -> Iterable[Columns]:
     return part_of(view, inside) if inside else view.leaves()
 
 
-def _take_away(context: RepoContext, one: _Planned, *, force: bool) -> None:
+def _take_away(context: RepoContext, one: _Planned, *, force: bool) -> tuple[str, ...]:
+    """Take one target's files away; returns what went to the trash, and where."""
     assert one.plan is not None
     output = one.target.tracked.output
-    apply_checkout(
+    report = apply_checkout(
         context.root,
         os.fsencode(one.folder),
         one.plan,
@@ -133,6 +172,7 @@ def _take_away(context: RepoContext, one: _Planned, *, force: bool) -> None:
         force=force,
     )
     context.fingerprints.set_base(os.fsencode(one.target.tracked.path), None)
+    return report.trashed
 
 
 def _forget(context: RepoContext, tracked: Tracked) -> None:

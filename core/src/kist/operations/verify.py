@@ -341,17 +341,21 @@ def _from_remotes(
 
 
 def _verify_remote(context: RepoContext, chosen: Sequence[Target], options: VerifyOptions) -> VerifyReport:
+    from kist.engine.transfer.knowledge import remember_checks
     from kist.engine.transfer.parts import TransferSettings
     from kist.engine.transfer.remote_check import RemoteFindings, repair_remote, verify_remote
 
     opened = open_remote(context, options.remote)
     settings = TransferSettings(context.codec, options.jobs or context.jobs, context.progress)
     versions = list(_versions(chosen))
+    hints = opened.store.hints
     try:
         before = verify_remote(opened.store, versions, settings, sample=options.sample)
         after = before
         if options.repair and before.bad:
             after = repair_remote(context.cache, opened.store, versions, settings, repository_id=context.id)
+        if not after.bad:
+            remember_checks(hints, [version.root for version in versions], options.sample)
     finally:
         opened.close()
 

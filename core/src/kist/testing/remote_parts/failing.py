@@ -90,7 +90,7 @@ class ErrorContract(RemoteFixtures):
         source = write_file(tmp_path, b"x")
         error = refused(lambda: remote.put_file(key, source))
         if error is None:
-            assert keys(remote) == [key]
+            assert keys(remote) == [key], "kist.remotes.files.check_key refuses such a key"
             assert read(remote, key) == b"x"
         else:
             assert isinstance(error, RemoteError)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kist.abc import Remote
-from kist.errors import RemoteObjectNotFound, StorageError
+from kist.errors import RemoteError, RemoteObjectNotFound, StorageError
 from kist.testing.base import difference
 from kist.testing.remote_parts.common import (
     VIEWS,
@@ -153,15 +153,15 @@ class StoringContract(RemoteFixtures):
         assert source.read_bytes() == b"mine"
 
     def test_put_unreadable_source(self, remote: Remote, tmp_path: Path) -> None:
-        """A source that cannot be read raises StorageError, and nothing is put."""
-        with pytest.raises(StorageError):
+        """A source that cannot be read raises StorageError or a RemoteError, and nothing is put."""
+        with pytest.raises((StorageError, RemoteError)):
             remote.put_file("objects/one", tmp_path / "none")
         assert keys(remote) == []
 
     def test_get_into_missing_folder(self, remote: Remote, tmp_path: Path) -> None:
-        """A target that cannot be written raises StorageError."""
+        """A target that cannot be written raises StorageError or a RemoteError."""
         put(remote, tmp_path, "objects/one")
-        with pytest.raises(StorageError):
+        with pytest.raises((StorageError, RemoteError)):
             remote.get_file("objects/one", tmp_path / "none" / "target")
 
     def test_put_lands_where_it_should(self, remote: Remote, raw: RawStore, tmp_path: Path) -> None:
