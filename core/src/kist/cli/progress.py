@@ -89,6 +89,8 @@ class StreamProgress(Progress):
         seconds = max(now - self._started, 1e-6)
         rate = self._done / seconds
         show = show_size if self._unit == "B" else "{:,.0f}".format
+        if not self._done and not self._total:
+            return f"{self._phase}: looking"
         text = f"{self._phase}: {show(self._done)}"
         if self._total:
             text += f" of {show(self._total)} ({min(100, 100 * self._done // self._total)}%)"

@@ -56,7 +56,7 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
         PathNotTracked: a target that is not tracked.
     """
     found: list[OutputStatus] = []
-    context.progress.start("status", unit="files")
+    context.progress.start("status")
     for target in targets.resolve(context, texts, unrecorded=True):
         try:
             differing = compare_target(context, target)

@@ -3,8 +3,9 @@ import signal
 
 import pytest
 
+from kist.abc.progress import Progress
 from kist.engine.checkout import shares as checkout_shares
-from kist.engine.checkout.shares import Helper, divide
+from kist.engine.checkout.shares import Helper, divide, share_out
 from kist.errors import PathConflict, StorageError
 
 
@@ -58,3 +59,44 @@ def test_a_helper_can_be_stopped():
     helper = Helper(lambda _check: signal.pause())
     helper.stop()
     helper.stop()
+
+
+class Recorded(Progress):
+    """Keeps what it was told, and by which process."""
+
+    def __init__(self):
+        self.told = []
+
+    def advance(self, amount):
+        self.told.append((os.getpid(), amount))
+
+
+def test_what_helpers_do_is_told_by_their_parent_alone():
+    def work(tally, check):
+        for _ in range(3):
+            tally.advance(5)
+            check()
+        return os.getpid()
+
+    progress, mine = Recorded(), []
+    helpers = share_out([work, work], lambda check: (progress.advance(7), check(), mine.append(os.getpid())), progress)
+    assert len({*helpers, *mine}) == 3
+    assert {process for process, _ in progress.told} == {os.getpid()}
+    assert sum(amount for _, amount in progress.told) == 2 * 3 * 5 + 7
+
+
+def test_what_helpers_do_is_told_while_they_are_waited_for():
+    reader, writer = os.pipe()
+
+    class Waiting(Progress):
+        def advance(self, amount):
+            if amount:
+                os.write(writer, b"go")  # the helper ends only once its first step was told of
+
+    def work(tally, _check):
+        tally.advance(1)
+        return os.read(reader, 2)
+
+    assert share_out([work], lambda _check: None, Waiting()) == [b"go"]
+    os.close(reader)
+    os.close(writer)

@@ -65,14 +65,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.exit_code and not report.clean:
         args.output.exit_code = CHANGED
     finish(args, repo)
-    return {
+    data = {
         "clean": report.clean and not repo.problems,
         "changes": [change_data(change) for change in changes],
         "outputs": [{"path": one.path, "metafile": one.metafile, "clean": not one.changes} for one in report.outputs],
-        "published": None if args.remote is None else [_publication_data(one) for one in publications],
         "warnings": list(report.warnings),
         "sections": [{"title": one.title, "lines": list(one.lines)} for one in report.sections],
     }
+    if args.remote is not None:
+        data["published"] = [_publication_data(one) for one in publications]
+    return data
 
 
 def _tell_published(output: Output, publications: Sequence[Publication]) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
+import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from kist.abc.progress import Progress
 from kist.engine.workspace.folders import parent_of
 from kist.errors import KistError, PathConflict, StorageError
 
@@ -63,6 +67,71 @@ def _processes() -> int:
     return min(len(os.sched_getaffinity(0)), _MOST)
 
 
+Check = Callable[[], None]
+"""Is called now and then by who does a share."""
+
+_LOOK = 100
+"""Milliseconds between two looks at how far helpers are."""
+
+
+class Tally(Progress):
+    """Progress of a helper: a count in memory that it shares with its parent, which alone tells anybody of it."""
+
+    def __init__(self) -> None:
+        from mmap import mmap
+
+        self._memory = mmap(-1, 8)
+        self._done = 0
+
+    def advance(self, amount: int) -> None:
+        """In the helper: more is done."""
+        self._done += amount
+        struct.pack_into("<q", self._memory, 0, self._done)
+
+    def take(self) -> int:
+        """In the parent: how much more is done than at the last time."""
+        (done,) = struct.unpack_from("<q", self._memory)
+        new, self._done = done - self._done, done
+        return int(new)
+
+
+def share_out(
+    helps: Sequence[Callable[[Tally, Check], Any]], mine: Callable[[Check], None], progress: Progress
+) -> list[Any]:
+    """Do work in helpers and in this process at once.
+
+    Args:
+        helps: what helpers do, each with a tally for what it has done, and a check to be called now and then.
+        mine: what this process does meanwhile, with the same kind of check.
+        progress: is told what is done anywhere.
+
+    Returns:
+        The helpers' results, in their order.
+
+    Raises:
+        KistError: what went wrong in a helper.
+    """
+    tallies = [Tally() for _ in helps]
+
+    def tell() -> None:
+        for tally in tallies:
+            progress.advance(tally.take())
+
+    helpers: list[Helper] = []
+    results = []
+    try:
+        for help_, tally in zip(helps, tallies, strict=True):
+            helpers.append(Helper(partial(help_, tally)))
+        mine(tell)
+        for helper in helpers:
+            results.append(helper.result(tell))
+            tell()
+        return results
+    finally:
+        for helper in helpers:
+            helper.stop()
+
+
 class Helper:
     """A forked process that does one share and sends its result.
 
@@ -71,7 +140,7 @@ class Helper:
             which ends the process once nobody waits for it.
     """
 
-    def __init__(self, work: Callable[[Callable[[], None]], Any]) -> None:
+    def __init__(self, work: Callable[[Check], Any]) -> None:
         self._reader, writer = os.pipe()
         parent = os.getpid()
         self._pid = os.fork()
@@ -80,12 +149,19 @@ class Helper:
             _serve(work, writer, parent)
         os.close(writer)
 
-    def result(self) -> Any:
+    def result(self, waiting: Check | None = None) -> Any:
         """Wait for the result.
+
+        Args:
+            waiting: is called now and then meanwhile.
 
         Raises:
             KistError: what went wrong there.
         """
+        ready = select.poll()
+        ready.register(self._reader)
+        while waiting is not None and not ready.poll(_LOOK):
+            waiting()
         with os.fdopen(self._reader, "rb") as reader:
             self._reader = -1
             data = reader.read()
@@ -111,7 +187,7 @@ class Helper:
             self._reader = -1
 
 
-def _serve(work: Callable[[Callable[[], None]], Any], writer: int, parent: int) -> None:
+def _serve(work: Callable[[Check], Any], writer: int, parent: int) -> None:
     """The life of a helper; never returns."""
 
     def check() -> None:

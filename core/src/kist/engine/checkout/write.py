@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -18,7 +18,7 @@ from typing import Any, cast
 from kist.engine.checkout.contents import Contents, Wanted
 from kist.engine.checkout.guard import Guard
 from kist.engine.checkout.rows import RowCollector
-from kist.engine.checkout.shares import Groups, Helper, divide
+from kist.engine.checkout.shares import Check, Groups, Tally, divide, share_out
 from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.workspace.folders import (
     OPEN_FOLDER,
@@ -150,15 +150,9 @@ class FileWriter:
             first, shares = groups, [{}]
         self._write_groups(first)
         self.rows.flush(self._root, children)
-        helpers: list[Helper] = []
-        try:
-            helpers.extend(Helper(partial(self._help, share)) for share in shares[1:])
-            self._write_groups(shares[0])
-            for helper in helpers:
-                self._take_over(*helper.result())
-        finally:
-            for helper in helpers:
-                helper.stop()
+        helps = [partial(self._help, share) for share in shares[1:]]
+        for done in share_out(helps, partial(self._write_groups, shares[0]), self._tools.progress):
+            self._take_over(*done)
         self.rows.flush(self._root, children, last=True)
         return self.done
 
@@ -166,8 +160,9 @@ class FileWriter:
         """Whether nothing but memory is needed, so that processes do not meet in the cache."""
         return self.contents.always_copies or max(self._wanted.sizes, default=0) < self._tools.small
 
-    def _help(self, share: Groups, check: Callable[[], None]) -> tuple[Any, ...]:
+    def _help(self, share: Groups, tally: Tally, check: Check) -> tuple[Any, ...]:
         """In a helper: write one share."""
+        self._tools.progress = tally
         self._token += f"-{os.getpid()}"  # still swept with the parent's, but never the same name
         self.done = Written()
         self.contents.failed.clear()
@@ -193,9 +188,8 @@ class FileWriter:
         for name, count in linked.items():
             self.contents.count(name, count)
         self.rows.give(rows)
-        self._tools.progress.advance(size)
 
-    def _write_groups(self, groups: Groups, check: Callable[[], None] | None = None) -> None:
+    def _write_groups(self, groups: Groups, check: Check | None = None) -> None:
         for batch in self._batches(groups):
             found = self._read_batch(batch)
             for folder, positions, ends in batch:

@@ -91,6 +91,7 @@ class Scanner:
                 if SYMLINK in found.listing.kinds and not self._links_hold(found):
                     return False
                 folders += 1
+                self.progress.advance(0)  # a sign of life: nothing is read
         except PathConflict:
             return False
         return folders > 0 and not problems and next(known, None) is None
@@ -288,6 +289,7 @@ class Scan:
         self._start_clock(start)
         early: set[bytes] = set()
         for found in visit(scanner.root, start, scanner.kernel, scanner.ignore, self._totals.problems):
+            scanner.progress.advance(0)  # a sign of life where nothing need be read
             stored = known.take(folder_key(found.path))
             same = stored is not None and stored.states == pack_states(found.listing)
             row = stored.row() if stored is not None and stored.algorithm == self._algorithm else None
