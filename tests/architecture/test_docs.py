@@ -253,3 +253,23 @@ def test_tutorials_work_as_they_are_written(page, tmp_path):
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+LINES = ["1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4",
+         "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "5", "6"]  # fmt: skip
+"""The promises that integrity.md makes."""
+
+
+def test_every_promise_names_its_tests():
+    page = (DOCS / "explanation" / "integrity.md").read_text(encoding="utf-8")
+    table = page.partition("## What is promised, and how it is tested\n")[2].partition("\n## ")[0]
+    promised = re.findall(r"^\| ([\d.]+) \| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    assert [number for number, _, _ in promised] == LINES
+    for number, _, named in promised:
+        mark, marked = f"def test_{number.replace('.', '_')}_", 0
+        for test in re.findall(r"`([^`]+)`", named):
+            file, *names = test.split("::")
+            text = (ROOT / file).read_text(encoding="utf-8")
+            assert all(re.search(rf"(def|class) {name}\b", text) for name in names), test
+            marked += f"def {names[-1]}_".startswith(mark) if names else mark in text
+        assert marked, f"no test of line {number} has its number in its name"

@@ -40,7 +40,7 @@ def set_aside(folder):
     return sorted(os.listdir(cache_of(folder) / "quarantine"))
 
 
-def test_status_tells_of_the_edit(linked):
+def test_1_5_status_tells_of_the_edit(linked):
     edit(linked.folder / "data" / "sub" / "b.bin")
     for _ in range(2):
         data = linked.json("status").data
@@ -52,7 +52,7 @@ def test_status_tells_of_the_edit(linked):
 
 
 @pytest.mark.parametrize("words", [("add", "data"), ("add", "data/sub/b.bin"), ("commit",)])
-def test_the_next_version_has_the_edit_and_the_old_object_is_set_aside(linked, words):
+def test_1_5_the_next_version_has_the_edit_and_the_old_object_is_set_aside(linked, words):
     path = linked.folder / "data" / "sub" / "b.bin"
     edit(path)
     assert len(linked.json(*words, "--dry-run").data["warnings"]) == 1
@@ -104,7 +104,7 @@ def test_a_file_that_needs_the_damaged_object_brings_it_back(linked):
     assert (linked.folder / "data" / "sub" / "b.bin").read_bytes() == b"b" * 500
 
 
-def test_the_old_version_comes_back_from_a_remote(linked):
+def test_1_5_the_old_version_comes_back_from_a_remote(linked):
     path = linked.folder / "data" / "sub" / "b.bin"
     edit(path, b"longer" * 200)
     linked("add", "data")

@@ -61,7 +61,7 @@ def set_faults(dav, faults):
 
 
 @pytest.mark.parametrize("faults", PASSING)
-def test_what_passes_is_not_noticed(dav, faults):
+def test_5_what_passes_is_not_noticed(dav, faults):
     set_faults(dav, PASSING[faults])
     dav("push")
     other = cloned(dav)
@@ -74,7 +74,7 @@ def test_what_passes_is_not_noticed(dav, faults):
 
 
 @pytest.mark.parametrize("faults", LASTING)
-def test_what_lasts_is_told_and_a_retry_succeeds(dav, faults):
+def test_5_what_lasts_is_told_and_a_retry_succeeds(dav, faults):
     dav("remote", "modify", "--local", "store", "retries", "1")
     clean = {name: getattr(dav.proxy.faults, name) for name in LASTING[faults]}
     set_faults(dav, LASTING[faults])

@@ -70,7 +70,7 @@ def test_loss_is_named(shared):
     assert shared.json("verify", code=8, folder=other).data["missing"]
 
 
-def test_a_remote_is_read_back(shared):
+def test_2_3_a_remote_is_read_back(shared):
     data = shared.json("verify", "--remote", "store").data
     assert data["checked"] >= len(DATA)
     assert data["requests"] > 0
@@ -81,7 +81,7 @@ def test_a_remote_is_read_back(shared):
     shared("verify", "--remote", "store")
 
 
-def test_what_was_never_pushed_is_missing_there(shared):
+def test_2_2_what_was_never_pushed_is_missing_there(shared):
     write(shared.folder, {"data/new.txt": "new"})
     shared("add", "data")
     assert shared.json("verify", "--remote", "store", code=8).data["missing"]

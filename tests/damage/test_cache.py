@@ -15,7 +15,7 @@ def harmed(site, request):
     return site
 
 
-def test_verify_names_it_and_mends_it(harmed):
+def test_2_3_verify_names_it_and_mends_it(harmed):
     kist = harmed.kist
     found = kist.json("verify", code=None)
     if "removed" not in harmed.case or "index" not in harmed.case:
@@ -28,7 +28,7 @@ def test_verify_names_it_and_mends_it(harmed):
     assert right(kist.folder)
 
 
-def test_what_reads_it_finds_it_and_pull_brings_it(harmed):
+def test_2_1_what_reads_it_finds_it_and_pull_brings_it(harmed):
     kist = harmed.kist
     result = kist.json("checkout", code=None)
     assert result.code in (0, 8), result.out
@@ -45,7 +45,7 @@ def test_pull_alone_is_enough(harmed):
     assert right(harmed.kist.folder)
 
 
-def test_it_is_not_sent(harmed):
+def test_2_1_it_is_not_sent(harmed):
     kist = harmed.kist
     pushed = kist.json("push", "-r", "second", code=None)
     read = kist.json("verify", "--remote", "second", code=None)

@@ -15,7 +15,7 @@ def harmed(site, request):
     return site
 
 
-def test_verify_names_it_and_a_push_mends_it(harmed):
+def test_2_3_verify_names_it_and_a_push_mends_it(harmed):
     kist = harmed.kist
     found = kist.json("verify", "--remote", "store", code=None)
     assert found.code == 8, "verify does not see it"
@@ -27,7 +27,7 @@ def test_verify_names_it_and_a_push_mends_it(harmed):
     assert right(other.folder)
 
 
-def test_what_reads_it_finds_it(harmed):
+def test_2_1_what_reads_it_finds_it(harmed):
     other = harmed.clone()
     pulled = other.json("pull", code=None)
     assert only_right(other.folder)

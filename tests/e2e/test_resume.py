@@ -63,7 +63,7 @@ def check(line, what):
     assert ratio <= MOST
 
 
-def test_cut(line):
+def test_5_cut(line):
     begin(line)
     line.proxy.faults.cut_every, line.proxy.faults.cuts = SIZE // CUTS, CUTS
     line.kist("first", "push")
@@ -79,7 +79,7 @@ def test_cut(line):
     assert line.files("second") == line.files("first")
 
 
-def test_killed(line):
+def test_5_killed(line):
     begin(line)
     kills = kill_until_done(line, "first", "push")
     assert kills >= CUTS - 1

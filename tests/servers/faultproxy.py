@@ -30,10 +30,11 @@ class Faults:
         half_close: after this many bytes from the server tell the client nothing more and end only our half.
         status: (HTTP) the status that every nth request gets instead of an answer.
         status_every: (HTTP) that n; 0 for never.
+        status_after: (HTTP) every request after so many gets that status, as when a credential is revoked; None for never.
         retry_after: (HTTP) the ``Retry-After`` header of such an answer, None for none.
         truncate_every: (HTTP) of every nth answer with more than 1 KiB only half comes; 0 for never.
         flip_every: (HTTP) in every nth answer with more than 1 KiB one byte is another; 0 for never.
-        methods: (HTTP) the methods that the last five touch; None for all.
+        methods: (HTTP) the methods that the last six touch; None for all.
     """
 
     latency: float = 0.0
@@ -45,6 +46,7 @@ class Faults:
     half_close: int | None = None
     status: int = 503
     status_every: int = 0
+    status_after: int | None = None
     retry_after: str | None = None
     truncate_every: int = 0
     flip_every: int = 0
@@ -266,7 +268,8 @@ class HttpRelay:
     def _is_refused(self, method):
         faults, traffic = self._proxy.faults, self._proxy.traffic
         touched = faults.methods is None or method in faults.methods
-        return bool(faults.status_every) and touched and traffic.requests % faults.status_every == 0
+        late = faults.status_after is not None and traffic.requests > faults.status_after
+        return touched and (late or (bool(faults.status_every) and traffic.requests % faults.status_every == 0))
 
     def _refuse(self, method):
         faults = self._proxy.faults

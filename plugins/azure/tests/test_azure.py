@@ -274,7 +274,7 @@ class TestTls:
             client.create_container(name)
         return name
 
-    def test_unknown_certificate_is_refused(self, place) -> None:
+    def test_4_6_unknown_certificate_is_refused(self, place) -> None:
         remote = self.open(place, None, account_key=KEY)
         with pytest.raises(RemoteError, match="certificate that is not trusted") as caught:
             list(remote.list())

@@ -246,7 +246,7 @@ def test_cut_connection(patient: RetryingRemote, drive_server: DriveServer, sour
 # ── the network ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_certificate_of_nobody(remote: DriveRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_4_6_certificate_of_nobody(remote: DriveRemote, monkeypatch: pytest.MonkeyPatch) -> None:
     import certifi
     import httplib2
 

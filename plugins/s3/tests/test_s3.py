@@ -185,7 +185,7 @@ class TestTLS:
         with tls_proxy(int(moto.endpoint.rpartition(":")[2]), certificate, key) as port:
             yield moto.make_bucket(), f"https://127.0.0.1:{port}", certificate
 
-    def test_certificate_that_nobody_signed(self, proxied, source) -> None:
+    def test_4_6_certificate_that_nobody_signed(self, proxied, source) -> None:
         bucket, endpoint, _ = proxied
         remote = S3Remote((bucket, ""), S3Options(endpoint_url=endpoint, **KEYS), RemoteScope("store"))
         with pytest.raises(RemoteError, match="certificate is not to be trusted") as caught:

@@ -158,7 +158,7 @@ class TestRefusals:
         assert "Permission denied (publickey)" in str(error)
         assert "ssh-add" in error.hint
 
-    def test_host_key_changed(self, sshd, reach, tmp_path):
+    def test_4_6_host_key_changed(self, sshd, reach, tmp_path):
         (tmp_path / "other").mkdir()
         with running(tmp_path / "other") as other:
             known = other.know(sshd.port, "known-other")
@@ -167,7 +167,7 @@ class TestRefusals:
         assert "ssh-keygen -R" in error.hint
 
     @pytest.mark.parametrize("checking", ["yes", "ask"])
-    def test_host_key_unknown(self, sshd, reach, tmp_path, checking):
+    def test_4_6_host_key_unknown(self, sshd, reach, tmp_path, checking):
         settings = {"UserKnownHostsFile": tmp_path / "none", "StrictHostKeyChecking": checking}
         error = failure(reach(sshd.write_config("config-new", **settings)))
         assert isinstance(error, RemoteAuthError)

@@ -330,7 +330,7 @@ def unchanged(world):
     assert world.clean()
 
 
-def test_unsaved_changes_are_refused_whole(world):
+def test_1_1_unsaved_changes_are_refused_whole(world):
     world.checkout(FIRST)
     (world.data / "a/one").write_bytes(b"mine")
     (world.data / "b/c/d/deep").write_bytes(b"mine too")
@@ -339,7 +339,7 @@ def test_unsaved_changes_are_refused_whole(world):
     assert caught.value.paths == ("data/a/one", "data/b/c/d/deep")
 
 
-def test_force_moves_unsaved_changes_to_the_trash(world):
+def test_1_1_force_moves_unsaved_changes_to_the_trash(world):
     world.checkout(FIRST)
     (world.data / "a/one").write_bytes(b"mine")
     (world.data / "b/c/d/deep").write_bytes(b"mine too")
@@ -505,7 +505,7 @@ def test_a_full_disk_on_the_way_leaves_the_journal(world, monkeypatch):
 # ── objects ──
 
 
-def test_missing_objects_are_left_out_and_listed(world):
+def test_1_4_missing_objects_are_left_out_and_listed(world):
     world.checkout({b"a": b"old", b"b": b"old"})
     for data in (b"lost", b"L" * LARGE):
         columns({b"x": data}, world.objects)
@@ -694,7 +694,7 @@ def test_what_nobody_can_finish_is_given_up(world):
 
 
 @pytest.mark.parametrize("link", ["copy", "hardlink"])
-def test_a_kill_at_every_change_loses_nothing(tmp_path, link):
+def test_1_4_a_kill_at_every_change_loses_nothing(tmp_path, link):
     survived = 0
     for step in range(400):
         folder = tmp_path / str(step)

@@ -93,7 +93,7 @@ def test_marker_that_makes_no_sense_counts_as_absent(value):
     assert store.read_marker(ROOT) is None
 
 
-def test_marker_of_another_version_is_no_proof():
+def test_2_2_marker_of_another_version_is_no_proof():
     remote = MemoryRemote()
     store = store_on(remote)
     store.open(create=True)

@@ -428,7 +428,7 @@ def test_a_recent_file_is_read_again(repo):
     assert repo.add()[0].bytes_read == first.bytes_read
 
 
-def test_an_edit_within_the_tick_is_seen(repo):
+def test_2_4_an_edit_within_the_tick_is_seen(repo):
     """Same size, mtime set back: even if the clock stood still and gave the same ctime, the content is read again."""
     place = repo.write("a", b"old")
     _, before, root = repo.add()
@@ -517,7 +517,7 @@ def test_changed_once_during_the_read_is_read_again(settled, during_read):
 
 
 @pytest.mark.parametrize("with_sink", [False, True])
-def test_changed_twice_during_the_read_is_a_problem(settled, monkeypatch, with_sink):
+def test_2_4_changed_twice_during_the_read_is_a_problem(settled, monkeypatch, with_sink):
     place = settled.write("a", b"0")
     settled.write("b", b"same")
     fstat, number = os.fstat, [0]
@@ -993,7 +993,7 @@ def test_an_output_that_is_a_link_is_refused(settled):
 # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_unreadable_files_are_all_listed_and_the_others_done():
+def test_4_5_unreadable_files_are_all_listed_and_the_others_done():
     import tempfile
 
     folder = Path(tempfile.mkdtemp())
