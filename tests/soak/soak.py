@@ -179,7 +179,7 @@ class Soak:
             return
         path = f"{OUTPUT}/{self.rng.choice(there)}"
         words = ("rm", path) if self.rng.random() < 0.5 else ("mv", path, f"{OUTPUT}/moved-{self.rng.randint(0, 9)}")
-        outcome = yield clone, words, ("PathConflict", "PathNotTracked", "UnsavedChanges")
+        outcome = yield clone, words, ("PathConflict", "PathNotTracked", "UnsavedChanges", "UsageError")
         if clone.digest != before:
             done = outcome.code == 0
             digest = self.recorded(clone) if done else self.recorded(clone, None)
@@ -230,7 +230,7 @@ class Soak:
         clone.local.add(digest)
 
     def bring(self, clone):
-        digest = clone.digest
+        digest, commits = clone.digest, reachable(clone.root)
         words = self.rng.choice((("pull",), ("pull", "-f"), ("fetch",), ("fetch", "-A")))
         allow = UNSAVED if words == ("pull",) else ()
         if (digest not in clone.local and digest not in self.versions.pushed) or words[-1] == "-A":
@@ -238,8 +238,8 @@ class Soak:
         outcome = yield clone, words, allow
         if words[0] == "pull":
             self._as_recorded(clone, digest, outcome)
-        elif outcome.code == 0:
-            clone.local.add(digest)
+        elif outcome.code == 0:  # -A brings what commits name, and not what stands in the workspace only
+            clone.local |= {digest} if words[-1] != "-A" else {self.versions.committed[one] for one in commits}
 
     def push(self, clone):
         digest, commits = clone.digest, reachable(clone.root)
@@ -247,10 +247,9 @@ class Soak:
         known = clone.local | self.versions.pushed
         allow = MISSING if digest not in known or words[-1] == "-A" else ()
         outcome = yield clone, words, allow
-        if outcome.code == 0:
-            self.versions.pushed.add(digest)
-            if words[-1] == "-A":
-                self.versions.pushed.update(self.versions.committed[commit] for commit in commits)
+        if outcome.code == 0:  # as with fetch
+            sent = {digest} if words[-1] != "-A" else {self.versions.committed[one] for one in commits}
+            self.versions.pushed |= sent
 
     def collect(self, clone):
         workspace = self.rng.random() < 0.5
@@ -305,7 +304,9 @@ class Soak:
             self.do(clone, "verify")
             self.do(clone, "push")
             self.versions.pushed.add(clone.digest)
-            assert _left_overs(clone.root, self.folder / "cache") == []
+        for clone in self.clones:  # each sweeps what its own killed processes left, in the shared cache too
+            left = _left_overs(clone.root, self.folder / "cache")
+            assert not left, left
         for clone in self.clones:
             for digest in self.rng.sample(sorted(clone.local), min(10, len(clone.local))):
                 self._comes_back(clone, digest, "checkout")
