@@ -331,8 +331,8 @@ class _SegmentStream:
 
 
 def _weight_of(piece: _Piece) -> int:
-    """What a backend may hold of a segment that it sends."""
-    return piece.segment.size
+    """What is held of a segment: its bytes until they stand in a file, then what the backend and its client hold."""
+    return 2 * piece.segment.size
 
 
 def _stream(_: _Segment) -> int:
