@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cli_support import write
 
-from kist.engine.manifest import format as nodes
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import Entry
@@ -103,35 +102,3 @@ class Traps:
     @property
     def sprung(self):
         return self.log.read_text().split() if self.log.exists() else []
-
-
-def forge_nodes(folder, levels, width, claimed=None):
-    """Put a chain of manifest nodes into the cache whose inner ones name the node below them again and again.
-
-    Args:
-        folder: the repository's.
-        levels: how many inner nodes stand above the leaf.
-        width: how often each names its child.
-        claimed: the size that the leaf's entry and the nodes claim; their own without it.
-    """
-    context = RepoContext.find(Path(folder), settings={})
-    hasher = context.hasher(context.algorithm)
-    width_of_digest = len(hasher.raw(b""))
-    digest = store(folder)
-    size = len(EVIL) if claimed is None else claimed
-    columns = Columns.from_entries(context.algorithm, width_of_digest, [Entry(b"a", "file", size, digest)])
-    node = nodes.encode_leaf(columns, b"a")
-    with context.writing(), context.storing() as storing:
-        put = storing.put_node(context.algorithm)
-        put(node)
-        for level in range(1, levels + 1):
-            child = hasher.raw(node)
-            names = [b"a" if number == width - 1 else b"%09d" % number for number in range(width)]
-            refs = [nodes.Ref(name, child, 1, size) for name in sorted(names)]
-            node = nodes.encode_inner(min(level, 255), context.algorithm, width_of_digest, refs)
-            put(node)
-        storing.commit()
-    root = Digest.from_raw(context.algorithm, hasher.raw(node))
-    write(
-        folder, {"evil.kist": f"format: kist/1\npath: evil\nmanifest: {root}\nfiles: 1\nsize: {min(size, 1 << 62)}\n"}
-    )
