@@ -38,3 +38,9 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             f"crash: {tried} points, {killed} killed, {tried - killed} let down by the disk, {failed} failed"
         )
+    damages = [
+        (value, report.failed) for report in reports for name, value in report.user_properties if name == "damage"
+    ]
+    if damages:
+        failed = sum(bad for _, bad in damages)
+        terminalreporter.write_line(f"damage: {sum(count for count, _ in damages)} damages tried, {failed} not found")

@@ -31,3 +31,10 @@ def template(tmp_path_factory, fresh_user):
 def site(template, tmp_path, capsys, monkeypatch):
     """A copy of the template: the repository ``work`` without its data, beside it the remote ``store``."""
     return Site(template, tmp_path, lambda folder: Kist(folder, capsys, monkeypatch))
+
+
+@pytest.fixture(autouse=True)
+def counted(request, record_property):
+    """Each test that is called with a harm tries one damage; those that try more say so themselves."""
+    if {"harm", "harmed", "case"} & set(request.fixturenames):
+        record_property("damage", 1)

@@ -28,10 +28,11 @@ def test_records_of_what_need_not_be_done_again(site, pattern, harm):
     kist("verify")
 
 
-def test_every_byte_of_a_metafile(site):
+def test_every_byte_of_a_metafile(site, record_property):
     kist = site.kist
     path = kist.folder / "data.kist"
     original = path.read_bytes()
+    record_property("damage", len(original))
     for at in range(len(original)):
         flip(path, at)
         for words in (("status",), ("checkout",), ("push", "-r", "second")):

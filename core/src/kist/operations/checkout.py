@@ -27,6 +27,7 @@ from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.parts import is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
+from kist.operations.trash import make_room
 from kist.repo import cache_refs, targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -79,7 +80,7 @@ def checkout(
         What was done; objects that are nowhere on this machine are listed, all others are in place.
 
     Raises:
-        UnsavedChanges: work would be lost; nothing was changed.
+        UnsavedChanges: work would be lost, or the trash is full; nothing was changed.
         PathNotTracked: a target that is not tracked (in that revision).
         StorageError: no room; nothing was changed.
     """
@@ -93,8 +94,7 @@ def checkout(
         outputs = [one.tracked.output for one in found]
         cache_refs.record(context, [GcRoot(one.digest, one.is_directory) for one in outputs])
         planned, missing = _plan_all(context, found)
-        if not options.force:
-            _refuse_unsaved(planned)
+        _refuse_unsaved(context, planned, force=options.force)
         reports = [_apply(context, one, force=options.force) for one in planned]
         context.save_fingerprints()
         put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
@@ -242,13 +242,14 @@ def below(name: bytes, part: Columns) -> Columns:
     return Columns(part.algorithm, part.width, paths, part.kinds, part.sizes, part.digests, part.targets)
 
 
-def _refuse_unsaved(planned: Sequence[_Intended]) -> None:
+def _refuse_unsaved(context: RepoContext, planned: Sequence[_Intended], *, force: bool = False) -> None:
     """Refuse the whole command before the first change, whichever output is concerned."""
     from kist.engine.checkout.checks import unsaved_changes
 
     lost = [os.path.join(os.fsencode(one.folder), path) for one in planned for path in one.plan.unsaved]
-    if lost:
+    if lost and not force:
         raise unsaved_changes(lost)
+    make_room(context, lost)
 
 
 # ── doing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,7 +293,7 @@ def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
         planned = _without_empty(context, _plan(context, target_of(header)))
     except ObjectMissing:
         return
-    _refuse_unsaved([planned])
+    _refuse_unsaved(context, [planned])
     _apply(context, planned, force=False)
     context.save_fingerprints()
 

@@ -217,13 +217,14 @@ class _CacheCollection(Collection):
         return self._roots()
 
     def apply(self) -> GcReport:
-        """Move it to the cache's trash, or delete it at once; and delete what has been in that trash for long."""
+        """Move it to the cache's trash, or delete it at once; and delete what has been in either trash for long."""
         context, now = self._context, self._options.now
         trash = cache_trash(context)
         with context.writing(), context.cache.exclusive(), context.write_lock():
             done = apply_cache_gc(context.cache, self._plan, self._roots_now(), context.codec, None if now else trash)
             cache_refs.replace(context, self._own)
             trash.empty(float(context.config.get("gc.grace")))
+            context.trash.empty(float(context.config.get("trash.keep")))
         report = replace(self.report, collected=done.candidates, deleted=done.candidates if now else 0)
         return replace(report, bytes=done.bytes)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kist.engine.storage.trash import TrashEntry, TrashItem
-from kist.errors import PathNotTracked
+from kist.errors import PathNotTracked, UnsavedChanges
 from kist.repo import targets
 from kist.repo.context import RepoContext
-from kist.util.paths import nearest
+from kist.util.paths import display, nearest
+from kist.util.units import show_count, show_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,36 @@ def _find(context: RepoContext, name: str) -> tuple[TrashEntry, str | None]:
     close = nearest(path, known)
     hint = f"did you mean '{close}'?" if close else "'kist trash list' shows what it has"
     raise PathNotTracked(f"the trash has no '{name}'", hint=hint, path=name)
+
+
+def make_room(context: RepoContext, displaced: Sequence[bytes]) -> None:
+    """Before files are displaced: what has been in the trash for long goes, and no more comes than it may hold.
+
+    Args:
+        context: the repository.
+        displaced: paths of what will go there, relative to the repository.
+
+    Raises:
+        UnsavedChanges: it would become too much; nothing was moved, and nothing that is not old was deleted.
+    """
+    if not displaced:
+        return
+    context.trash.empty(float(context.config.get("trash.keep")))
+    limit = int(context.config.get("trash.limit"))
+    if not limit:
+        return
+    coming = 0
+    for path in displaced:
+        with suppress(FileNotFoundError):
+            coming += os.lstat(os.path.join(os.fsencode(context.root), path)).st_size
+    there = sum(entry.size for entry in context.trash.list())
+    if there + coming > limit:
+        raise UnsavedChanges(
+            f"{show_count(len(displaced), 'file')} ({show_size(coming)}) would go to the trash, which has "
+            f"{show_size(there)} already and may hold {show_size(limit)}",
+            paths=[display(path) for path in displaced],
+            hint="'kist trash empty --older-than 1d' makes room, 'kist config --local trash.limit 0' lifts the limit",
+        )
 
 
 def empty(context: RepoContext, older_than: float | None = None, *, dry_run: bool = False) -> tuple[int, int]:

@@ -149,6 +149,7 @@ _ALL = (
     Known("plugins.prefer", "map", {}, "group.key: the distribution to take where several bring it"),
     Known("gc.grace", "duration", 14 * 86400.0, "how long what gc found stays recoverable", "KIST_GC_GRACE"),
     Known("trash.keep", "duration", 14 * 86400.0, "how long the trash is kept", "KIST_TRASH_KEEP"),
+    Known("trash.limit", "size", 100 << 30, "most bytes in the trash; 0: no limit", "KIST_TRASH_LIMIT"),
     Known("safe.directory", "list", (), "repositories of other users that you trust, * for all", "KIST_SAFE_DIRECTORY"),
     Known("ui.color", "str", "auto", "colours in output", "KIST_COLOR", choices=("auto", "always", "never")),
 )  # fmt: skip

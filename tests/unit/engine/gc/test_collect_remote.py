@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from gc_support import age
 
 from kist.engine.gc.collect_remote import RemoteCollector
 from kist.engine.gc.reach import GcRoot
@@ -26,19 +27,6 @@ def collector(here, **options):
 def collect(here, *versions, **options):
     gc = collector(here, **options)
     return gc.apply(gc.plan([GcRoot(one.root, one.is_directory) for one in versions]))
-
-
-def age(remote, seconds=GRACE + 10):
-    """Let time pass on the remote: everything becomes older, the list of condemned keys too."""
-    for key, stored in list(remote.objects.items()):
-        remote.objects[key] = stored._replace(mtime=stored.mtime - seconds)
-    if "condemned" in remote.objects:
-        from kist.engine.transfer import objects
-
-        stored = remote.objects["condemned"]
-        keys = objects.load_text("condemned", stored.data, where="condemned")["keys"]
-        data = objects.dump_text("condemned", {"keys": {key: since - seconds for key, since in keys.items()}})
-        remote.objects["condemned"] = stored._replace(data=data)
 
 
 @pytest.fixture

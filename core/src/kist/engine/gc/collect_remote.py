@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,12 +16,21 @@ from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Plac
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import ReadNodes, TransferSettings
+from kist.engine.transfer.published import DELETING
 from kist.engine.transfer.push_side import members_of
 from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_read import RemoteReader
-from kist.engine.transfer.remote_store import CONDEMNED_KEY, FORMAT_KEY, GRACE, Published, RemoteStore, set_key
+from kist.engine.transfer.remote_store import (
+    CONDEMNED_KEY,
+    FORMAT_KEY,
+    GRACE,
+    Condemned,
+    Published,
+    RemoteStore,
+    set_key,
+)
 from kist.engine.transfer.segments import SegmentTransfer
-from kist.errors import KistError, ObjectMissing, RemoteError, RemoteObjectNotFound
+from kist.errors import KistError, ObjectCorrupt, ObjectMissing, RemoteError, RemoteObjectNotFound
 from kist.model.digest import Digest
 
 _ORDER = ("sets/", "roots/", "refs/", "index/", "packs/", "objects/")
@@ -35,6 +45,8 @@ class RemoteGcPlan:
         dead: keys that nothing reaches -> bytes.
         due: those that have been condemned for the whole grace, by our clock; the remote's decides.
         since: key -> since when it is condemned, as read.
+        deleting: what a gc, this or another, is or was about to delete, and when it said so, as read.
+        unreadable: whether the list of condemned keys is damaged.
         markers: what the markers of living versions say.
         places: algorithm -> where each living object lies; only these stand in the new index.
         packs: the packs that the indexes mention.
@@ -46,6 +58,8 @@ class RemoteGcPlan:
     dead: dict[str, int] = field(default_factory=dict)
     due: list[str] = field(default_factory=list)
     since: dict[str, float] = field(default_factory=dict)
+    deleting: dict[str, float] = field(default_factory=dict)
+    unreadable: bool = False
     markers: dict[Digest, Published] = field(default_factory=dict)
     places: dict[str, dict[bytes, Place]] = field(default_factory=dict)
     packs: dict[str, PackEntry] = field(default_factory=dict)
@@ -107,7 +121,11 @@ class RemoteCollector:
         plan = RemoteGcPlan()
         if not self._store.open():
             return plan
-        plan.since = dict(self._store.read_condemned().keys)
+        try:
+            known = self._store.read_condemned()
+        except ObjectCorrupt:  # it is written anew, and every grace begins anew
+            known, plan.unreadable = Condemned(), True
+        plan.since, plan.deleting = dict(known.keys), dict(known.deleting)
         listed = {one.key: one for one in self._store.remote.list() if objects.is_own_key(one.key)}
         ours = list(keep)
         roots = self._living_roots(ours, listed)
@@ -251,20 +269,24 @@ class RemoteCollector:
         """
         with suppress(RemoteError):  # left-overs of killed transfers, in nobody's way
             self._store.remote.sweep()
-        if not plan.dead and not plan.since:
+        if not (plan.dead or plan.since or plan.deleting or plan.unreadable):
             return []
         new_keys = self._reindex(plan)
         dead = plan.dead.keys() - new_keys
-        standing = {key: since for key, since in plan.since.items() if key in dead}
-        now = self._store.stamp_condemned(standing)
-        condemned = {key: standing.get(key, now) for key in dead}
-        self._store.write_condemned(condemned)
-        due = sorted(key for key, since in condemned.items() if since + self._grace <= now)
-        deleted = self._delete(due, condemned)
+        standing = {key: since for key, since in plan.since.items() if key in dead or key in plan.deleting}
+        now = self._store.stamp_condemned(Condemned(standing, deleting=plan.deleting))
+        # What another gc may be deleting now stays listed, until it takes it off or is long dead.
+        others = Condemned(deleting=plan.deleting).going(now)
+        condemned = {key: standing[key] for key in others if key in standing}
+        condemned |= {key: standing.get(key, now) for key in dead}
+        due = sorted(key for key, since in condemned.items() if since + self._grace <= now and key in dead)
+        word = _Word(self._store, condemned, others, due, now)
+        deleted = self._delete(due, condemned, word)
         if due:
             # What was put again since it was condemned begins its time anew.
-            left = {key: now if key in due else since for key, since in condemned.items() if key not in set(deleted)}
-            self._store.write_condemned(left)
+            gone = set(deleted)
+            left = {key: now if key in due else since for key, since in condemned.items() if key not in gone}
+            self._store.write_condemned(left, {key: said for key, said in others.items() if key not in due})
         return deleted
 
     def _reindex(self, plan: RemoteGcPlan) -> set[str]:
@@ -299,19 +321,20 @@ class RemoteCollector:
             owners = tuple(owner for owner in owners if owner != self._repository)
         return Published(one.roots, indexes, owners)
 
-    def _delete(self, due: Sequence[str], since: Mapping[str, float]) -> list[str]:
+    def _delete(self, due: Sequence[str], since: Mapping[str, float], word: _Word) -> list[str]:
         """Delete in the order in which nothing speaks of what is gone; spare what was put again meanwhile."""
         deleted: list[str] = []
         for prefix in _ORDER:
             keys = [key for key in due if key.startswith(prefix)]
-            for key, result in self._workers.run(partial(self._delete_one, since), keys):
+            for key, result in self._workers.run(partial(self._delete_one, since, word), keys):
                 if isinstance(result, KistError):
                     raise result
                 if result:
                     deleted.append(key)
         return deleted
 
-    def _delete_one(self, since: Mapping[str, float], key: str) -> bool:
+    def _delete_one(self, since: Mapping[str, float], word: _Word, key: str) -> bool:
+        word.keep()
         try:
             written = self._store.remote.stat(key).mtime
         except RemoteObjectNotFound:
@@ -325,3 +348,41 @@ class RemoteCollector:
         for _, result in self._workers.run(function, items):
             if isinstance(result, KistError):
                 raise result
+
+
+class _Word:
+    """gc's word that it deletes some keys from now on, in the list of condemned keys.
+
+    A remote cannot be asked to delete what was not put again since we looked. So we say first what will go, then look:
+    a push puts first and reads the list then, so that one of the two sees the other.
+
+    Args:
+        store: the remote.
+        condemned: all keys that are condemned, and since when.
+        others: what another gc said, and when.
+        due: what is deleted.
+        now: the remote's time.
+    """
+
+    def __init__(
+        self,
+        store: RemoteStore,
+        condemned: Mapping[str, float],
+        others: Mapping[str, float],
+        due: Sequence[str],
+        now: float,
+    ) -> None:
+        self._store, self._condemned, self._others, self._due = store, condemned, others, due
+        self._now, self._began = now, time.monotonic()
+        self._lock = threading.Lock()
+        self._give(0.0)
+
+    def _give(self, passed: float) -> None:
+        self._given = time.monotonic()
+        self._store.write_condemned(self._condemned, {**self._others, **dict.fromkeys(self._due, self._now + passed)})
+
+    def keep(self) -> None:
+        """Give it again before anybody could take us for dead; called before each key."""
+        with self._lock:
+            if time.monotonic() - self._given > DELETING / 3:
+                self._give(time.monotonic() - self._began)

@@ -212,12 +212,12 @@ def load_text(what: str, data: bytes, *, where: str) -> dict[str, Any]:
     match = _TEXT_HEAD.fullmatch(head)
     if match is None or match[1] != what.encode():
         raise ObjectCorrupt(where, actual="something that is no such text", where="the remote")
-    if match[2] != b"1":
-        raise MetafileVersionError(f"{where} was written by a newer version ({head.decode()})", path=where)
     text, _, seal = rest.partition(b"\n")
     body = data[: len(head) + 1 + len(text) + 1]
     if seal != b"sha256:" + hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise ObjectCorrupt(where, actual="a text whose digest does not fit", where="the remote")
+    if match[2] != b"1":  # only now: a number that was damaged is no newer version
+        raise MetafileVersionError(f"{where} was written by a newer version ({head.decode()})", path=where)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as exc:

@@ -17,6 +17,9 @@ MAX_INDEXES = 32
 GRACE = 14 * 86400.0
 """Seconds that a condemned key is kept, by the remote's own clock."""
 
+DELETING = 900.0
+"""Seconds for which gc's word holds that it is deleting a key; while it is at work it gives it again in time."""
+
 _INDEX_NAME = "[0-9a-f]{64}"
 _REPOSITORY = "[0-9a-z][0-9a-z._-]{0,63}"
 
@@ -51,10 +54,12 @@ class Condemned:
     Args:
         keys: key -> since when, UTC seconds by the remote's clock.
         read_at: when it was read, by this process's monotonic clock.
+        deleting: those that a gc is deleting right now -> when it said so, likewise.
     """
 
     keys: Mapping[str, float] = field(default_factory=dict)
     read_at: float = 0.0
+    deleting: Mapping[str, float] = field(default_factory=dict)
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys
@@ -63,6 +68,14 @@ class Condemned:
     def stale(self) -> bool:
         """Whether half the grace has passed since it was read, so that no marker may be based on it."""
         return time.monotonic() - self.read_at > GRACE / 2
+
+    def going(self, now: float) -> dict[str, float]:
+        """The keys that a gc may be deleting at this moment, whatever was put there since it looked.
+
+        Args:
+            now: UTC seconds by the remote's clock.
+        """
+        return {key: said for key, said in self.deleting.items() if now - said < DELETING}
 
 
 def set_key(roots: Iterable[Digest]) -> str:

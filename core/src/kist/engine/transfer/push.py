@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -14,11 +15,13 @@ from kist.engine.cache.cache import Cache
 from kist.engine.process.scratch import Scratch
 from kist.engine.process.workers import Workers
 from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.objects import ref_key, root_key
 from kist.engine.transfer.parts import (
     TransferOptions,
     TransferSettings,
     Version,
 )
+from kist.engine.transfer.published import DELETING
 from kist.engine.transfer.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
 from kist.engine.transfer.push_side import PushState, SidePush
 from kist.engine.transfer.remote_store import Published, RemoteStore
@@ -197,6 +200,7 @@ class Push:
             self._check_condemned()
             self._each(lambda root: self.store.write_ref(me, root), markers)
             self._each(self.store.write_marker, markers.values())
+            self._check_standing([key for root in markers for key in (ref_key(me, root), root_key(root))])
         everything = plan.published | markers
         roots = [version.root for version in plan.versions]
         complete = all(root in everything for root in roots)
@@ -226,20 +230,48 @@ class Push:
             RemotePrecondition: gc crossed this push; running it again sends what is missing.
         """
         known = self._plan.condemned
-        lost = False
         if known.stale:
             used = {f"index/{name}" for side in self._plan.sides for name in side.proven.names}
             fresh = self.store.read_condemned().keys.keys() - known.keys.keys()
-            lost = any(key in used or key.startswith(("packs/", "objects/")) for key in fresh)
-        condemned = [key for key in self._state.resent if key in known]
-        for _, result in self._workers.run(self.store.remote.stat, condemned):
-            if isinstance(result, KistError) and not isinstance(result, RemoteObjectNotFound):
+            if any(key in used or key.startswith(("packs/", "objects/")) for key in fresh):
+                raise self._crossed()
+            self._modified(sorted(used.union(self._state.relied)))  # what has gone already stands in no list
+        self._check_standing(self._state.resent)
+
+    def _modified(self, keys: Sequence[str]) -> float:
+        """When keys were last written, the newest of them.
+
+        Raises:
+            RemotePrecondition: one is gone.
+        """
+        newest = 0.0
+        for _, result in self._workers.run(self.store.remote.stat, keys):
+            if isinstance(result, RemoteObjectNotFound):
+                raise self._crossed()
+            if isinstance(result, KistError):
                 raise result
-            lost = lost or isinstance(result, KistError)
-        if lost:
-            raise RemotePrecondition(
-                f"gc ran on {self.store.name} at the same time", hint="run the push again", remote=self.store.name
-            )
+            newest = max(newest, result.mtime or time.time())
+        return newest
+
+    def _check_standing(self, keys: Iterable[str]) -> None:
+        """Make sure that what was put under condemned keys stays: no gc may delete it that looked before it was put.
+
+        Such a gc has said so in the list of condemned keys before it looked, so who reads the list after a put knows.
+
+        Raises:
+            RemotePrecondition: it is gone, or may go.
+        """
+        doomed = [key for key in keys if key in self._plan.condemned]
+        if not doomed:
+            return
+        now = self._modified(doomed)
+        if not self.store.read_condemned().going(now).keys().isdisjoint(doomed):
+            raise self._crossed()
+
+    def _crossed(self) -> RemotePrecondition:
+        hint = f"run the push again when it has ended; if it was killed, wait {DELETING / 60:.0f} minutes"
+        name = self.store.name
+        return RemotePrecondition(f"gc ran on {name} at the same time", hint=hint, remote=name)
 
     def _each(self, function: Callable[[A], None], items: Iterable[A]) -> None:
         for _, result in self._workers.run(function, items):

@@ -8,15 +8,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import Place
+from kist.engine.storage.indexes import SEGMENTED, Place
 from kist.engine.transfer import objects
 from kist.engine.transfer.index_repair import lost_indexes, put_back, rebuild_index
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.merging import Merge, plan_index_merge
 from kist.engine.transfer.parts import FATAL, Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
-from kist.engine.transfer.remote_index import RemoteIndexes
+from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_store import Condemned, Published, RemoteStore, set_key
-from kist.errors import KistError, MetafileError, ObjectError, RemoteError, RemoteMissing, RemotePermissionError
+from kist.errors import (
+    KistError,
+    MetafileError,
+    ObjectError,
+    RemoteError,
+    RemoteMissing,
+    RemoteObjectNotFound,
+    RemotePermissionError,
+)
 from kist.model.digest import Digest
 
 Bases = Sequence[Digest] | Callable[[], Sequence[Digest]]
@@ -234,6 +242,8 @@ class PushPlanner:
     def _stays(self, keys: Sequence[str], condemned: Condemned) -> bool:
         """Whether no key is about to be deleted: gc spares what was put again since, and so did whoever put it."""
         doomed = [key for key in keys if key in condemned]
+        if not condemned.deleting.keys().isdisjoint(doomed):
+            return False
         for key, result in self._workers.run(self._store.remote.stat, doomed):
             if isinstance(result, FATAL):
                 raise result
@@ -254,11 +264,15 @@ class PushPlanner:
         self, algorithm: str, versions: list[Version], evidence: dict[Digest, Published], condemned: Condemned
     ) -> Side:
         names = [name for one in evidence.values() for name in one.indexes.get(algorithm, ())]
+        absent = set(condemned.keys)
         while True:
             side = Side(algorithm, versions, RemoteIndexes(self._store, algorithm, names, condemned.keys))
             side.proven.open(self._workers)
-            side.hinted = self._hints(side, condemned)
+            side.hinted = self._hints(side, absent)
             self._walk(side)
+            if gone := self._gone(side):
+                absent |= gone
+                continue
             fresh = len(side.closure.nodes) + len(side.closure.contents) + len(side.found)
             if not side.proven.damaged:
                 with suppress(ObjectError):
@@ -266,7 +280,22 @@ class PushPlanner:
                     return side
             names = []  # what a marker promises is gone: trust no marker of this algorithm, send all again
 
-    def _hints(self, side: Side, condemned: Condemned) -> RemoteIndexes | None:
+    def _gone(self, side: Side) -> set[str]:
+        """The keys of what hints speak of that are not there: no marker kept gc from deleting them.
+
+        Of an object in segments the list proves nothing: it counts as absent, and who sends it asks for each segment.
+        """
+        places = side.found | side.found_nodes
+        keys = {raw: place_key(place, Digest.from_raw(side.algorithm, raw)) for raw, place in places.items()}
+        gone = {keys[raw] for raw, place in places.items() if place.pack == SEGMENTED}
+        for key, result in self._workers.run(self._store.remote.stat, sorted({*keys.values()} - gone)):
+            if isinstance(result, RemoteObjectNotFound | RemotePermissionError):
+                gone.add(key)
+            elif isinstance(result, KistError):
+                raise result
+        return gone
+
+    def _hints(self, side: Side, absent: Container[str]) -> RemoteIndexes | None:
         """Index files that no marker names: of pushes that were not finished, or of versions that we do not know."""
         if self._store.created or not self._store.open():
             return None
@@ -274,10 +303,10 @@ class PushPlanner:
         if not side.proven.names and self._store.remote.capabilities.cheap_list:
             names |= set(self._listed())
         names = {name for name in names - set(side.proven.names) if _INDEX_NAME.fullmatch(name)}
-        names = {name for name in names if f"index/{name}" not in condemned}
+        names = {name for name in names if f"index/{name}" not in absent}
         if not names:
             return None
-        hinted = RemoteIndexes(self._store, side.algorithm, sorted(names), condemned.keys)
+        hinted = RemoteIndexes(self._store, side.algorithm, sorted(names), absent)
         hinted.open(self._workers)
         return hinted if hinted.names else None
 

@@ -24,6 +24,7 @@ from kist.engine.transfer.parts import (
     named_paths,
 )
 from kist.engine.transfer.push_plan import Side
+from kist.engine.transfer.remote_index import place_key
 from kist.engine.transfer.remote_store import Published, RemoteStore
 from kist.engine.transfer.segments import SEGMENTED_FROM, SegmentTransfer
 from kist.errors import KistError, ObjectMissing, RemoteObjectNotFound
@@ -48,6 +49,7 @@ class PushState:
         settings: how to transfer.
         resend: keys that are to be sent even if they are there.
         resent: those that were.
+        relied: keys that the new markers rely on, beside what other markers name.
         failures: what did not go, and why; the rest goes on.
         unmarked: indexes that no marker names yet.
         objects: objects that arrived.
@@ -60,10 +62,17 @@ class PushState:
     settings: TransferSettings
     resend: frozenset[str] = frozenset()
     resent: list[str] = field(default_factory=list)
+    relied: list[str] = field(default_factory=list)
     failures: dict[str, KistError] = field(default_factory=dict)
     unmarked: list[str] = field(default_factory=list)
     objects: int = 0
     moved: int = 0
+
+    def note_put(self, key: str) -> None:
+        """Remember a key that the versions rely on, and whether it was put although something stood there."""
+        self.relied.append(key)
+        if key in self.resend:
+            self.resent.append(key)
 
     def note_sent(self, count: int, size: int) -> None:
         """Count what arrived."""
@@ -132,8 +141,7 @@ class SidePush:
                 upload.path.unlink(missing_ok=True)
             if isinstance(result, FATAL):
                 raise result
-            if upload.key in self._push.resend:
-                self._push.resent.append(upload.key)
+            self._push.note_put(upload.key)
             if isinstance(result, KistError):
                 self._failed |= dict.fromkeys(upload.raws, result)
             elif upload.pack is not None and upload.members is not None:
@@ -183,7 +191,7 @@ class SidePush:
                 raise ObjectMissing(str(digest), where="the cache")
             item = ItemProgress(push.settings.progress, size)
             transfer = SegmentTransfer(push.store.remote, self._hasher, push.workers, item, scratch=self._scratch)
-            sent = transfer.put(path, digest, resend=resend)
+            sent = transfer.put(path, digest, resend=resend, note=push.note_put)
         except FATAL:
             raise
         except KistError as exc:
@@ -272,6 +280,7 @@ class SidePush:
         data = self._builder.build()
         name = index_id(data)
         store.put_bytes(f"index/{name}", data)
+        self._push.note_put(f"index/{name}")
         store.hints.remember(f"index/{name}", data)
         if name not in side.proven.names:
             self._push.unmarked.append(name)
@@ -282,6 +291,8 @@ class SidePush:
         hinted = self._side.hinted
         if hinted is None or not found:
             return
+        for raw, place in found.items():
+            self._push.note_put(place_key(place, Digest.from_raw(self._side.algorithm, raw)))
         packs = hinted.pack_entries()
         rows: dict[str, list[bytes]] = {}
         for raw, place in found.items():

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from kist.abc.hasher import Hasher
 from kist.abc.remote import Remote
@@ -262,30 +263,47 @@ class RemoteStore:
             value = objects.get_text(self.remote, "condemned", CONDEMNED_KEY)
         except (RemoteObjectNotFound, RemotePermissionError):
             return Condemned({}, now)
-        keys = value.get("keys")
-        if not isinstance(keys, dict) or not all(isinstance(since, int | float) for since in keys.values()):
-            raise ObjectCorrupt(CONDEMNED_KEY, actual="a text of another form", where=self.name)
-        return Condemned({key: float(since) for key, since in keys.items()}, now)
+        except ObjectCorrupt as exc:
+            raise self._unreadable(exc.actual) from exc
+        return Condemned(self._times(value.get("keys")), now, self._times(value.get("deleting", {})))
 
-    def write_condemned(self, keys: Mapping[str, float]) -> None:
-        """Replace the list of condemned keys; an empty one removes the file."""
-        if keys:
-            self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
-        else:
-            self.remote.delete(CONDEMNED_KEY)
+    def _times(self, value: object) -> dict[str, float]:
+        if not isinstance(value, dict) or not all(isinstance(since, int | float) for since in value.values()):
+            raise self._unreadable("a text of another form")
+        return {key: float(since) for key, since in value.items()}
 
-    def stamp_condemned(self, keys: Mapping[str, float]) -> float:
-        """Write the list of condemned keys and tell the remote's own time, which nobody else can set.
+    def _unreadable(self, actual: str) -> ObjectCorrupt:
+        hint = f"'kist gc --remote {self.name}' writes it anew: what it named is condemned from then on"
+        return ObjectCorrupt(CONDEMNED_KEY, actual=actual, where=f"the remote {self.name}", hint=hint)
+
+    def write_condemned(self, keys: Mapping[str, float], deleting: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Replace the list of condemned keys; an empty one removes the file.
 
         Args:
             keys: key -> since when.
+            deleting: those that are being deleted from now on -> when that is said.
+        """
+        if keys or deleting:
+            self._put_condemned(keys, deleting)
+        else:
+            self.remote.delete(CONDEMNED_KEY)
+
+    def stamp_condemned(self, condemned: Condemned) -> float:
+        """Write the list of condemned keys as it stands and tell the remote's own time, which nobody else can set.
+
+        Args:
+            condemned: the list.
 
         Returns:
             UTC seconds; by our clock where the remote does not tell times.
         """
-        self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", {"keys": dict(keys)}))
+        self._put_condemned(condemned.keys, condemned.deleting)
         now = self.remote.stat(CONDEMNED_KEY).mtime
         return time.time() if now is None else now
+
+    def _put_condemned(self, keys: Mapping[str, float], deleting: Mapping[str, float]) -> None:
+        value = {"keys": dict(keys)} | ({"deleting": dict(deleting)} if deleting else {})
+        self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", value))
 
 
 def refuse_foreign(remote: Remote, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,13 +163,21 @@ class SegmentTransfer:
     length: int | None = None
     scratch: Path | None = None
 
-    def put(self, source: Path, digest: Digest, *, resend: Container[str] | None = ()) -> int:
+    def put(
+        self,
+        source: Path,
+        digest: Digest,
+        *,
+        resend: Container[str] | None = (),
+        note: Callable[[str], object] = str,
+    ) -> int:
         """Send a large object; segments that are there already are not sent again.
 
         Args:
             source: the object's bytes, hashed while they are read.
             digest: its name.
             resend: keys to send even if they are there; None: nothing can be there, so nobody asks.
+            note: told of each key that the object needs there.
 
         Returns:
             Bytes sent.
@@ -181,7 +189,6 @@ class SegmentTransfer:
         running = self.hasher.new()
         found: list[_Segment] = []
         progress = self.workers.progress(self.progress)
-
         with storage_errors(source):
             size = source.stat().st_size
         length = self.length or segment_size(size)
@@ -202,6 +209,7 @@ class SegmentTransfer:
                 with _file_of(data, self.scratch) as part:
                     del data
                     self.remote.put_file(key, part)
+            note(key)
             progress.advance(segment.size)
             return 0 if there else segment.size
 
@@ -213,9 +221,9 @@ class SegmentTransfer:
         actual = Digest.from_raw(self.hasher.name, running.digest())
         if actual != digest:
             raise ObjectCorrupt(str(digest), actual=str(actual), where=str(source))
-        parts = tuple((one.digest, one.size) for one in found)
-        listed = SegmentList(digest, _end(found), parts).dump()
-        objects.put_bytes(self.remote, objects.segments_key(digest), listed, folder=self.scratch)
+        parts, key = tuple((one.digest, one.size) for one in found), objects.segments_key(digest)
+        objects.put_bytes(self.remote, key, SegmentList(digest, _end(found), parts).dump(), folder=self.scratch)
+        note(key)
         return sent
 
     def read_list(self, digest: Digest) -> SegmentList:
