@@ -1,6 +1,8 @@
 """gc: always a plan first, nothing without a yes, a way back; others' data is spared."""
 
 import json
+import os
+import stat
 
 import pytest
 from cli_support import cache_of, clone, commit, stored_files, tree, write
@@ -178,3 +180,12 @@ def test_after_the_grace_it_is_deleted_and_living_versions_stay(two):
     two("pull", folder=other)
     assert tree(other / "data") == tree(two.folder / "data")
     assert stored_files(two.folder.parent / "store")
+
+
+def test_a_plan_is_written_to_a_file_only(two):
+    """A device or a folder at that place stays what it is."""
+    pipe = two.folder / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, two.folder):
+        assert "is no file" in two("gc", "--plan", place, code=2).err
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)

@@ -15,13 +15,13 @@ from kist.remotes.memory import MemoryRemote
 from kist.remotes.wrappers import RetryingRemote, RetryPolicy, VerifyingRemote
 from kist.testing.faults import FlakyRemote, Gate, RawMemory
 from kist.testing.overrides import overrides_contract
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 
 SECRET = "do-not-show-4711"
 PATIENT = RetryPolicy(attempts=50, base_delay=0, sleep=lambda seconds: None)
 
 
-class TestMemory(RemoteContract):
+class TestMemory(StrictRemoteContract):
     @pytest.fixture
     def remote(self) -> Remote:
         return MemoryRemote()
@@ -53,7 +53,7 @@ class TestMemory(RemoteContract):
         return (SECRET,)
 
 
-class TestRetrying(RemoteContract):
+class TestRetrying(StrictRemoteContract):
     @overrides_contract("an attempt that seemed to fail may have stored these very bytes, so finding them is success")
     def test_if_absent_refuses_the_same(self, remote, tmp_path) -> None:
         (tmp_path / "source").write_bytes(b"same")
@@ -79,7 +79,7 @@ class TestRetrying(RemoteContract):
         return RawMemory(memory.objects)
 
 
-class TestFsspecMemory(RemoteContract):
+class TestFsspecMemory(StrictRemoteContract):
     @pytest.fixture
     def url(self) -> str:
         pytest.importorskip("fsspec")
@@ -94,7 +94,7 @@ class TestFsspecMemory(RemoteContract):
         return FsspecRemote.from_url(url)
 
 
-class TestFsspecLocal(RemoteContract):
+class TestFsspecLocal(StrictRemoteContract):
     many = 300
 
     @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from kist.abc import Capabilities, Remote, RemoteURL
 from kist.remotes.fsspec import FsspecOptions, FsspecRemote
 from kist.testing.overrides import overrides_contract
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 from servers import sshd
 from servers.processes import python_module
 
@@ -31,7 +31,7 @@ def rename(filesystem, source, target) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:paramiko")
-class TestFsspecSftp(RemoteContract):
+class TestFsspecSftp(StrictRemoteContract):
     many = 120
 
     @overrides_contract("one connection bears one thread, so who reads has a connection of its own")

@@ -10,7 +10,7 @@ import pytest
 
 from kist.abc import Capabilities, Remote, RemoteURL
 from kist.remotes.fsspec import FsspecOptions, FsspecRemote
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 from servers.processes import free_port
 from servers.webdav import Raw, webdav  # noqa: F401 (a fixture)
 
@@ -27,7 +27,7 @@ def rename(filesystem, source, target) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:webdav4")
-class TestFsspecWebdav(RemoteContract):
+class TestFsspecWebdav(StrictRemoteContract):
     many = 120
 
     @pytest.fixture

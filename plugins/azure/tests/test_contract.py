@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from kist.abc import RemoteURL
-from kist.testing import RegistrationContract, RemoteContract
+from kist.testing import RegistrationContract, StrictRemoteContract
 from kist.testing.remote_parts.changing import BatchContract, ConditionContract
 from kist.testing.remote_parts.common import RemoteFixtures
-from kist.testing.remote_parts.failing import ErrorContract, HygieneContract
+from kist.testing.remote_parts.failing import ErrorContract, HygieneContract, KeyContract
 from kist.testing.remote_parts.reading import RangeContract
 from kist_azure.options import AzureOptions
 from kist_azure.remote import AzureRemote
@@ -84,7 +84,7 @@ class AzureFixtures(RemoteFixtures):
         remote.close()
 
 
-class TestKey(AzureFixtures, RemoteContract):
+class TestKey(AzureFixtures, StrictRemoteContract):
     @pytest.fixture
     def credentials(self, container: str) -> dict[str, str]:
         return {"account_key": KEY}
@@ -94,7 +94,9 @@ class TestKey(AzureFixtures, RemoteContract):
         return (KEY, WRONG_KEY)
 
 
-class TestSas(AzureFixtures, ErrorContract, HygieneContract, BatchContract, RangeContract, ConditionContract):
+class TestSas(
+    AzureFixtures, ErrorContract, KeyContract, HygieneContract, BatchContract, RangeContract, ConditionContract
+):
     """What may depend on the credentials."""
 
     @pytest.fixture

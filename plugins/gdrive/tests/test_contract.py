@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kist.testing import RegistrationContract, RemoteContract
+from kist.testing import RegistrationContract, StrictRemoteContract
 from kist.testing.remote_parts.changing import DeletingContract
 from kist.testing.remote_parts.reading import AgreementContract, ListingContract
 from kist_gdrive.remote import DriveRemote
@@ -19,7 +19,7 @@ class TestRegistration(RegistrationContract):
     group, key, module = "remotes", "gdrive", "kist_gdrive"
 
 
-class TestDrive(RemoteContract):
+class TestDrive(StrictRemoteContract):
     @pytest.fixture
     def remote(self, make: Make) -> DriveRemote:
         return make()

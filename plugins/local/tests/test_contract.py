@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 from kist_local.remote import LocalRemote
 
 
@@ -31,7 +31,7 @@ class RawFolder:
         return (self.root / key).read_bytes()
 
 
-class TestLocal(RemoteContract):
+class TestLocal(StrictRemoteContract):
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
         path = tmp_path / "remote"

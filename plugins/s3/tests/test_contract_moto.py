@@ -6,7 +6,7 @@ import pytest
 
 from kist.abc import Remote
 from kist.remotes.wrappers import RetryingRemote, RetryPolicy
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 from kist_s3.options import S3Options
 from kist_s3.remote import S3Remote
 from servers.processes import free_port
@@ -14,7 +14,7 @@ from servers.s3 import RawBucket, S3Server
 from servers.s3_stub import Stub
 
 
-class TestMoto(RemoteContract):
+class TestMoto(StrictRemoteContract):
     """moto fails now and then where one key is written by several at once, so the retries of the core are in front."""
 
     many = 200  # moto takes its time for each; radosgw has the pages

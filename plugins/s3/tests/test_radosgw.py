@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from kist.errors import RemoteError, RemotePermissionError
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 from kist.testing.remote_parts.common import Abort, Recorder, content
 from kist_s3.options import S3Options
 from kist_s3.remote import S3Remote
@@ -49,7 +49,7 @@ def options(server: Radosgw, keys: tuple[str, str] | None = None, **others) -> S
     return S3Options(endpoint_url=server.endpoint, access_key_id=key, secret_access_key=secret, **others)
 
 
-class TestRadosgw(RemoteContract):
+class TestRadosgw(StrictRemoteContract):
     @pytest.fixture
     def remote(self, radosgw: Radosgw, bucket: str, folder: str) -> S3Remote:
         return S3Remote((bucket, folder), options(radosgw))

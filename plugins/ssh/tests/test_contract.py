@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kist.testing import RegistrationContract
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 from kist_ssh.command import Address
 from kist_ssh.options import SSHOptions
 from kist_ssh.remote import SSHRemote
@@ -47,7 +47,7 @@ def shared_config(sshd) -> Iterator[Path]:
         yield config
 
 
-class SSHContract(RemoteContract):
+class SSHContract(StrictRemoteContract):
     __test__ = False
 
     options = SSHOptions()

@@ -40,8 +40,11 @@ def save_plan(path: Path, context: RepoContext, options: GcOptions, report: GcRe
         report: the plan.
 
     Raises:
+        UsageError: something else than a file is there.
         StorageError: it cannot be written.
     """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file: nothing is written there", hint="name a new file for the plan")
     select = options.select
     document = {
         "format": FORMAT,

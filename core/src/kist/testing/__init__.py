@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kist.testing.metafile import MetafileContract
     from kist.testing.overrides import overrides_contract
     from kist.testing.registration import RegistrationContract, assert_light, assert_registered
-    from kist.testing.remote import RemoteContract
+    from kist.testing.remote import RemoteContract, StrictRemoteContract
 
 __all__ = [
     "CommandContract",
@@ -34,6 +34,7 @@ __all__ = [
     "MetafileContract",
     "RegistrationContract",
     "RemoteContract",
+    "StrictRemoteContract",
     "assert_light",
     "assert_registered",
     "overrides_contract",
@@ -50,6 +51,7 @@ _HOMES = {
     "MetafileContract": "metafile",
     "RegistrationContract": "registration",
     "RemoteContract": "remote",
+    "StrictRemoteContract": "remote",
     "assert_light": "registration",
     "assert_registered": "registration",
     "overrides_contract": "overrides",

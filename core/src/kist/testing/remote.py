@@ -19,11 +19,11 @@ from kist.testing.remote_parts.changing import (
     ConditionContract,
     DeletingContract,
 )
-from kist.testing.remote_parts.failing import ErrorContract, HygieneContract, ProgressContract
+from kist.testing.remote_parts.failing import ErrorContract, HygieneContract, KeyContract, ProgressContract
 from kist.testing.remote_parts.reading import AgreementContract, ListingContract, RangeContract
 from kist.testing.remote_parts.storing import StoringContract, TornContract
 
-__all__ = ["RemoteContract"]
+__all__ = ["RemoteContract", "StrictRemoteContract"]
 
 
 class RemoteContract(
@@ -46,6 +46,15 @@ class RemoteContract(
     (another instance on the same location), ``raw`` (a back door: ``keys()``, ``write(key, data)``, ``read(key)``),
     ``broken_credentials``, ``unreachable``, ``read_only`` (holds ``objects/ab/cd``), ``secrets`` (texts that must not
     show). Tests are skipped only where a capability is not declared or such a fixture is not given.
+    """
+
+    __test__ = False
+
+
+class StrictRemoteContract(RemoteContract, KeyContract):
+    """The contract of remotes, and what one does with keys that kist never sends.
+
+    kist's own remotes pass it: nothing then depends on who calls them. Fixtures are those of :class:`RemoteContract`.
     """
 
     __test__ = False

@@ -9,7 +9,7 @@ from kist.errors import RemoteAuthError, RemotePermissionError, RemoteUnavailabl
 from kist.remotes.memory import MemoryRemote, Stored
 from kist.testing.faults import Gate, RawMemory
 from kist.testing.mutants.running import Kind
-from kist.testing.remote import RemoteContract
+from kist.testing.remote import StrictRemoteContract
 
 SECRET = "mutant-secret-4711"  # noqa: S105 (what mutants leak)
 
@@ -29,4 +29,4 @@ def _fixtures(subject: type, _folder: Path) -> Mapping[str, object]:
     }
 
 
-REMOTE = Kind("remote", RemoteContract, MemoryRemote, _fixtures)
+REMOTE = Kind("remote", StrictRemoteContract, MemoryRemote, _fixtures)

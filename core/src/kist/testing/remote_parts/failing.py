@@ -84,6 +84,12 @@ class ErrorContract(RemoteFixtures):
             failed = read_only.delete_many(["objects/ab/cd"])
             assert {key: type(error) for key, error in failed.items()} == {"objects/ab/cd": RemotePermissionError}
 
+
+class KeyContract(RemoteFixtures):
+    """Keys outside of the grammar, which kist never sends, do no harm either."""
+
+    __test__ = False
+
     @pytest.mark.parametrize("key", HOSTILE_KEYS)
     def test_hostile_key(self, remote: Remote, tmp_path: Path, key: str) -> None:
         """A key outside of the grammar is refused with a RemoteError, or kept as exactly that key."""
