@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-OWN = ("kist", "kist-durable")
+OWN = ("kist", "kist-durable", "kist-pure")
 
 
 @dataclass

@@ -12,6 +12,8 @@ from benchmarks.results import Cell, Results
 from benchmarks.workloads import START, WORKLOADS
 
 NONE = "–"
+KINDS = {"kist-durable": ", durable", "kist-pure": ", without the compiled kernel"}
+"""How the rows of kist differ from one another."""
 
 
 def text(results: Results) -> str:
@@ -182,7 +184,7 @@ def own(results: Results, workload: str) -> list[str]:
             continue
         seconds, requests = cell.all(), cell.median("requests")
         shown = [
-            OPERATIONS[operation].title + (", durable" if tool == "kist-durable" else ""),
+            OPERATIONS[operation].title + KINDS.get(tool, ""),
             f"{seconds_of(cell.median())} ({seconds_of(min(seconds))}–{seconds_of(max(seconds))})",
             seconds_of(cell.median("cpu")),
             *(megabytes(cell.median(name)) for name in ("memory", "read", "written")),

@@ -136,8 +136,8 @@ cache:
   type: [reflink, copy]
   pack_threshold: 1 MiB
 remote:
-  store: {url: ../store, readonly: false, retry_time: 5 min}
-gc: {grace: 14 days}
+  store: {url: ../store, readonly: false, retry_time: 5m}
+gc: {grace: 14d}
 plugins: {prefer: {remotes: {file: kist-local}}}
 """
 
@@ -224,7 +224,7 @@ def manifest_node(data, folder):
             check_path(name)
 
 
-@parser(_LEAF, _INNER)
+@parser(_LEAF)
 def manifest(data, folder):
     view = NodeManifestCodec().open(digest(data), lambda raws: [data for _ in raws])
     sum(len(leaf.paths) for leaf in view.leaves())
@@ -333,7 +333,7 @@ def condemned(data, folder):
 @parser(objects.dump_text("remote", {"pack_threshold": 1 << 20}), seal=_seal_text, words=_JSON)
 def remote_format(data, folder):
     remote = MemoryRemote({FORMAT_KEY: Stored(data, 0.0, "")})
-    RemoteStore(remote, lambda name: HASHER).open()
+    RemoteStore(remote, hashers=lambda name: HASHER).open()
 
 
 @parser(
@@ -347,12 +347,14 @@ def segment_list(data, folder):
 def store_of(texts):
     """A store on a remote that holds these texts."""
     texts = {FORMAT_KEY: _format_text()} | texts
-    return RemoteStore(MemoryRemote({key: Stored(data, 0.0, "") for key, data in texts.items()}), lambda name: HASHER)
+    return RemoteStore(
+        MemoryRemote({key: Stored(data, 0.0, "") for key, data in texts.items()}), hashers=lambda name: HASHER
+    )
 
 
 def _format_text():
     remote = MemoryRemote()
-    RemoteStore(remote, lambda name: HASHER).open(create=True)
+    RemoteStore(remote, hashers=lambda name: HASHER).open(create=True)
     return remote.objects[FORMAT_KEY].data
 
 

@@ -67,6 +67,8 @@ class Tried:
               f"{self.found['read']} read")  # fmt: skip
 
 
+# A file of SQLite's is shown whole where it fails.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.parametrize("name", PARSERS)
 def test_4_2_any_bytes_give_a_value_or_a_typed_error(name, tmp_path, capsys):
     tried = Tried(name, tmp_path)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from unittest import mock
 
 import pytest
@@ -32,7 +33,7 @@ def test_6_what_was_reported_done_is_there(tmp_path, capsys):
 
 
 def marker_first():
-    """A push that tells that a version is there before it is."""
+    """A push that tells that a version is there before it is, and is killed at the worst moment."""
     from kist.engine.transfer.published import Published
     from kist.engine.transfer.push import Push
 
@@ -41,6 +42,8 @@ def marker_first():
     def send(push, scratch):
         for version in push._plan.pending:
             push.store.write_marker(Published((version.root,), {}, (push._repository,)))
+        if push._plan.pending:
+            os.kill(os.getpid(), signal.SIGKILL)
         return original(push, scratch)
 
     mock.patch.object(Push, "_send", send).start()

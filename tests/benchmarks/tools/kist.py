@@ -152,3 +152,14 @@ class KistDurable(Kist):
     name = "kist-durable"
     flags = "the default, KIST_FSYNC=batch"
     sync = "batch"
+
+
+class KistPure(Kist):
+    """kist without the compiled kernel, as ``pip install kist`` brings it."""
+
+    name = "kist-pure"
+    flags = "KIST_FSYNC=off, KIST_KERNEL=pure"
+
+    def __init__(self, place: Path, workload: Workload) -> None:
+        super().__init__(place, workload)
+        self.environment["KIST_KERNEL"] = "pure"

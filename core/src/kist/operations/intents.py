@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kist.errors import MetafileError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.repo.context import RepoContext
@@ -40,16 +41,19 @@ def target_of(header: Mapping[str, Any]) -> Target:
     """The target that a header made by :func:`intent_of` is about.
 
     Raises:
-        MetafileError: its digest is none.
+        MetafileError: its digest is none, or it is no such header.
     """
-    output = TrackedOutput(
-        posixpath.basename(str(header["output"])),
-        Digest.parse(header["target"]),
-        is_directory=bool(header["is_directory"]),
-        executable=bool(header.get("executable")),
-        size=int(header.get("size") or 0),
-    )
-    tracked = Tracked(str(header["metafile"]), str(header["output"]), output, Metafile((output,)), b"")
+    try:
+        output = TrackedOutput(
+            posixpath.basename(str(header["output"])),
+            Digest.parse(str(header["target"])),
+            is_directory=bool(header["is_directory"]),
+            executable=bool(header.get("executable")),
+            size=int(header.get("size") or 0),
+        )
+        tracked = Tracked(str(header["metafile"]), str(header["output"]), output, Metafile((output,)), b"")
+    except (KeyError, ValueError, TypeError) as exc:
+        raise MetafileError("a journal whose header makes no sense") from exc
     return Target(tracked, os.fsencode(str(header.get("inside") or "")))
 
 

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import random
+import re
 import subprocess
 import sys
 
@@ -196,3 +198,45 @@ def test_no_ignore_file_imports_nothing(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "line", ["*a" * 40 + "b", "**/a/" * 20 + "b", "*?*[ab]" * 20 + "/**/*c*" * 9, "x/**" * 30 + "/y*z"]
+)
+def test_many_wildcards_take_no_time(tmp_path, line):
+    """A clone brings the patterns: with backtracking these would not end before the test's time is up."""
+    (tmp_path / ".kistignore").write_text(f"{line}\n")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        rules = IgnoreRules().for_directory(b"", descriptor)
+        for name in (b"a" * 255, b"ba" * 100):
+            assert not rules.hides_name(b"", name, is_directory=False)
+            assert not rules.hides_name(b"a/" * 250, name, is_directory=True)
+            assert not rules.hides_name(b"x/" + b"a/" * 250, name, is_directory=True)
+    finally:
+        os.close(descriptor)
+
+
+def test_wildcards_fit_what_they_fit_in_pathspec():
+    """Random patterns and paths; a negated set fits no slash, as in Git."""
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+    chance = random.Random(7)
+    pieces = ["*", "*", "**", "?", "a", "b", "/", "[ab]", "[!a]", "\\*", "(", "|", ".", "/**/", "**/", "/**"]
+    tried = 0
+    for _ in range(3000):
+        try:
+            pattern = GitIgnoreSpecPattern("".join(chance.choices(pieces, k=chance.randint(1, 9))))
+        except ValueError:
+            continue
+        if pattern.regex is None or pattern.include is None:
+            continue
+        theirs = pattern.regex.pattern.replace("[^/]", "\0").replace("[^", "[^/").replace("\0", "[^/]")
+        ours = ignore_module._linear(pattern.regex.pattern)
+        for _ in range(10):
+            path = "/".join(
+                "".join(chance.choices("ab.(*|", k=chance.randint(1, 4))) for _ in range(chance.randint(1, 4))
+            )
+            assert bool(re.search(ours, path)) == bool(re.search(theirs, path)), (pattern, path)
+            tried += 1
+    assert tried > 20_000

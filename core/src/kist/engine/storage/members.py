@@ -23,6 +23,9 @@ RANGE_LIMIT = 4 << 20
 RANGE_GAP = 64 << 10
 """Members that lie no further apart are read in one go."""
 
+MAX_PLAIN = 1 << 40
+"""Length beyond which a packed member makes no sense, in bytes."""
+
 _ROW = 25  # bytes a member in the footer beside its digest
 
 
@@ -103,7 +106,7 @@ def decode(codec: int, stored: bytes, plain: int) -> bytes | None:
     """The plain bytes of a member, None if they are not what the codec and length promise."""
     if codec == PLAIN:
         return stored if len(stored) == plain else None
-    if codec != ZLIB:
+    if codec != ZLIB or plain > MAX_PLAIN:
         return None
     import zlib
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from pathlib import Path
@@ -21,6 +22,38 @@ MAX_BYTES = 1 << 20
 _TEMP_MARK = TEMP_MARK.encode()
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+_STAR, _FOLDERS = "[^/]*", "(?:/.+)?"
+"""What pathspec makes of ``*`` and of ``/**``."""
+_SIGNS = ("\ufdd0", "\ufdd1", "\ufdd2")
+"""Stand for these and for ``?`` while an expression is taken apart; no characters, so that no name has them."""
+
+
+def _linear(expression: str) -> str:
+    """The same regular expression, which tries no other match of a wildcard once the next wildcard has been reached.
+
+    What lies between two wildcards is best found as early as possible, since the second one takes whatever comes after
+    it. Else a pattern of many wildcards, as a clone can bring it, takes time without end. Python's fnmatch does so too.
+
+    Args:
+        expression: as pathspec makes it.
+    """
+    star, folders, one = _SIGNS
+    text = expression.replace(_STAR, star).replace(_FOLDERS, folders).replace("[^/]", one)
+    text = "/".join(_taken_early(part, star, f"(?>{star}?{{}})") for part in text.split("/"))
+    text = _taken_early(text, folders, "(?>(?:/.+?)??{}(?=/))")
+    text = text.replace("[^", "[^/")  # as in Git, where a slash is no character like others
+    return text.replace(one, "[^/]").replace(folders, _FOLDERS).replace(star, _STAR)
+
+
+def _taken_early(text: str, wildcard: str, group: str) -> str:
+    """Put each wildcard that another one follows into an atomic group, with what is between them."""
+    first, *between = text.split(wildcard)
+    if len(between) < 2:
+        return text
+    last = between.pop()
+    return first + "".join(group.replace("{}", piece) for piece in between) + wildcard + last
 
 
 class _Rule:
@@ -48,29 +81,44 @@ class _Rule:
         return self._loose or not parent or not self._matches(parent)
 
 
+def _rules_of(line: str) -> list[_Rule]:
+    """The rule of one line, none for a comment.
+
+    Raises:
+        ValueError: it is no pattern.
+        re.error: likewise.
+    """
+    import warnings
+
+    from pathspec import GitIgnoreSpec
+
+    if not set(_SIGNS).isdisjoint(line):
+        raise ValueError(line)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # what Python may one day read into a set
+        return [
+            _Rule(line, re.compile(_linear(pattern.regex.pattern)).search, hides=pattern.include)
+            for pattern in GitIgnoreSpec.from_lines([line]).patterns
+            if pattern.include is not None and pattern.regex is not None
+        ]
+
+
 class _RuleFile:
     """The rules of one ignore file, for paths relative to its folder."""
 
     __slots__ = ("_rules", "base")
 
     def __init__(self, text: str, where: bytes, base: bytes) -> None:
-        from pathspec import GitIgnoreSpec
-
         self.base = base
         self._rules: list[_Rule] = []
         for number, line in enumerate(text.split("\n"), 1):
             line = line.removesuffix("\r")
             try:
-                patterns = list(GitIgnoreSpec.from_lines([line]).patterns)
-            except ValueError as exc:
+                self._rules += _rules_of(line)
+            except (ValueError, re.error) as exc:
                 raise ConfigError(
                     f"{display(where)}:{number}: not a valid ignore pattern: {line}", path=display(where)
                 ) from exc
-            self._rules += [
-                _Rule(line, pattern.match_file, hides=pattern.include)
-                for pattern in patterns
-                if pattern.include is not None
-            ]
         self._rules.reverse()  # the last rule that fits wins
 
     def verdict(self, path: str, name: str, parent: str) -> bool | None:

@@ -169,6 +169,8 @@ def _unpack(state: bytes, content: bytes) -> tuple[Listing, bytes, list[bytes]] 
     body, digests_and_targets = state[_HEADER.size :], content[_HEADER.size :]
     if zlib.crc32(body) != state_crc or zlib.crc32(digests_and_targets, zlib.crc32(state)) != content_crc:
         return None
+    if len(body) < count * (1 + _STAT_BYTES):
+        return None
     kinds = body[:count]
     stats = array("q", body[count : count + count * _STAT_BYTES])
     names = body[count + count * _STAT_BYTES :].split(b"\0") if count else []
