@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -129,3 +130,14 @@ def clone(tmp_path):
         return Clone(folder, remote, **options)
 
     return make
+
+
+@pytest.fixture
+def newer_text():
+    """Turns one of a remote's small texts into one of the next version, sealed as such: a flipped byte is damage."""
+
+    def newer(data: bytes) -> bytes:
+        body = data[: data.rindex(b"sha256:")].replace(b"/1\n", b"/2\n", 1)
+        return body + f"sha256:{hashlib.sha256(body).hexdigest()}\n".encode()
+
+    return newer

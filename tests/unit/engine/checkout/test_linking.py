@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -123,12 +124,21 @@ def test_a_probe_with_files(places, link):
     assert [os.listdir(place) for place in places] == [[], []]
 
 
-@pytest.mark.parametrize("reason", [LinkUnsupported("not here"), StorageError("full"), OSError(5, "bad disk"), None])
+@pytest.mark.parametrize(
+    "reason", [LinkUnsupported("not here"), StorageError("odd"), OSError(95, "no such call"), None]
+)
 def test_a_probe_that_fails_leaves_nothing(places, reason):
     told = probe_with_files(Fake("fake", reason), *places)
-    assert told == {type(None): "the link does not show the object's bytes", OSError: "bad disk"}.get(
+    assert told == {type(None): "the link does not show the object's bytes", OSError: "no such call"}.get(
         type(reason), str(reason)
     )
+    assert [os.listdir(place) for place in places] == [[], []]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_tells_nothing_of_the_link_type(places, number):
+    with pytest.raises(StorageError):
+        probe_with_files(Fake("fake", OSError(number, "bad disk")), *places)
     assert [os.listdir(place) for place in places] == [[], []]
 
 

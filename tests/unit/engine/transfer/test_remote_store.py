@@ -45,9 +45,9 @@ def test_format_is_the_same_from_every_first_pusher():
     assert texts[0] == texts[1]
 
 
-def test_newer_format():
+def test_newer_format(newer_text):
     remote = MemoryRemote()
-    put(remote, "kist-remote", objects.dump_text("remote", {}).replace(b"/1", b"/2"))
+    put(remote, "kist-remote", newer_text(objects.dump_text("remote", {})))
     with pytest.raises(RemoteFormatError, match="newer"):
         store_on(remote).open()
 
