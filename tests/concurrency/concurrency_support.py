@@ -30,10 +30,15 @@ def kist(folder, *words):
     """Run a command in this process; returns (exit code, what it said)."""
     from kist.cli.main import main
 
-    os.chdir(folder)
     said = io.TextIOWrapper(io.BytesIO(), "utf-8", "replace", write_through=True)  # some commands write bytes
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = main([str(word) for word in words])
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = main([str(word) for word in words])
+    finally:
+        with contextlib.suppress(OSError):  # another user may not go back there
+            os.chdir(before)
     return code, said.buffer.getvalue().decode("utf-8", "replace")
 
 
