@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import table
 from benchmarks.lifecycle import Lifecycle, Terms, small_pushes
 from benchmarks.limits import Limits
-from benchmarks.measure import Failed, run
+from benchmarks.measure import Failed, run, touch_memory
 from benchmarks.options import parse
 from benchmarks.places import Unsuitable, mount_of, sharing_blocks, workplace
 from benchmarks.remotes import FOLDER, site_of
@@ -134,6 +134,7 @@ class Suite:
 
     def _warm_up(self) -> None:
         """Let every tool live a short life with a few files: that compiles modules, and fills the system's caches."""
+        touch_memory()
         workload = WORKLOADS["w1"].scaled(0.0005)
         source = self._place / "source"
         workload.make(source)

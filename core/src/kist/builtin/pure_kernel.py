@@ -39,6 +39,9 @@ class PureKernel(Kernel):
 
     name = "pure"
 
+    def __init__(self) -> None:
+        self._quiet = getattr(os, "O_NOATIME", 0)  # until a file turns up that is somebody else's
+
     def list_directory(self, directory: int) -> Listing:
         """List and stat one open directory. A name that vanishes meanwhile is left out.
 
@@ -69,6 +72,20 @@ class PureKernel(Kernel):
         listing = Listing(names, kinds, flat)
         return _folders_in_place(listing) if SUBDIRECTORY in kinds else listing
 
+    def _open(self, name: bytes, directory: int) -> int:
+        """Open a file to read it, where possible without noting the time, which would cost a write of its inode.
+
+        The system grants that to the owner of a file only.
+        """
+        if self._quiet:
+            try:
+                return os.open(name, _READ | self._quiet, dir_fd=directory)
+            except PermissionError as exc:
+                if exc.errno != errno.EPERM:
+                    raise
+            self._quiet = 0
+        return os.open(name, _READ, dir_fd=directory)
+
     def read_small(self, directory: int, names: Sequence[bytes], hasher: Hasher) -> Ingested:
         """Read, hash and stat regular files; see :class:`kist.abc.kernel.Kernel`.
 
@@ -86,7 +103,7 @@ class PureKernel(Kernel):
         keep, row = buffers.append, rows.append
         for position, name in enumerate(names):
             try:
-                descriptor = os.open(name, _READ, dir_fd=directory)
+                descriptor = self._open(name, directory)
             except OSError as exc:
                 # A link, a socket or a device without a driver says so by these; then it is no regular file.
                 failed[position] = 0 if exc.errno in _NOT_REGULAR else exc.errno or errno.EIO

@@ -227,6 +227,21 @@ class KernelContract(ContractBase):
         (tmp_path / "a").mkdir()
         assert kernel.read_small(directory, [b"a"], hasher).failed == {0: 0}
 
+    def test_reads_what_others_own(self, kernel: Kernel, hasher: Hasher) -> None:
+        """A file that belongs to another user is read if its mode allows it."""
+        privileged = os.geteuid() == 0
+        folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+        if privileged:
+            os.seteuid(65534)
+        try:
+            found = [kernel.read_small(folder, [b"passwd"], hasher) for _ in range(2)]
+        finally:
+            if privileged:
+                os.seteuid(0)
+            os.close(folder)
+        content = Path("/etc/passwd").read_bytes()
+        assert [(one.failed, one.buffers) for one in found] == [({}, [content])] * 2
+
     def test_notices_changes(self, kernel: Kernel, hasher: Hasher, directory: int, tmp_path: Path) -> None:
         """A file that is written to all the time is read as one of its states, or fails; it is never a mixture."""
         stop = threading.Event()

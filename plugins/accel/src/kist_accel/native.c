@@ -4,6 +4,9 @@
    symbolic link is ever followed and nothing blocks on a FIFO. Written for the stable ABI of Python 3.11, so that one
    build serves that version and all later ones. */
 
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* O_NOATIME */
+#endif
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030B0000
 #endif
@@ -320,6 +323,27 @@ open_again(int directory, const char *name, int flags, mode_t mode)
     return descriptor;
 }
 
+#ifdef O_NOATIME
+static int noatime = O_NOATIME; /* until a file turns up that is somebody else's */
+#endif
+
+/* Open a file to read it, where possible without noting the time: the first look at each new file would else make the
+   disk write its inode once more. The system grants that to the owner of a file only. */
+static int
+open_to_read(int directory, const char *name)
+{
+#ifdef O_NOATIME
+    int quiet = noatime;
+    if (quiet) {
+        int descriptor = open_again(directory, name, READ_FLAGS | quiet, 0);
+        if (descriptor >= 0 || errno != EPERM)
+            return descriptor;
+        noatime = 0;
+    }
+#endif
+    return open_again(directory, name, READ_FLAGS, 0);
+}
+
 /* What a link, a socket, a folder or a device without a driver says: then it is no regular file. */
 static int
 not_regular(int number)
@@ -333,7 +357,7 @@ not_regular(int number)
 static int
 open_file(int directory, const char *name, int64_t *row, int *why)
 {
-    int descriptor = open_again(directory, name, READ_FLAGS, 0);
+    int descriptor = open_to_read(directory, name);
     if (descriptor < 0) {
         *why = not_regular(errno) ? 0 : errno;
         return -1;

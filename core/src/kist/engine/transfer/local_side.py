@@ -11,7 +11,7 @@ from pathlib import Path
 from kist.engine.cache.cache import Cache
 from kist.engine.storage.indexes import LOOSE, Place
 from kist.engine.storage.packs import PackReader
-from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RepoFormatError, StorageError
+from kist.errors import KistError, ObjectError, RepoFormatError, StorageError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors
 
@@ -44,16 +44,9 @@ class LocalSide:
         """Read small objects: pairs of raw digest and bytes, or what is wrong with them; each once."""
         ordered = list(dict.fromkeys(raws))
         for start in range(0, len(ordered), _BATCH):
-            left = dict.fromkeys(ordered[start : start + _BATCH])
-            while left:
-                try:
-                    for raw, data in self.cache.read_iter(algorithm, list(left)):
-                        del left[raw]
-                        yield raw, data
-                except (ObjectMissing, ObjectCorrupt) as exc:
-                    bad = Digest.parse(exc.digest).raw
-                    del left[bad]
-                    yield bad, exc
+            bad: dict[bytes, KistError] = {}
+            yield from self.cache.read_iter(algorithm, ordered[start : start + _BATCH], bad.__setitem__)
+            yield from bad.items()
 
     def places(self, algorithm: str, raws: Iterable[bytes]) -> dict[bytes, Place]:
         """Where objects lie; those that are not here are left out."""

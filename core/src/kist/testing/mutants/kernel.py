@@ -184,6 +184,18 @@ class ReadsFolders(PureKernel):
 
 
 @KERNEL.mutant
+class ReadsItsOwn(PureKernel):
+    """Reads only files of the user who asks."""
+
+    def read_small(self, directory: int, names: Sequence[bytes], hasher: Hasher) -> Ingested:
+        found = super().read_small(directory, names, hasher)
+        for at, name in enumerate(names):
+            if at not in found.failed and os.stat(name, dir_fd=directory).st_uid != os.geteuid():
+                found.failed[at] = errno.EPERM
+        return found
+
+
+@KERNEL.mutant
 class ReadsTwice(PureKernel):
     """Hashes one reading and gives another."""
 
