@@ -25,6 +25,9 @@ def test_add_and_list(repo):
         "default": True,
         "level": "tracked",
         "options": {},
+        "files": [str(repo.folder / ".kist" / "config.yaml")],
+        "bytes": (repo.folder / ".kist" / "config.yaml").stat().st_size,
+        "requests": 0,
         "dry_run": False,
     }
     (one,) = repo.json("remote", "list").data["remotes"]

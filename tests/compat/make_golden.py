@@ -28,7 +28,7 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.model.tracked import Metafile, TrackedOutput
-from kist.repo.config_edit import set_value
+from kist.repo.config_edit import set_values
 from kist_local.remote import LocalRemote
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -172,7 +172,7 @@ def make_config(path: Path) -> None:
         "remote.archive.url": "/srv/archive",
     }
     for key, value in settings.items():
-        set_value(path, "tracked", key, value)
+        set_values(path, "tracked", {key: value})
 
 
 def make(folder: Path) -> None:

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from kist.operations.gc import GcOptions, GcReport
     from kist.operations.list_ import Listed
     from kist.operations.log import Version
+    from kist.operations.move import MoveReport
     from kist.operations.published import Publication
     from kist.operations.push import TransferOptions
     from kist.operations.remote import RemoteInfo
     from kist.operations.remove import RemoveReport
     from kist.operations.status import StatusReport
-    from kist.operations.trash import Trashed
+    from kist.operations.trash import RestoreReport, Trashed
     from kist.operations.verify import VerifyOptions, VerifyReport
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -127,8 +128,8 @@ class Repo:
 
         return checkout(self.context, _texts(targets), CheckoutOptions(force, dry_run, revision))
 
-    def move(self, source: StrPath, target: StrPath, *, dry_run: bool = False) -> list[tuple[str, str]]:
-        """Move or rename tracked data; returns (old, new) paths of what moved."""
+    def move(self, source: StrPath, target: StrPath, *, dry_run: bool = False) -> MoveReport:
+        """Move or rename tracked data."""
         from kist.operations.move import move
 
         return move(self.context, os.fspath(source), os.fspath(target), dry_run=dry_run)
@@ -196,8 +197,8 @@ class Repo:
 
         return list_trash(self.context)
 
-    def restore(self, name: str, to: StrPath | None = None, *, dry_run: bool = False) -> Sequence[str]:
-        """Bring something back from the trash; returns where it is now."""
+    def restore(self, name: str, to: StrPath | None = None, *, dry_run: bool = False) -> RestoreReport:
+        """Bring something back from the trash."""
         from kist.operations.trash import restore
 
         return restore(self.context, name, None if to is None else os.fspath(to), dry_run=dry_run)

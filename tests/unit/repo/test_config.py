@@ -7,7 +7,7 @@ import pytest
 from kist.abc.options import Options, option
 from kist.errors import ConfigError, InvalidOption, RepoFormatError, UnknownOption
 from kist.repo.config import LEVELS, Config, split_key
-from kist.repo.config_edit import set_value, unset_value
+from kist.repo.config_edit import set_values
 from kist.repo.config_files import level_file, read_file
 from kist.repo.layout import Place
 
@@ -156,17 +156,17 @@ def test_a_newer_repository_is_refused(place, env):
 
 def test_values_are_changed_in_place(place):
     write(place.config, "# mine\nrepository:\n  id: abc # keep\n")
-    set_value(place.config, "tracked", "core.remote", "store")
-    set_value(place.config, "tracked", "remote.store.url", "../s")
-    set_value(place.config, "tracked", "cache.type", "hardlink,copy")
-    set_value(place.config, "tracked", "core.symlinks", "follow")
+    set_values(place.config, "tracked", {"core.remote": "store"})
+    set_values(place.config, "tracked", {"remote.store.url": "../s"})
+    set_values(place.config, "tracked", {"cache.type": "hardlink,copy"})
+    set_values(place.config, "tracked", {"core.symlinks": "follow"})
     assert place.config.read_text() == (
         "# mine\nrepository:\n  id: abc # keep\ncore:\n  remote: store\n  symlinks: follow\nremote:\n  store:\n    url: ../s\n"
         "cache:\n  type:\n    - hardlink\n    - copy\n"
     )
-    assert unset_value(place.config, "tracked", "remote.store")
-    assert not unset_value(place.config, "tracked", "remote.store.url")
-    assert unset_value(place.config, "tracked", "core.remote")
+    assert set_values(place.config, "tracked", {"remote.store": None})
+    assert not set_values(place.config, "tracked", {"remote.store.url": None})
+    assert set_values(place.config, "tracked", {"core.remote": None})
     assert read_file(place.config) == {
         "repository": {"id": "abc"},
         "core": {"symlinks": "follow"},
@@ -177,12 +177,12 @@ def test_values_are_changed_in_place(place):
 def test_the_local_file_is_private(place, env):
     old = os.umask(0)
     try:
-        set_value(level_file("local", place), "local", "remote.s.password", "hush")
+        set_values(level_file("local", place), "local", {"remote.s.password": "hush"})
     finally:
         os.umask(old)
     assert stat.S_IMODE(place.local_config.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.local_config.parent.stat().st_mode) == 0o700
-    set_value(place.local_config, "local", "core.jobs", "4")
+    set_values(place.local_config, "local", {"core.jobs": "4"})
     assert Config.load(place, env=env).get("core.jobs") == 4
 
 
@@ -191,22 +191,22 @@ def test_the_local_file_is_private(place, env):
 )
 def test_what_must_not_be_tracked_is_refused_and_never_shown(place, key):
     with pytest.raises(InvalidOption) as caught:
-        set_value(place.config, "tracked", key, "hush-hush")
+        set_values(place.config, "tracked", {key: "hush-hush"})
     assert "--local" in caught.value.hint
     assert "hush-hush" not in str(caught.value)
     assert not place.config.exists()
     with pytest.raises(InvalidOption):
-        set_value(place.config, "tracked", "remote.s.harmless", "x", secret=True)
+        set_values(place.config, "tracked", {"remote.s.harmless": "x"}, secrets=["remote.s.harmless"])
 
 
 def test_wrong_values_and_files_are_refused_when_set(place):
     with pytest.raises(InvalidOption):
-        set_value(place.local_config, "local", "core.jobs", "x")
+        set_values(place.local_config, "local", {"core.jobs": "x"})
     with pytest.raises(UnknownOption):
-        set_value(place.local_config, "local", "core.job", "1")
+        set_values(place.local_config, "local", {"core.job": "1"})
     write(place.local_config, "a: [\n")
     with pytest.raises(ConfigError):
-        set_value(place.local_config, "local", "core.jobs", "1")
+        set_values(place.local_config, "local", {"core.jobs": "1"})
     assert place.local_config.read_text() == "a: [\n"
     with pytest.raises(ConfigError):
         level_file("local", None)
@@ -227,7 +227,7 @@ def test_tracked_configuration_is_a_regular_file(place, env, make):
     with pytest.raises(ConfigError, match="not a regular file"):
         Config.load(place, env=env)
     with pytest.raises(ConfigError, match="not a regular file"):
-        set_value(place.config, "tracked", "core.remote", "x")
+        set_values(place.config, "tracked", {"core.remote": "x"})
 
 
 def test_the_users_own_configuration_may_be_a_link_but_no_device(env, tmp_path):

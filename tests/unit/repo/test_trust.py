@@ -19,8 +19,12 @@ def env(tmp_path):
 
 def test_trust_is_for_one_repository_and_all_of_its_endpoints(env):
     assert not is_trusted("a" * 32, HERE, env)
-    path = trust("a" * 32, HERE, env)
-    assert path == trust_file(env)
+    would = trust("a" * 32, HERE, env, dry_run=True)
+    assert not trust_file(env).exists()
+    done = trust("a" * 32, HERE, env)
+    path = trust_file(env)
+    assert (done.path, done.bytes) == (str(path), path.stat().st_size)
+    assert would == done
     assert path.stat().st_mode & 0o777 == 0o600
     assert is_trusted("a" * 32, HERE, env)
     assert not is_trusted("b" * 32, HERE, env)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kist.model.change import Change
     from kist.model.entry import Entry
     from kist.model.report import TransferReport
+    from kist.repo.config_edit import EditedFile
 
 
 def open_repo(args: argparse.Namespace, verb: str) -> Repo:
@@ -64,6 +65,25 @@ def entry_data(entry: Entry | None) -> dict[str, Any] | None:
     return data
 
 
+def written_data(written: Iterable[EditedFile]) -> dict[str, Any]:
+    """Configuration files that a command wrote, or would, as JSON data; no remote is asked for that."""
+    written = list(written)
+    return {
+        "files": [text_of(one.path) for one in written],
+        "bytes": sum(one.bytes for one in written),
+        "requests": 0,
+    }
+
+
+def written_text(written: Iterable[EditedFile]) -> str:
+    """The same for people."""
+    written = list(written)
+    if not written:
+        return "no file, no request"
+    size = show_size(sum(one.bytes for one in written))
+    return f"{show_count(len(written), 'file')} ({', '.join(one.path for one in written)}), {size}, no request"
+
+
 def path_text(path: bytes) -> str:
     """A path for people."""
     return os.fsdecode(path)
@@ -77,6 +97,7 @@ def transfer_data(reports: Iterable[TransferReport]) -> dict[str, Any]:
         "bytes": sum(report.bytes for report in reports),
         "bytes_saved": sum(report.bytes_saved for report in reports),
         "requests": sum(report.requests for report in reports),
+        "requests_expected": _expected(reports),
         "failures": [
             {
                 "object": text_of(name),
@@ -93,6 +114,7 @@ def transfer_data(reports: Iterable[TransferReport]) -> dict[str, Any]:
                 "objects": report.objects,
                 "bytes": report.bytes,
                 "requests": report.requests,
+                "requests_expected": report.requests_expected,
                 "roots": list(report.roots),
             }
             for report in reports
@@ -100,14 +122,41 @@ def transfer_data(reports: Iterable[TransferReport]) -> dict[str, Any]:
     }
 
 
-def tell_transfer(output: Output, verb: str, reports: Iterable[TransferReport], seconds: float) -> None:
-    """The summary of a transfer for people."""
+def _expected(reports: Iterable[TransferReport]) -> int | None:
+    """Requests that real transfers make in all, None where that cannot be told, or these were real."""
+    told = [report.requests_expected for report in reports]
+    return sum(one for one in told if one is not None) if None not in told else None
+
+
+def _tell_foreseen(output: Output, verb: str, reports: Iterable[TransferReport]) -> None:
+    """What a dry run of a transfer found, for people."""
+    for report in reports:
+        if not report.objects and not report.failures:
+            output.line(f"{report.remote}: everything is there already ({show_count(report.requests, 'request')})")
+            continue
+        told = report.requests_expected
+        requests = "an unknown number of requests" if told is None else f"about {show_count(told, 'request')}"
+        output.line(
+            f"{report.remote}: would {verb} {show_count(report.objects, 'object')}, {show_size(report.bytes)} in "
+            + requests
+            + (f", {show_size(report.bytes_saved)} need not move" if report.bytes_saved else "")
+        )
+
+
+def tell_transfer(
+    args: argparse.Namespace, verbs: tuple[str, str], reports: Iterable[TransferReport], seconds: float
+) -> None:
+    """The summary of a transfer for people; *verbs* say what a dry run would do, and what was done."""
+    output: Output = args.output
+    if args.dry_run:
+        _tell_foreseen(output, verbs[0], reports)
+        return
     for report in reports:
         if not report.objects and not report.failures:
             output.line(f"{report.remote}: everything is there already ({show_count(report.requests, 'request')})")
             continue
         output.line(
-            f"{report.remote}: {verb} {show_count(report.objects, 'object')}, {show_size(report.bytes)} in "
+            f"{report.remote}: {verbs[1]} {show_count(report.objects, 'object')}, {show_size(report.bytes)} in "
             f"{show_count(report.requests, 'request')} and {seconds:.1f} s"
             + (f", {show_size(report.bytes_saved)} did not need to move" if report.bytes_saved else "")
         )

@@ -76,6 +76,8 @@ class TransferReport:
         requests: calls on the wire, or methods called on a remote that has no wire.
         roots: versions that are now complete on the other side.
         failures: pairs of an object's name (or key) and what happened.
+        requests_expected: after a dry run, how many requests a real one makes in all, as far as can be told before;
+            None where it cannot.
     """
 
     direction: str
@@ -86,6 +88,7 @@ class TransferReport:
     requests: int = 0
     roots: tuple[str, ...] = ()
     failures: tuple[tuple[str, KistError], ...] = ()
+    requests_expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

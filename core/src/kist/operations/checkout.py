@@ -87,7 +87,7 @@ def checkout(
     if options.dry_run:
         found = _targets(context, texts, options.revision)
         planned, missing = _plan_all(context, found)
-        return merged([_foreseen(one) for one in planned], missing)
+        return merged([_foreseen(one, force=options.force) for one in planned], missing)
     with changing(context), context.write_lock():  # nobody publishes between what is read here and what is done
         found = _targets(context, texts, options.revision)
         # What another repository stored in a shared cache is needed by this one too from now on.
@@ -312,14 +312,17 @@ def _without_empty(context: RepoContext, one: _Intended) -> _Intended:
     return one
 
 
-def _foreseen(one: _Intended) -> CheckoutReport:
+def _foreseen(one: _Intended, *, force: bool) -> CheckoutReport:
     plan = one.plan
+    unsaved = _texts(one.folder, plan.unsaved)
+    refused = () if force else tuple(f"{path} has unsaved changes: refused without --force" for path in unsaved)
     return CheckoutReport(
         files=len(plan.create) + len(plan.replace) + len(plan.modes),
         deleted=len(plan.delete),
         bytes=sum(plan.create.sizes) + sum(plan.replace.sizes),
         kept=_texts(one.folder, plan.kept),
-        warnings=(*one.special, *(f"unsaved: {path}" for path in _texts(one.folder, plan.unsaved))),
+        trashed=unsaved if force else (),
+        warnings=(*one.special, *refused),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kist.errors import ConfigError, InvalidOption
 from kist.repo.config import LEVELS, Config, Setting, dig, known, split_key
-from kist.repo.config_edit import set_value, unset_value
+from kist.repo.config_edit import EditedFile, set_values
 from kist.repo.config_files import level_file, read_file
 from kist.repo.options import KNOWN
 
@@ -116,7 +116,7 @@ class Settings:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def set(self, key: str, value: str, level: str, *, dry_run: bool = False) -> str:
+    def set(self, key: str, value: str, level: str, *, dry_run: bool = False) -> EditedFile:
         """Set a key at one level.
 
         Args:
@@ -126,20 +126,15 @@ class Settings:
             dry_run: check it, write nothing.
 
         Returns:
-            The file.
+            The file, as it is then.
 
         Raises:
             UnknownOption: no such key, with the nearest one.
             InvalidOption: a value that does not fit, or a key that must not stand there.
             ConfigError: the level needs a repository, or its file is not valid.
         """
-        path = level_file(level, self.place)
-        secret = self._check(key, value, level)
-        if dry_run:
-            return str(path)
-        with self._changing(level) as path:
-            set_value(path, level, key, value, secret=secret)
-        return str(path)
+        secrets = (key,) if self._check(key, value, level) else ()
+        return self._write(level, key, value, secrets, dry_run=dry_run)
 
     @contextmanager
     def _changing(self, level: str) -> Iterator[Path]:
@@ -174,7 +169,7 @@ class Settings:
         for name in [value] if isinstance(value, str) else value:
             self._plugins().choose(kind, name)
 
-    def unset(self, key: str, level: str, *, dry_run: bool = False) -> str:
+    def unset(self, key: str, level: str, *, dry_run: bool = False) -> EditedFile:
         """Remove a key from one level.
 
         Args:
@@ -183,7 +178,7 @@ class Settings:
             dry_run: check that it is there, change nothing.
 
         Returns:
-            The file.
+            The file, as it is then.
 
         Raises:
             UnknownOption: no such key.
@@ -195,10 +190,15 @@ class Settings:
             where = f"; it is set in {setting.origin}" if setting else ""
             text = f"'{key}' is not set in the {level} configuration{where}"
             raise ConfigError(text, hint="'kist config list --show-origin' shows where things are set")
-        if not dry_run:
-            with self._changing(level) as path:
-                unset_value(path, level, key)
-        return str(path)
+        return self._write(level, key, None, dry_run=dry_run)
+
+    def _write(
+        self, level: str, key: str, value: str | None, secrets: Sequence[str] = (), *, dry_run: bool
+    ) -> EditedFile:
+        with nullcontext(level_file(level, self.place)) if dry_run else self._changing(level) as path:
+            edited = set_values(path, level, {key: value}, secrets=secrets, dry_run=dry_run)
+        assert edited is not None  # a value that is set, or one that was found, to be removed
+        return edited
 
 
 def settings(context: RepoContext) -> Iterator[Setting]:

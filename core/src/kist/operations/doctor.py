@@ -37,17 +37,21 @@ Mender = Callable[[RepoContext, bool], Iterable[Finding]]
 """A check that can also mend what it finds."""
 
 
-def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool = False) -> Iterator[Finding]:
+def doctor(
+    context: RepoContext | None, *, remote: str | None = None, fix: bool = False, dry_run: bool = False
+) -> Iterator[Finding]:
     """Look at everything.
 
     Args:
         context: the repository, None outside of one.
         remote: also write to, read from, list and delete on this remote.
         fix: mend what can be made anew without losing anything: indexes, fingerprints, left-overs of killed commands.
+        dry_run: change nothing at all, whatever *fix* says, and write no trial object to the remote.
 
     Yields:
         Findings; a check that fails is one of them, in state error.
     """
+    fix = fix and not dry_run
     yield from _guarded("versions", _versions)
     yield from _guarded("plugins", lambda: _plugins(context))
     yield from _guarded("kernel", lambda: _kernel(context))
@@ -62,7 +66,7 @@ def doctor(context: RepoContext | None, *, remote: str | None = None, fix: bool 
         if remote is not None:
             from kist.operations.doctor_remote import probe
 
-            yield from _guarded(f"remote {remote}", lambda: probe(context, remote, fix=fix))
+            yield from _guarded(f"remote {remote}", lambda: probe(context, remote, fix=fix, dry_run=dry_run))
     yield from _hook(context)
 
 

@@ -21,13 +21,14 @@ _LARGE = 12 << 20
 _CONTENT = b"kist doctor: this object may be deleted\n"
 
 
-def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Finding]:
+def probe(context: RepoContext, name: str, *, fix: bool = False, dry_run: bool = False) -> Iterator[Finding]:
     """Try a remote.
 
     Args:
         context: the repository.
         name: the remote's name.
         fix: forget a place that is gone.
+        dry_run: write nothing there, so try only to read.
 
     Yields:
         How it is reached, and one finding for each of write, read, range, list and delete, with its time.
@@ -38,6 +39,7 @@ def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Fin
     """
     label = f"remote {name}"
     opened = open_remote(context, name)
+    opened.store.hints.frozen = dry_run
     try:
         remote = opened.store.remote
         for what, text in remote.describe_access():
@@ -63,6 +65,10 @@ def probe(context: RepoContext, name: str, *, fix: bool = False) -> Iterator[Fin
             yield Finding(f"{label}: format", "error", str(error), error.hint)
             return
         yield from _indexes(label, context, opened, fix)
+        if dry_run:
+            yield from (_tried(f"{label}: {what}", step) for what, step in _reading_steps(opened.store))
+            yield Finding(f"{label}: write, large object, delete", "note", "not tried: a dry run writes nothing")
+            return
         key = f"tmp/kist-doctor-{os.urandom(6).hex()}"
         try:
             yield from _steps(label, opened.store, key)

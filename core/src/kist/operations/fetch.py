@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from kist.engine.gc.reach import GcRoot
@@ -91,8 +91,9 @@ def _targets(context: RepoContext, texts: Sequence[str]) -> list[Target]:
 
 def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options: TransferOptions) -> TransferReport:
     opened = open_remote(context, name)
+    opened.store.hints.frozen = options.dry_run
     try:
-        with transferring(context, name):
+        with nullcontext() if options.dry_run else transferring(context, name):
             report = fetch_versions(
                 context.cache,
                 opened.store,

@@ -66,6 +66,8 @@ class GcReport:
         collected: how many went: to the trash, were deleted, or on a remote were condemned or deleted.
         deleted: how many of those are gone for good.
         notes: what to tell about it.
+        requests: calls to the remote so far, 0 for a cache.
+        requests_expected: how many a run takes in all that carries the plan out, as far as can be told before.
     """
 
     candidates: int
@@ -74,6 +76,8 @@ class GcReport:
     collected: int = 0
     deleted: int = 0
     notes: tuple[str, ...] = ()
+    requests: int = 0
+    requests_expected: int = 0
 
 
 def gc(context: RepoContext, options: GcOptions = GcOptions()) -> GcReport:
@@ -317,7 +321,11 @@ class _RemoteCollection(Collection):
             Candidate(key, size, "condemned for the whole grace" if key in due else _why(key, self._plan.since))
             for key, size in sorted(self._plan.dead.items())
         )
-        self.report = GcReport(self._plan.candidates, self._plan.bytes, items)
+        requests = self._opened.requests
+        expected = requests + self._plan.requests_expected
+        self.report = GcReport(
+            self._plan.candidates, self._plan.bytes, items, requests=requests, requests_expected=expected
+        )
 
     def apply(self) -> GcReport:
         """Condemn what is dead, delete what was condemned for the whole grace."""
@@ -325,7 +333,8 @@ class _RemoteCollection(Collection):
             deleted = self._collector.apply(self._plan)
         finally:
             self._opened.close()
-        return replace(self.report, collected=self._plan.candidates, deleted=len(deleted))
+        requests = self._opened.requests
+        return replace(self.report, collected=self._plan.candidates, deleted=len(deleted), requests=requests)
 
 
 def _why(key: str, since: dict[str, float]) -> str:

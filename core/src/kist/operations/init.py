@@ -25,12 +25,14 @@ class InitReport:
         algorithm: the hash algorithm of new outputs.
         in_git: whether a Git repository is there, which keeps the versions of the metafiles.
         id: the repository's, None where nothing was made.
+        bytes: size of the one file that was made, its configuration.
     """
 
     root: Path
     algorithm: str
     in_git: bool
     id: str | None = None
+    bytes: int = 0
 
 
 def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -> InitReport:
@@ -62,14 +64,13 @@ def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -
     chosen = algorithm or config.get("core.hash") or choose_algorithm(plugins, plugins.dialect(MARKER))
     plugins.hasher(chosen)
     report = InitReport(root, chosen, layout.find_git(root) is not None)
-    if dry_run:
-        return report
-    with storage_errors(path):
-        path.parent.mkdir(exist_ok=True)
+    if not dry_run:
+        with storage_errors(path):
+            path.parent.mkdir(exist_ok=True)
     # At once, so that a killed init can be repeated.
     identity = layout.new_id()
-    set_values(path, "tracked", {"core.hash": chosen, "repository.id": identity})
-    return replace(report, id=identity)
+    edited = set_values(path, "tracked", {"core.hash": chosen, "repository.id": identity}, dry_run=dry_run)
+    return replace(report, id=None if dry_run else identity, bytes=edited.bytes if edited else 0)
 
 
 def _is_git_folder(folder: Path) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from kist.engine.checkout.relocate import move_path, undo_move
+from kist.engine.checkout.relocate import check_move, move_path, undo_move
 from kist.engine.process.journal import JournalRecord
 from kist.errors import PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
+from kist.model.entry import Entry
 from kist.operations.add import check_name, check_overlaps
 from kist.operations.checkout import edited_view
 from kist.operations.parts import part_of, settle_folders
@@ -24,17 +27,34 @@ from kist.util.atomic import storage_errors, sync_directory
 from kist.util.paths import parts
 
 
-def move(context: RepoContext, source: str, target: str, *, dry_run: bool = False) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """What `move` did, or would do.
+
+    Args:
+        old: the path so far, relative to the repository.
+        new: the path now.
+        files: how many recorded files that is.
+        bytes: their sizes together; none of them is read or written.
+    """
+
+    old: str
+    new: str
+    files: int
+    bytes: int
+
+
+def move(context: RepoContext, source: str, target: str, *, dry_run: bool = False) -> MoveReport:
     """Move tracked data in the workspace and in what is recorded.
 
     Args:
         context: the repository.
         source: a tracked output, or a part of a tracked directory.
         target: its new path, or an existing folder to move it into.
-        dry_run: only tell what would move.
+        dry_run: check everything and tell what would move, move nothing.
 
     Returns:
-        (old, new) paths, relative to the repository.
+        What moved.
 
     Raises:
         PathNotTracked: the source is not tracked.
@@ -48,7 +68,7 @@ def move(context: RepoContext, source: str, target: str, *, dry_run: bool = Fals
         return _move(context, source, target, dry_run=False)
 
 
-def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> list[tuple[str, str]]:
+def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> MoveReport:
     found = targets.resolve(context, [source], recursive=False)
     if len(found) != 1:
         raise UsageError(f"{source} stands for {len(found)} things; move one at a time", path=source)
@@ -62,17 +82,33 @@ def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> l
     targets.check_own(context, new)
     if new == one.path:
         raise UsageError(f"{source} is there already", path=source)
-    if not dry_run and one.inside:
-        _move_part(context, one, new)
+    planned = _plan_part(context, one, new) if one.inside else _plan_output(context, one.tracked, new)
+    if dry_run and os.path.lexists(context.root / one.path):
+        check_move(context.root, os.fsencode(one.path), os.fsencode(new))
     elif not dry_run:
-        _move_output(context, one.tracked, new)
-    return [(one.path, new)]
+        planned.carry_out()
+    return MoveReport(one.path, new, planned.files, planned.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A move that was checked.
+
+    Args:
+        files: recorded files that move.
+        bytes: their sizes together.
+        carry_out: does it.
+    """
+
+    files: int
+    bytes: int
+    carry_out: Callable[[], None]
 
 
 # ── whole outputs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _move_output(context: RepoContext, tracked: Tracked, new: str) -> None:
+def _plan_output(context: RepoContext, tracked: Tracked, new: str) -> _Planned:
     owner = targets.owner_of(context, new)
     if owner is not None:
         raise PathConflict(
@@ -83,6 +119,11 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str) -> None:
     metafile = context.metafile_names.of(new)[0]
     if os.path.lexists(context.root / metafile):
         raise PathConflict(f"{metafile} exists", path=metafile)
+    output = tracked.output
+    return _Planned(output.files, output.size, partial(_move_output, context, tracked, new, metafile))
+
+
+def _move_output(context: RepoContext, tracked: Tracked, new: str, metafile: str) -> None:
     record: JournalRecord | None = None
     if os.path.lexists(context.root / tracked.path):
         record = move_path(
@@ -148,7 +189,7 @@ def _is_recorded(context: RepoContext, path: str) -> bool:
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _move_part(context: RepoContext, one: Target, new: str) -> None:
+def _plan_part(context: RepoContext, one: Target, new: str) -> _Planned:
     goal = targets.owner_of(context, new)
     if goal is None or not goal.inside or not goal.tracked.output.is_directory:
         raise UsageError(
@@ -165,6 +206,11 @@ def _move_part(context: RepoContext, one: Target, new: str) -> None:
         raise PathConflict(f"{new} is tracked already", path=new)
     if one.tracked.output.digest.algorithm != goal.tracked.output.digest.algorithm:
         raise UsageError(f"{one.tracked.path} and {goal.tracked.path} use different hash algorithms", path=new)
+    size = sum(entry.size for entry in entries)
+    return _Planned(len(entries), size, partial(_move_part, context, one, goal, entries))
+
+
+def _move_part(context: RepoContext, one: Target, goal: Target, entries: Sequence[Entry]) -> None:
     gone = [Change(entry.path, "deleted", old=entry) for entry in entries]
     come = [
         Change(path, "added", new=replace(entry, path=path))
@@ -173,7 +219,7 @@ def _move_part(context: RepoContext, one: Target, new: str) -> None:
     ]
     record: JournalRecord | None = None
     if os.path.lexists(context.root / one.path):
-        record = move_path(context.root, os.fsencode(one.path), os.fsencode(new), context.journal, intent={})
+        record = move_path(context.root, os.fsencode(one.path), os.fsencode(goal.path), context.journal, intent={})
     edits = _part_edits(context, (one, gone), (goal, come))
     publish(context, edits, locked=True)
     if record is not None:

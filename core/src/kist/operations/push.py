@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from kist.engine.transfer.parts import Version
@@ -126,8 +127,9 @@ def push(
 
 def _push_to(context: RepoContext, name: str, group: Sequence[Tracked], options: TransferOptions) -> TransferReport:
     opened = open_remote(context, name)
+    opened.store.hints.frozen = options.dry_run
     try:
-        with transferring(context, name):
+        with nullcontext() if options.dry_run else transferring(context, name):
             report = push_versions(
                 context.cache,
                 opened.store,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ from kist.operations.remote_options import (
     show_value,
 )
 from kist.repo.config import dig
-from kist.repo.config_edit import check_setting, set_value, set_values, unset_value
+from kist.repo.config_changes import ConfigChanges, config_changes
+from kist.repo.config_edit import EditedFile, check_setting
 from kist.repo.config_files import level_file, read_file
 from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
@@ -44,6 +45,7 @@ class RemoteInfo:
         default: whether push, fetch and pull use it.
         level: where its address is set: ``tracked``, ``local``, ``user``, ``system``, ``environment``.
         options: its other options; secrets are not shown.
+        written: the configuration files that its adding changed, or would.
     """
 
     name: str
@@ -51,6 +53,22 @@ class RemoteInfo:
     default: bool
     level: str
     options: Mapping[str, str] = field(default_factory=dict)
+    written: tuple[EditedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteEdit:
+    """What a change of remotes did, or would do.
+
+    Args:
+        written: the files that changed.
+        users: paths of outputs whose metafile names the remote that is not there any more.
+        endpoints: what is trusted now.
+    """
+
+    written: tuple[EditedFile, ...] = ()
+    users: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
 
 def list_remotes(context: RepoContext) -> list[RemoteInfo]:
@@ -59,16 +77,12 @@ def list_remotes(context: RepoContext) -> list[RemoteInfo]:
     Args:
         context: the repository.
     """
-    chosen = _default_name(context)
+    chosen = default_name(context)
     return [_info(context, name, default=name == chosen) for name in remote_names(context)]
 
 
 def default_name(context: RepoContext) -> str | None:
     """The remote that is used when none is named, None if that is not settled."""
-    return _default_name(context)
-
-
-def _default_name(context: RepoContext) -> str | None:
     names = remote_names(context)
     return context.config.get("core.remote") or (names[0] if len(names) == 1 else None)
 
@@ -148,18 +162,16 @@ def add_remote(
     context.plugins.remote_options(address.scheme)
     context.plugins.need("remotes", address.scheme)
     placed = [_place(context, address, (name, *pair), options) for pair in (settings or {}).items()]
-    if not options.dry_run:
-        with context.writing(), context.write_lock():
-            # The address goes last: without one there is no remote yet, so that a killed command can be repeated.
-            for level in dict.fromkeys([*(one.level for one in placed if one.level != options.level), options.level]):
-                values: dict[str, str] = {one.key: one.value for one in placed if one.level == level}
-                if level == options.level:
-                    values |= {f"remote.{name}.url": stored, **({"core.remote": name} if default else {})}
-                secrets = [one.key for one in placed if one.secret]
-                set_values(level_file(level, context.place), level, values, secrets=secrets)
+    with config_changes(context, dry_run=options.dry_run) as changes:
+        # The address goes last: without one there is no remote yet, so that a killed command can be repeated.
+        for level in dict.fromkeys([*(one.level for one in placed if one.level != options.level), options.level]):
+            values: dict[str, str] = {one.key: one.value for one in placed if one.level == level}
+            if level == options.level:
+                values |= {f"remote.{name}.url": stored, **({"core.remote": name} if default else {})}
+            changes.set(level, values, secrets=[one.key for one in placed if one.secret])
     alone = not remote_names(context) and not context.config.get("core.remote")
     shown = {one.key.rpartition(".")[2]: SECRET if one.secret else one.value for one in placed}
-    return RemoteInfo(name, show_url(stored), default or alone, options.level, shown)
+    return RemoteInfo(name, show_url(stored), default or alone, options.level, shown, tuple(changes.written))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +224,7 @@ def stored_url(context: RepoContext, text: str) -> str:
 
 def modify_remote(
     context: RepoContext, name: str, option: str, value: str | None, options: EditOptions = EditOptions()
-) -> None:
+) -> RemoteEdit:
     """Set an option of a remote, or unset it.
 
     Args:
@@ -237,20 +249,15 @@ def modify_remote(
                 f"'{key}' is not set in the {options.level} configuration",
                 hint="'kist config list --show-origin' shows where things are set",
             )
-        if not options.dry_run:
-            with context.writing(), context.write_lock():
-                unset_value(path, options.level, key)
-        return
+        return _changed(context, options, {key: None})
     if option == "url":
         value = stored_url(context, value)
         context.plugins.need("remotes", location(context, value).scheme)
     secret = check_option(context, name, option, value, options.level)
-    if not options.dry_run:
-        with context.writing(), context.write_lock():
-            set_value(path, options.level, key, value, secret=secret)
+    return _changed(context, options, {key: value}, secrets=(key,) if secret else ())
 
 
-def remove_remote(context: RepoContext, name: str, options: EditOptions = EditOptions()) -> list[str]:
+def remove_remote(context: RepoContext, name: str, options: EditOptions = EditOptions()) -> RemoteEdit:
     """Forget a remote; what lies there stays.
 
     Args:
@@ -259,7 +266,7 @@ def remove_remote(context: RepoContext, name: str, options: EditOptions = EditOp
         options: with level ``user`` or ``system``, only there; otherwise in the repository's own configuration.
 
     Returns:
-        Paths of outputs whose metafile still names it.
+        What changed, and the outputs whose metafile still names it.
 
     Raises:
         ConfigError: no such remote in that configuration.
@@ -272,15 +279,14 @@ def remove_remote(context: RepoContext, name: str, options: EditOptions = EditOp
             f"the remote '{name}' stands in the {setting.level if setting else 'other'} configuration",
             hint=f"kist remote remove --global {name}",
         )
-    if not options.dry_run:
-        with context.writing(), context.write_lock():
-            for level in levels:
-                values = {"core.remote": None} if _chosen(context, level) == name else {}
-                set_values(level_file(level, context.place), level, {**values, f"remote.{name}": None})
-    return _users(context, name)
+    with config_changes(context, dry_run=options.dry_run) as changes:
+        for level in levels:
+            values = {"core.remote": None} if _chosen(context, level) == name else {}
+            changes.set(level, {**values, f"remote.{name}": None})
+    return RemoteEdit(tuple(changes.written), tuple(_users(context, name)))
 
 
-def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions = EditOptions()) -> list[str]:
+def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions = EditOptions()) -> RemoteEdit:
     """Rename a remote, in the tracked and the local configuration.
 
     Args:
@@ -290,7 +296,7 @@ def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions
         options: as for :func:`remove_remote`.
 
     Returns:
-        Paths of outputs whose metafile still names the old one.
+        What changed, and the outputs whose metafile still names the old one.
 
     Raises:
         ConfigError: no such remote in that configuration.
@@ -304,22 +310,22 @@ def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions
     levels = [level for level in _levels(options) if _section(context, level, old) is not None]
     if not levels:
         raise ConfigError(f"the remote '{old}' stands in the user's configuration", hint="add --global")
-    if not options.dry_run:
-        with context.writing(), context.write_lock():
-            for level in levels:
-                _rename_in(context, level, old, new)
-    return _users(context, old)
+    with config_changes(context, dry_run=options.dry_run) as changes:
+        for level in levels:
+            _rename_in(context, changes, level, (old, new))
+    return RemoteEdit(tuple(changes.written), tuple(_users(context, old)))
 
 
-def _rename_in(context: RepoContext, level: str, old: str, new: str) -> None:
+def _rename_in(context: RepoContext, changes: ConfigChanges, level: str, names: tuple[str, str]) -> None:
+    old, new = names
     # It stands at this level already, so what may stand there was decided before.
     values = {f"remote.{new}.{option}": value for option, value in (_section(context, level, old) or {}).items()}
     if _chosen(context, level) == old:
         values["core.remote"] = new
-    set_values(level_file(level, context.place), level, {**values, f"remote.{old}": None})
+    changes.set(level, {**values, f"remote.{old}": None})
 
 
-def set_default(context: RepoContext, name: str | None, options: EditOptions = EditOptions()) -> None:
+def set_default(context: RepoContext, name: str | None, options: EditOptions = EditOptions()) -> RemoteEdit:
     """Choose the remote that push, fetch and pull use.
 
     Args:
@@ -332,16 +338,18 @@ def set_default(context: RepoContext, name: str | None, options: EditOptions = E
     """
     if name is not None:
         _check_there(context, name)
-    if options.dry_run:
-        return
-    with context.writing(), context.write_lock():
-        if name is None:
-            unset_value(level_file(options.level, context.place), options.level, "core.remote")
-        else:
-            _set(context, options.level, "core.remote", name)
+    return _changed(context, options, {"core.remote": name})
 
 
-def trust_remote(context: RepoContext, name: str, *, dry_run: bool = False) -> tuple[str, ...]:
+def _changed(
+    context: RepoContext, options: EditOptions, values: Mapping[str, Any], secrets: Collection[str] = ()
+) -> RemoteEdit:
+    with config_changes(context, dry_run=options.dry_run) as changes:
+        changes.set(options.level, values, secrets=secrets)
+    return RemoteEdit(tuple(changes.written))
+
+
+def trust_remote(context: RepoContext, name: str, *, dry_run: bool = False) -> RemoteEdit:
     """Agree that a place which only a clone's configuration names may get the user's credentials.
 
     Args:
@@ -360,9 +368,7 @@ def trust_remote(context: RepoContext, name: str, *, dry_run: bool = False) -> t
 
     values = settings_of(context, name)
     endpoints = endpoints_of(location(context, str(values["url"])), values)
-    if not dry_run:
-        trust(context.id, endpoints)
-    return endpoints
+    return RemoteEdit((trust(context.id, endpoints, dry_run=dry_run),), endpoints=endpoints)
 
 
 def _check_there(context: RepoContext, name: str) -> None:
@@ -387,10 +393,6 @@ def _section(context: RepoContext, level: str, name: str) -> dict[str, Any] | No
 
 def _chosen(context: RepoContext, level: str) -> Any:
     return dig(read_file(level_file(level, context.place)), ("core", "remote"))
-
-
-def _set(context: RepoContext, level: str, key: str, value: str) -> None:
-    set_value(level_file(level, context.place), level, key, value)
 
 
 def _users(context: RepoContext, name: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,22 @@ def _path(context: RepoContext, item: TrashItem) -> str:
     return item.original if relative.startswith("..") else relative
 
 
-def restore(context: RepoContext, name: str, to: str | None = None, *, dry_run: bool = False) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What came back from the trash, or would.
+
+    Args:
+        places: where it is now: paths relative to the repository, or absolute ones outside.
+        files: how many files or folders that is, as the trash lists them.
+        bytes: their sizes together.
+    """
+
+    places: tuple[str, ...]
+    files: int
+    bytes: int
+
+
+def restore(context: RepoContext, name: str, to: str | None = None, *, dry_run: bool = False) -> RestoreReport:
     """Bring something back from the trash; nothing is ever overwritten.
 
     Args:
@@ -69,7 +84,7 @@ def restore(context: RepoContext, name: str, to: str | None = None, *, dry_run: 
         dry_run: tell where it would go, move nothing.
 
     Returns:
-        Where it is now: paths relative to the repository, or absolute ones outside.
+        Where it is now.
 
     Raises:
         PathNotTracked: the trash has no such thing.
@@ -79,14 +94,13 @@ def restore(context: RepoContext, name: str, to: str | None = None, *, dry_run: 
     target = Path(os.path.abspath(to)) if to is not None else None
     if target is not None and target.is_dir() and only is not None:
         target /= os.path.basename(next(item.original for item in entry.items if item.name == only))
-    if dry_run:
-        chosen = [item for item in entry.items if only in (None, item.name)]
-        return [_path(context, item) if target is None else str(target) for item in chosen]
-    with context.writing(), context.write_lock():
-        places = context.trash.restore(entry.id, target, base=context.root, only=only)
-    return [
+    chosen = [item for item in entry.items if only in (None, item.name)]
+    with nullcontext() if dry_run else context.writing(), nullcontext() if dry_run else context.write_lock():
+        places = context.trash.restore(entry.id, target, base=context.root, only=only, dry_run=dry_run)
+    shown = [
         os.path.relpath(place, context.root) if place.is_relative_to(context.root) else str(place) for place in places
     ]
+    return RestoreReport(tuple(shown), len(chosen), sum(item.size for item in chosen))
 
 
 def _find(context: RepoContext, name: str) -> tuple[TrashEntry, str | None]:

@@ -282,7 +282,7 @@ def _from_workspace(context: RepoContext, wanted: Sequence[BadObject]) -> None:
             digest = Digest.parse(one.digest)
             sink = storing.sink(digest.algorithm)
             for path in one.paths:
-                if sink is not None and _holds(context, path, digest):
+                if _holds(context, path, digest):
                     with open(context.root / path, "rb") as stream:
                         size = os.fstat(stream.fileno()).st_size
                         sink.put_stream(stream.fileno(), size, progress=context.progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ _SECRET_WORDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class EditedFile:
+    """A configuration file that was changed, or would be.
+
+    Args:
+        path: where it is.
+        bytes: its size, as it is then.
+    """
+
+    path: str
+    bytes: int
+
+
 _OF_REPOSITORY = ("tracked", "local")
 """Levels whose files are written inside ``writing()``."""
 
@@ -37,26 +51,9 @@ def is_secret_name(option: str) -> bool:
     return any(word in option for word in _SECRET_WORDS)
 
 
-def set_value(path: Path, level: str, key: str, value: Any, *, secret: bool = False) -> None:
-    """Set a key in a file of one level, in place.
-
-    Args:
-        path: the file (:func:`level_file`); made if it is not there.
-        level: its level.
-        key: dotted.
-        value: the value; text is stored as what it means.
-        secret: whether the option is declared secret.
-
-    Raises:
-        UnknownOption: no such key.
-        InvalidOption: a value that does not fit, a secret in tracked configuration, or a key that does not count there.
-        ConfigError: the file is not valid.
-        StorageError: it cannot be written.
-    """
-    set_values(path, level, {key: value}, secrets=(key,) if secret else ())
-
-
-def set_values(path: Path, level: str, values: Mapping[str, Any], *, secrets: Collection[str] = ()) -> None:
+def set_values(
+    path: Path, level: str, values: Mapping[str, Any], *, secrets: Collection[str] = (), dry_run: bool = False
+) -> EditedFile | None:
     """Set and remove several keys of one file at once: whoever is killed has changed all of them or none.
 
     Args:
@@ -64,9 +61,16 @@ def set_values(path: Path, level: str, values: Mapping[str, Any], *, secrets: Co
         level: its level.
         values: by dotted key; None removes the key, or a whole remote (``remote.<name>``).
         secrets: keys of options that are declared secret.
+        dry_run: check everything, write nothing.
+
+    Returns:
+        The file as it is now, or would be; None if nothing of it changes.
 
     Raises:
-        KistError: see :func:`set_value`.
+        UnknownOption: no such key.
+        InvalidOption: a value that does not fit, a secret in tracked configuration, or a key that does not count there.
+        ConfigError: the file is not valid.
+        StorageError: it cannot be written.
     """
     changes: list[tuple[Key, Any]] = []
     for key, value in values.items():
@@ -74,11 +78,11 @@ def set_values(path: Path, level: str, values: Mapping[str, Any], *, secrets: Co
             changes.append((_parts(path, key), None))
         else:
             changes.append((split_key(key), check_setting(level, key, value, secret=key in secrets)))
-    _edit(path, level, changes)
+    return _edit(path, level, changes, dry_run=dry_run)
 
 
 def check_setting(level: str, key: str, value: Any, *, secret: bool = False) -> Any:
-    """Check what :func:`set_value` is to set, and set nothing.
+    """Check what :func:`set_values` is to set, and set nothing.
 
     Args:
         level: where it is to stand.
@@ -103,25 +107,6 @@ def check_setting(level: str, key: str, value: Any, *, secret: bool = False) -> 
     return _storable(about, typed, value) if len(parts) < 4 else value
 
 
-def unset_value(path: Path, level: str, key: str) -> bool:
-    """Remove a key, or a whole remote (``remote.<name>``), from a file of one level, in place.
-
-    Args:
-        path: the file.
-        level: its level.
-        key: dotted.
-
-    Returns:
-        Whether it was there.
-
-    Raises:
-        UnknownOption: no such key.
-        ConfigError: the file is not valid.
-        StorageError: it cannot be written.
-    """
-    return _edit(path, level, [(_parts(path, key), None)])
-
-
 def _parts(path: Path, key: str) -> Key:
     """What a key to be removed stands for: a whole remote, or one key."""
     first, _, name = key.partition(".")
@@ -143,8 +128,8 @@ def _storable(about: Known, typed: Any, given: Any) -> Any:
     return typed if about.kind in ("int", "bool", "str") else given
 
 
-def _edit(path: Path, level: str, changes: Sequence[tuple[Key, Any]]) -> bool:
-    """Set or (None) remove keys; returns whether anything changed, and only then is the file written."""
+def _edit(path: Path, level: str, changes: Sequence[tuple[Key, Any]], *, dry_run: bool = False) -> EditedFile | None:
+    """Set or (None) remove keys; None if nothing changed, and then the file is not written."""
     changed = False
     parts: Key = ()
     with storage_errors(path):
@@ -162,11 +147,15 @@ def _edit(path: Path, level: str, changes: Sequence[tuple[Key, Any]]) -> bool:
     except ValueError as exc:
         raise InvalidOption(f"'{'.'.join(parts)}': {exc}") from exc
     if not changed:
-        return False
+        return None
+    new = document.dump()
+    edited = EditedFile(str(path), len(new))
+    if dry_run:
+        return edited
     with storage_errors(path):
         path.parent.mkdir(mode=0o755 if level == "system" else 0o700, parents=True, exist_ok=True)
     if level in _OF_REPOSITORY:
-        write_file(path, document.dump(), mode=0o600 if level == "local" else None)
+        write_file(path, new, mode=0o600 if level == "local" else None)
     else:
-        write_alone(path, document.dump())
-    return True
+        write_alone(path, new)
+    return edited

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,11 @@ from kist.abc.metafile import ManifestCodec, ManifestView
 from kist.abc.progress import Progress
 from kist.engine.cache.cache import Cache
 from kist.engine.cache.session import CacheSession
+from kist.engine.storage.members import split_raws
+from kist.errors import WorkspaceError
 from kist.model.digest import Digest
+
+_BLOCK = 1 << 20
 
 
 class Sink:
@@ -42,6 +47,63 @@ class Sink:
         return self._session.put_stream(reader, size, progress=progress)
 
 
+class DrySink:
+    """Takes what a scan reads on a dry run, and only counts what would be new in the cache.
+
+    Args:
+        cache: tells what is there already.
+        hasher: names contents.
+
+    Attributes:
+        bytes_stored: what :class:`CacheSession` would have stored.
+    """
+
+    def __init__(self, cache: Cache, hasher: Hasher) -> None:
+        self._cache = cache
+        self._hasher = hasher
+        self._seen: set[bytes] = set()
+        self.bytes_stored = 0
+
+    def missing(self, raws: Sequence[bytes], /) -> list[bytes]:
+        """Those of these objects that the cache does not have."""
+        return self._cache.missing(self._hasher.name, raws)
+
+    def put_small(self, raws: bytes, buffers: Sequence[bytes], /) -> None:
+        """Count small objects."""
+        self._note(dict(zip(split_raws(raws, self._hasher.digest_size), map(len, buffers), strict=True)))
+
+    def put_stream(self, reader: int, size: int, /, *, progress: Progress) -> bytes:
+        """Count what an open file holds.
+
+        Raises:
+            WorkspaceError: there were more or fewer bytes: the file changed while it was read.
+        """
+        running = self._hasher.new()
+        block = bytearray(_BLOCK)
+        view = memoryview(block)
+        length = 0
+        while count := os.readv(reader, [block]):
+            length += count
+            running.update(view[:count])
+            progress.advance(count)
+        if length != size:
+            raise WorkspaceError("a file changed while it was read", hint="run the command again")
+        raw = running.digest()
+        self._note({raw: size})
+        return raw
+
+    def put_node(self, data: bytes) -> bytes:
+        """Count a manifest node; returns its raw digest."""
+        raw = self._hasher.raw(data)
+        self._note({raw: len(data)})
+        return raw
+
+    def _note(self, sizes: Mapping[bytes, int]) -> None:
+        fresh = self.missing([raw for raw in sizes if raw not in self._seen])
+        self._seen.update(fresh)
+        self.bytes_stored += sum(sizes[raw] for raw in fresh)
+
+
 class Storing:
     """What a command stores, for a ``with`` statement; nothing of it is visible before :meth:`commit`.
 
@@ -66,6 +128,7 @@ class Storing:
         self._dry_run = dry_run
         self._stack = ExitStack()
         self._sessions: dict[str, CacheSession] = {}
+        self._dry: dict[str, DrySink] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -77,16 +140,19 @@ class Storing:
 
     @property
     def bytes_stored(self) -> int:
-        """Bytes of content newly stored so far."""
-        return sum(session.bytes_stored for session in self._sessions.values())
+        """Bytes newly stored so far; on a dry run, those that would be."""
+        stored = sum(session.bytes_stored for session in self._sessions.values())
+        return stored + sum(sink.bytes_stored for sink in self._dry.values())
 
-    def sink(self, algorithm: str) -> Sink | None:
-        """Where a scan's contents go; None where nothing is stored."""
-        return None if self._dry_run else Sink(self._cache, self._session(algorithm), algorithm)
+    def sink(self, algorithm: str) -> Sink | DrySink:
+        """Where a scan's contents go."""
+        if self._dry_run:
+            return self._dry_sink(algorithm)
+        return Sink(self._cache, self._session(algorithm), algorithm)
 
     def put_node(self, algorithm: str) -> Callable[[bytes], bytes]:
-        """What stores manifest nodes of an algorithm; on a dry run it only names them."""
-        return self._hashers(algorithm).raw if self._dry_run else self._session(algorithm).put_node
+        """What stores manifest nodes of an algorithm; on a dry run it only names and counts them."""
+        return self._dry_sink(algorithm).put_node if self._dry_run else self._session(algorithm).put_node
 
     def read_nodes(self, algorithm: str) -> Callable[[Sequence[bytes]], list[bytes]] | None:
         """What reads the nodes that were put, None where they are not kept here."""
@@ -106,6 +172,9 @@ class Storing:
         """
         for session in self._sessions.values():
             session.commit()
+
+    def _dry_sink(self, algorithm: str) -> DrySink:
+        return self._dry.setdefault(algorithm, DrySink(self._cache, self._hashers(algorithm)))
 
     def _session(self, algorithm: str) -> CacheSession:
         if algorithm not in self._sessions:

@@ -11,6 +11,7 @@ from typing import Any
 from kist.abc.remote import RemoteURL
 from kist.engine.process.scratch import write_alone
 from kist.repo.config import Config
+from kist.repo.config_edit import EditedFile
 from kist.repo.config_files import user_file
 from kist.util.atomic import storage_errors
 
@@ -64,16 +65,19 @@ def is_trusted(repository_id: str, endpoints: tuple[str, ...], env: Mapping[str,
     return all(one in trusted for one in endpoints)
 
 
-def trust(repository_id: str, endpoints: tuple[str, ...], env: Mapping[str, str] = os.environ) -> Path:
+def trust(
+    repository_id: str, endpoints: tuple[str, ...], env: Mapping[str, str] = os.environ, *, dry_run: bool = False
+) -> EditedFile:
     """Record that the user trusts these places for one repository.
 
     Args:
         repository_id: the repository.
         endpoints: as :func:`endpoints_of` gives them.
         env: the environment.
+        dry_run: record nothing.
 
     Returns:
-        The file that keeps it.
+        The file that keeps it, or would.
 
     Raises:
         StorageError: it cannot be written.
@@ -81,11 +85,14 @@ def trust(repository_id: str, endpoints: tuple[str, ...], env: Mapping[str, str]
     path = trust_file(env)
     known = _read(path)
     known[repository_id] = sorted({*known.get(repository_id, []), *endpoints})
-    text = json.dumps({"format": FORMAT, "trusted": known}, sort_keys=True, indent=1) + "\n"
+    data = (json.dumps({"format": FORMAT, "trusted": known}, sort_keys=True, indent=1) + "\n").encode()
+    edited = EditedFile(str(path), len(data))
+    if dry_run:
+        return edited
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_alone(path, text.encode(), mode=0o600)
-    return path
+    write_alone(path, data, mode=0o600)
+    return edited
 
 
 def _read(path: Path) -> dict[str, list[str]]:

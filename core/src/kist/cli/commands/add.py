@@ -42,8 +42,9 @@ def tell(args: argparse.Namespace, report: AddReport, seconds: float) -> None:
     for warning in report.warnings:
         args.output.warn(warning)
     if report.outputs:
+        stored = "would store" if args.dry_run else "stored"
         args.output.talk(
-            f"read {show_size(report.bytes_read)}, stored {show_size(report.bytes_stored)} in {seconds:.1f} s"
+            f"read {show_size(report.bytes_read)}, {stored} {show_size(report.bytes_stored)} in {seconds:.1f} s"
         )
 
 

@@ -42,7 +42,7 @@ def tell(
 ) -> None:
     """The result for people; objects that are missing become errors."""
     for path in report.trashed:
-        output.line(f"moved to the trash: {path}")
+        output.line(f"{'would move' if dry_run else 'moved'} to the trash: {path}")
     for path in report.kept:
         output.detail(f"left as it is (not tracked): {path}")
     for warning in report.warnings:

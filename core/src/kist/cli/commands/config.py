@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from kist.cli.render import text_of
-from kist.cli.repo import open_repo
+from kist.cli.repo import open_repo, written_data, written_text
 from kist.cli.subverbs import add_dry_run, add_levels
 from kist.errors import ConfigError, NotARepo, RepoNotOwned, UsageError
 
@@ -51,15 +51,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if level is None:
         raise ConfigError("the current folder belongs to no repository", hint="add --global to set it for yourself")
     if action == "set":
-        file = settings.set(words[0], words[1], level, dry_run=args.dry_run)
+        edited = settings.set(words[0], words[1], level, dry_run=args.dry_run)
     else:
-        file = settings.unset(words[0], level, dry_run=args.dry_run)
-    args.output.detail(f"{'would change' if args.dry_run else 'changed'} {file}")
+        edited = settings.unset(words[0], level, dry_run=args.dry_run)
+    if args.dry_run:
+        args.output.line(f"would {action} {words[0]} ({level})")
+        args.output.talk(written_text([edited]))
+    args.output.detail(f"{'would change' if args.dry_run else 'changed'} {edited.path}")
     return {
         "key": words[0],
         "value": words[1] if action == "set" and not _secret(settings, words[0]) else None,
         "level": level,
-        "file": text_of(file),
+        "file": text_of(edited.path),
+        **written_data([edited]),
         "dry_run": args.dry_run,
     }
 

@@ -21,7 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("-r", "--remote", metavar="NAME", help="try this remote with an object, and check its indexes")
     parser.add_argument("--fix", action="store_true", help="mend what can be mended without losing anything")
-    parser.add_argument("--dry-run", action="store_true", help="with --fix: tell what is wrong, mend nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tell what --fix would mend, change nothing, here and on the remote"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise
         context = None
     findings = []
-    for one in doctor(context, remote=args.remote, fix=args.fix and not args.dry_run):
+    for one in doctor(context, remote=args.remote, fix=args.fix, dry_run=args.dry_run):
         findings.append(one)
         if one.state != "ok" or not args.quiet:
             args.output.line(f"{one.state:<8} {one.label}: {one.detail}", color=_COLORS.get(one.state))
@@ -43,11 +45,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             args.output.line(f"{'':<8} {one.fix}")
     counts = {state: sum(one.state == state for one in findings) for state in _COLORS}
     args.output.talk(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    mendable = [one.label for one in findings if one.state != "ok" and (one.fix or "").startswith("kist doctor --fix")]
+    if args.dry_run:
+        what = f"would mend: {', '.join(mendable)}" if mendable else "would mend nothing"
+        args.output.line(what + (" (how many bytes that takes is known when it is done)" if mendable else ""))
     args.data = {
         "findings": [
             {"label": one.label, "state": one.state, "detail": one.detail, "fix": one.fix} for one in findings
         ],
         "counts": counts,
+        "mendable": mendable,
+        "dry_run": args.dry_run,
     }
     if counts["error"]:
         raise KistError(

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         reports = list(repo.fetch(args.targets, TransferOptions(**transfer_options(args))))
     except TransferError as error:
         args.data = {**transfer_data(error.reports), "dry_run": args.dry_run}
-        tell_transfer(args.output, "fetched", error.reports, time.monotonic() - began)
+        tell_transfer(args, ("fetch", "fetched"), error.reports, time.monotonic() - began)
         raise
-    tell_transfer(args.output, "would fetch" if args.dry_run else "fetched", reports, time.monotonic() - began)
+    tell_transfer(args, ("fetch", "fetched"), reports, time.monotonic() - began)
     finish(args, repo)
     return {**transfer_data(reports), "dry_run": args.dry_run}

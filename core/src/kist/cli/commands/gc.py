@@ -123,6 +123,9 @@ def _tell(args: argparse.Namespace, report: GcReport) -> None:
         if len(report.plan) > most:
             args.output.line(f"… and {len(report.plan) - most} more (--verbose or --json lists all)")
     args.output.line(f"{show_count(report.candidates, 'object')} that nothing needs, {show_size(report.bytes)}")
+    if args.remote is not None and (args.plan is not None or args.dry_run):
+        made, more = report.requests, report.requests_expected - report.requests
+        args.output.talk(f"{show_count(made, 'request')} so far; carrying it out takes about {more} more")
 
 
 def _told(args: argparse.Namespace, report: GcReport) -> None:
@@ -145,6 +148,8 @@ def _data(args: argparse.Namespace, report: GcReport) -> dict[str, Any]:
         "collected": report.collected,
         "deleted": report.deleted,
         "remote": args.remote,
+        "requests": report.requests,
+        "requests_expected": report.requests_expected if args.dry_run or args.plan is not None else None,
         "dry_run": bool(args.dry_run or args.plan is not None),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kist.operations.init import init
+from kist.util.units import show_size
 
 EXAMPLES = (
     ("kist init", "make a repository here"),
@@ -24,10 +25,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make it."""
     made = init(Path(args.folder), algorithm=args.hash, dry_run=args.dry_run)
-    args.output.line(f"{'would have made' if args.dry_run else 'made'} a kist repository in {made.root}")
+    args.output.line(f"{'would make' if args.dry_run else 'made'} a kist repository in {made.root}")
+    if args.dry_run:
+        args.output.talk(f"1 file, {show_size(made.bytes)}")
     if not made.in_git:
         args.output.talk("there is no Git repository here: versions of the metafiles are yours to keep")
         args.output.talk("if Git comes later, the .gitignore files that kist writes keep the data out of it")
     else:
         args.output.talk("next: kist add DATA, then git add .kist and the new metafile, and git commit")
-    return {"root": str(made.root), "id": made.id, "hash": made.algorithm, "dry_run": args.dry_run}
+    return {
+        "root": str(made.root),
+        "id": made.id,
+        "hash": made.algorithm,
+        "files": 1,
+        "bytes": made.bytes,
+        "dry_run": args.dry_run,
+    }

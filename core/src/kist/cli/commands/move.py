@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kist.cli.repo import finish, open_repo
+from kist.util.units import show_count, show_size
 
 EXAMPLES = (
     ("kist move data datasets/data", "move an output with its metafile"),
@@ -23,8 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Move, and tell what moved."""
     repo = open_repo(args, "move")
-    moved = repo.move(args.source, args.target, dry_run=args.dry_run)
-    for old, new in moved:
-        args.output.line(f"{'would move' if args.dry_run else 'moved'} {old} -> {new}")
+    report = repo.move(args.source, args.target, dry_run=args.dry_run)
+    args.output.line(f"{'would move' if args.dry_run else 'moved'} {report.old} -> {report.new}")
+    args.output.talk(f"{show_count(report.files, 'file')}, {show_size(report.bytes)}")
     finish(args, repo)
-    return {"moved": [{"from": old, "to": new} for old, new in moved], "dry_run": args.dry_run}
+    return {
+        "moved": [{"from": report.old, "to": report.new}],
+        "files": report.files,
+        "bytes": report.bytes,
+        "dry_run": args.dry_run,
+    }

@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.data = {**transfer_data(error.reports), "dry_run": args.dry_run}
         if error.placed is not None:
             args.data = {**checkout.data_of(error.placed), **args.data}
-        tell_transfer(args.output, "fetched", error.reports, time.monotonic() - began)
+        tell_transfer(args, ("fetch", "fetched"), error.reports, time.monotonic() - began)
         raise
     seconds = time.monotonic() - began
-    tell_transfer(args.output, "would fetch" if args.dry_run else "fetched", reports, seconds)
+    tell_transfer(args, ("fetch", "fetched"), reports, seconds)
     checkout.tell(args.output, placed, seconds, dry_run=args.dry_run, complete=not repo.problems)
     finish(args, repo)
     return {**checkout.data_of(placed), **transfer_data(reports), "dry_run": args.dry_run}

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         reports = list(repo.push(args.targets, TransferOptions(repair=args.repair, **transfer_options(args))))
     except TransferError as error:
         args.data = {**transfer_data(error.reports), "dry_run": args.dry_run}
-        tell_transfer(args.output, "sent", error.reports, time.monotonic() - began)
+        tell_transfer(args, ("send", "sent"), error.reports, time.monotonic() - began)
         raise
-    tell_transfer(args.output, "would send" if args.dry_run else "sent", reports, time.monotonic() - began)
+    tell_transfer(args, ("send", "sent"), reports, time.monotonic() - began)
     finish(args, repo)
     return {**transfer_data(reports), "dry_run": args.dry_run}

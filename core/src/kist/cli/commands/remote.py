@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from kist.cli.repo import finish, open_repo
+from kist.cli.repo import finish, open_repo, written_data, written_text
 from kist.cli.subverbs import Subverbs, add_dry_run, add_levels
 from kist.errors import UsageError
+
+if TYPE_CHECKING:
+    from kist.repo.config_edit import EditedFile
 
 EXAMPLES = (
     ("kist remote add -d store /mnt/share/data", "a folder becomes the default remote"),
@@ -75,8 +79,13 @@ def _options(args: argparse.Namespace) -> Any:
     return EditOptions(args.level or "tracked", force=force, dry_run=args.dry_run, apart=args.level is None)
 
 
-def _said(args: argparse.Namespace, text: str) -> None:
-    args.output.line(f"would have {text}" if args.dry_run else text)
+def _said(args: argparse.Namespace, done: str, would: str, written: Iterable[EditedFile]) -> None:
+    """The result for people: what was *done*, or on a dry run what *would* be, and in which files."""
+    if args.dry_run:
+        args.output.line(f"would {would}")
+        args.output.talk(written_text(written))
+    else:
+        args.output.line(done)
 
 
 def run_list(args: argparse.Namespace) -> dict[str, Any]:
@@ -112,9 +121,10 @@ def run_add(args: argparse.Namespace) -> dict[str, Any]:
     settings = _settings(args.option)
     repo = open_repo(args, "remote add")
     one = add_remote(repo.context, args.name, args.url, _options(args), default=args.default, settings=settings)
-    _said(args, f"added {one.name} -> {one.url}" + (" as the default" if one.default else ""))
+    what = f"{one.name} -> {one.url}" + (" as the default" if one.default else "")
     for option, value in one.options.items():
-        _said(args, f"set {one.name}.{option} = {value}")
+        what += f"\n  {one.name}.{option} = {value}"
+    _said(args, f"added {what}", f"add {what}", one.written)
     finish(args, repo)
     return {
         "name": one.name,
@@ -122,6 +132,7 @@ def run_add(args: argparse.Namespace) -> dict[str, Any]:
         "default": one.default,
         "level": one.level,
         "options": dict(one.options),
+        **written_data(one.written),
         "dry_run": args.dry_run,
     }
 
@@ -148,17 +159,19 @@ def run_modify(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("give a value, or --unset", hint="kist remote modify NAME OPTION VALUE")
     repo = open_repo(args, "remote modify")
     options = _options(args)
-    modify_remote(repo.context, args.name, args.option, args.value, options)
+    edit = modify_remote(repo.context, args.name, args.option, args.value, options)
     secret = is_secret(repo.context.plugins, repo.context.config, args.name, args.option)
     value = SECRET if secret and args.value is not None else args.value
     what = f"unset {args.name}.{args.option}" if args.unset else f"set {args.name}.{args.option} = {value}"
-    _said(args, f"{what} ({options.level})")
+    what += f" ({options.level})"
+    _said(args, what, what, edit.written)
     finish(args, repo)
     return {
         "name": args.name,
         "option": args.option,
         "value": value,
         "level": options.level,
+        **written_data(edit.written),
         "dry_run": args.dry_run,
     }
 
@@ -168,11 +181,16 @@ def run_remove(args: argparse.Namespace) -> dict[str, Any]:
     from kist.operations.remote import remove_remote
 
     repo = open_repo(args, "remote remove")
-    users = remove_remote(repo.context, args.name, _options(args))
-    _said(args, f"removed {args.name}")
-    _warn_of_users(args, args.name, users)
+    edit = remove_remote(repo.context, args.name, _options(args))
+    _said(args, f"removed {args.name}", f"remove {args.name}", edit.written)
+    _warn_of_users(args, args.name, edit.users)
     finish(args, repo)
-    return {"name": args.name, "named_by": users, "dry_run": args.dry_run}
+    return {
+        "name": args.name,
+        "named_by": list(edit.users),
+        **written_data(edit.written),
+        "dry_run": args.dry_run,
+    }
 
 
 def run_rename(args: argparse.Namespace) -> dict[str, Any]:
@@ -180,14 +198,21 @@ def run_rename(args: argparse.Namespace) -> dict[str, Any]:
     from kist.operations.remote import rename_remote
 
     repo = open_repo(args, "remote rename")
-    users = rename_remote(repo.context, args.name, args.new, _options(args))
-    _said(args, f"renamed {args.name} to {args.new}")
-    _warn_of_users(args, args.name, users)
+    edit = rename_remote(repo.context, args.name, args.new, _options(args))
+    what = f"{args.name} to {args.new}"
+    _said(args, f"renamed {what}", f"rename {what}", edit.written)
+    _warn_of_users(args, args.name, edit.users)
     finish(args, repo)
-    return {"old": args.name, "new": args.new, "named_by": users, "dry_run": args.dry_run}
+    return {
+        "old": args.name,
+        "new": args.new,
+        "named_by": list(edit.users),
+        **written_data(edit.written),
+        "dry_run": args.dry_run,
+    }
 
 
-def _warn_of_users(args: argparse.Namespace, name: str, users: list[str]) -> None:
+def _warn_of_users(args: argparse.Namespace, name: str, users: Sequence[str]) -> None:
     for path in users[:5]:
         args.output.warn(f"the metafile of {path} still names the remote '{name}'")
     if len(users) > 5:
@@ -208,10 +233,16 @@ def run_default(args: argparse.Namespace) -> dict[str, Any]:
         return {"default": name}
     if args.name is not None and args.unset:
         raise UsageError("give a name, or --unset")
-    set_default(repo.context, args.name, _options(args))
-    _said(args, f"chose {args.name} as the default" if args.name else "chose no default remote")
+    edit = set_default(repo.context, args.name, _options(args))
+    what = f"{args.name} as the default" if args.name else "no default remote"
+    _said(args, f"chose {what}", f"choose {what}", edit.written)
     finish(args, repo)
-    return {"default": args.name, "level": args.level or "tracked", "dry_run": args.dry_run}
+    return {
+        "default": args.name,
+        "level": args.level or "tracked",
+        **written_data(edit.written),
+        "dry_run": args.dry_run,
+    }
 
 
 def run_trust(args: argparse.Namespace) -> dict[str, Any]:
@@ -219,7 +250,14 @@ def run_trust(args: argparse.Namespace) -> dict[str, Any]:
     from kist.operations.remote import trust_remote
 
     repo = open_repo(args, "remote trust")
-    endpoints = trust_remote(repo.context, args.name, dry_run=args.dry_run)
-    _said(args, f"trusted {', '.join(endpoints)} with your credentials, for this repository")
+    edit = trust_remote(repo.context, args.name, dry_run=args.dry_run)
+    what = f"{', '.join(edit.endpoints)} with your credentials, for this repository"
+    _said(args, f"trusted {what}", f"trust {what}", edit.written)
     finish(args, repo)
-    return {"name": args.name, "endpoints": list(endpoints), "repository": repo.context.id, "dry_run": args.dry_run}
+    return {
+        "name": args.name,
+        "endpoints": list(edit.endpoints),
+        "repository": repo.context.id,
+        **written_data(edit.written),
+        "dry_run": args.dry_run,
+    }

@@ -63,11 +63,17 @@ def run_list(args: argparse.Namespace) -> dict[str, Any]:
 def run_restore(args: argparse.Namespace) -> dict[str, Any]:
     """Bring something back."""
     repo = open_repo(args, "trash restore")
-    places = repo.restore(args.name, args.to, dry_run=args.dry_run)
-    for place in places:
+    report = repo.restore(args.name, args.to, dry_run=args.dry_run)
+    for place in report.places:
         args.output.line(f"{'would restore' if args.dry_run else 'restored'} {place}")
+    args.output.talk(f"{show_count(report.files, 'file')}, {show_size(report.bytes)}")
     finish(args, repo)
-    return {"restored": [text_of(place) for place in places], "dry_run": args.dry_run}
+    return {
+        "restored": [text_of(place) for place in report.places],
+        "files": report.files,
+        "bytes": report.bytes,
+        "dry_run": args.dry_run,
+    }
 
 
 def run_empty(args: argparse.Namespace) -> dict[str, Any]:

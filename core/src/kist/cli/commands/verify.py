@@ -76,6 +76,10 @@ def _tell(args: argparse.Namespace, report: VerifyReport, sample: float) -> None
             args.output.line(f"{title:<9} {one.digest}  {needed or '(no recorded output needs it)'}", color=color)
         if len(found) > _MOST_SHOWN:
             args.output.line(f"… and {len(found) - _MOST_SHOWN} more {title} (--json lists all)")
+    if args.repair and args.dry_run and not report.good:
+        count = show_count(len(report.damaged) + len(report.missing), "object")
+        source = "the cache" if args.remote else "the workspace or a remote"
+        args.output.line(f"would bring back {count} from {source}; bytes and requests are known when it is done")
     state = "not good" if not report.good else "all good" if sample >= 100 else f"nothing wrong in {sample:g}% of them"
     if sample < 100 and report.good and not report.checked:
         state = f"none is in a sample of {sample:g}%"

@@ -51,14 +51,10 @@ def move_path(
         PathConflict: something stands at *target*, or a symlink in the way, or the target lies inside the source.
         StorageError: the system refuses, for example because the two are on different file systems.
     """
-    check_path(source)
-    check_path(target)
-    if inside(target, source):
-        raise PathConflict(f"{display(source)} cannot be moved into itself", path=display(target))
+    check_move(root, source, target)
     with storage_errors(root):
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _check_move(descriptor, source, target)
         header = {**intent, "verb": "move", "source": os.fsdecode(source), "target": os.fsdecode(target)}
         record = journal.begin(header)
         try:
@@ -82,10 +78,30 @@ def _present(root: int, path: bytes) -> bool:
             return False
 
 
-def _check_move(root: int, source: bytes, target: bytes) -> None:
-    if not _present(root, source):
+def check_move(root: Path, source: bytes, target: bytes) -> None:
+    """Look whether :func:`move_path` can be done; nothing is changed.
+
+    Args:
+        root: the repository's folder.
+        source: what is to be moved, relative to it.
+        target: where it shall be.
+
+    Raises:
+        KistError: see :func:`move_path`.
+    """
+    check_path(source)
+    check_path(target)
+    if inside(target, source):
+        raise PathConflict(f"{display(source)} cannot be moved into itself", path=display(target))
+    with storage_errors(root):
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        there, taken = _present(descriptor, source), _present(descriptor, target)
+    finally:
+        os.close(descriptor)
+    if not there:
         raise PathNotTracked(f"there is no {display(source)}", path=display(source))
-    if _present(root, target):
+    if taken:
         raise PathConflict(
             f"{display(target)} exists already", path=display(target), hint="move it away, or name another target"
         )

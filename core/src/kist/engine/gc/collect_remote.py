@@ -77,6 +77,17 @@ class RemoteGcPlan:
         """Bytes under them."""
         return sum(self.dead.values())
 
+    @property
+    def requests_expected(self) -> int:
+        """Requests that carrying it out will take, as far as can be told before."""
+        if not (self.dead or self.since or self.deleting or self.unreadable):
+            return 0
+        marked = [one for one in self.markers.values() if not self.reindex.isdisjoint(one.indexes)]
+        again = len(marked) + len(self.dropped - {one.roots[0] for one in marked})
+        listed = sum(not self.reindex.isdisjoint(one.indexes) for one in self.sets)
+        deleted = 2 * len(self.due) + 1 if self.due else 0  # a look and a call each, and the list of what is left
+        return 3 + len(self.reindex) + again + listed + deleted
+
 
 class RemoteCollector:
     """Collects on one remote; whoever shares it keeps what it refers to.

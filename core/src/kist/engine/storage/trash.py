@@ -146,7 +146,13 @@ class Trash:
             return sorted((entry for entry in entries if entry and entry.items), key=lambda entry: entry.when)
 
     def restore(
-        self, id: str, to: Path | None = None, *, base: Path | None = None, only: str | None = None
+        self,
+        id: str,
+        to: Path | None = None,
+        *,
+        base: Path | None = None,
+        only: str | None = None,
+        dry_run: bool = False,
     ) -> Sequence[Path]:
         """Take an entry's items back out; nothing is ever overwritten.
 
@@ -155,9 +161,10 @@ class Trash:
             to: where its only item goes; None: each goes where it was.
             base: what paths that are not absolute are relative to.
             only: the name of the one item to restore, None for all.
+            dry_run: check everything, move nothing.
 
         Returns:
-            where they are now.
+            where they are now, or would be.
 
         Raises:
             PathNotTracked: no such entry or item.
@@ -174,6 +181,8 @@ class Trash:
         for target in targets:
             if os.path.lexists(target):
                 raise _in_the_way(target)
+        if dry_run:
+            return targets
         with storage_errors(self.folder):
             for item, target in zip(items, targets, strict=True):
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,16 @@ class Fetch:
             requests=self._store.requests - self._before,
             roots=tuple(str(want.root) for want in self._complete),
             failures=tuple(self._failures.items()),
+            requests_expected=self._expected() if dry else None,
         )
+
+    def _expected(self) -> int:
+        """Requests that a real run makes in all."""
+        from kist.engine.transfer.expect import fetch_requests
+
+        small = self._cache.pack_threshold
+        data = sum(fetch_requests(lack.contents, lack.places, lack.reader, small) for lack in self._lacks)
+        return self._store.requests - self._before + data
 
     def _count(self) -> int:
         return sum(len(lack.contents) for lack in self._lacks)

@@ -32,6 +32,24 @@ Job = Span | str | tuple[bytes, Place]
 """Ranges of a pack, a whole pack's id, an object by itself."""
 
 
+def packed_jobs(groups: Mapping[str, list[Placed]], reader: RemoteReader, small: int) -> Iterator[Span | str]:
+    """What is to be asked for of packs: whole ones where that is nearly all, else ranges.
+
+    Args:
+        groups: what is wanted, by pack.
+        reader: knows the remote's packs.
+        small: size from which the cache keeps an object by itself.
+    """
+    for name, group in groups.items():
+        entry = reader.packs.get(name)
+        stored = sum(place.stored for _, place in group)
+        packable = max(place.plain for _, place in group) < small
+        if packable and entry is not None and entry.kind == DATA and stored >= WHOLE_FROM * entry.size:
+            yield name
+        else:
+            yield from plan_spans(name, group)
+
+
 class DataFetch:
     """Brings contents of one algorithm into the cache.
 
@@ -100,14 +118,7 @@ class DataFetch:
     def _jobs(self) -> Iterator[Job]:
         """Large objects first, then packs."""
         yield from sorted(self._groups.pop(LOOSE, []), key=lambda item: -item[1].plain)
-        for name, group in self._groups.items():
-            entry = self._reader.packs.get(name)
-            stored = sum(place.stored for _, place in group)
-            small = max(place.plain for _, place in group) < self._cache.pack_threshold
-            if small and entry is not None and entry.kind == DATA and stored >= WHOLE_FROM * entry.size:
-                yield name
-            else:
-                yield from plan_spans(name, group)
+        yield from packed_jobs(self._groups, self._reader, self._cache.pack_threshold)
 
     # ── in worker threads ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,10 +14,14 @@ class Hints:
 
     Args:
         folder: where they lie, None to remember nothing.
+
+    Attributes:
+        frozen: whether they stay as they are, as on a dry run: what is new is not kept.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self.frozen = False
 
     def recall(self, name: str) -> bytes | None:
         """What was remembered under a name, None if it is not there."""
@@ -39,7 +43,7 @@ class Hints:
 
     def remember(self, name: str, data: bytes) -> None:
         """Keep *data*; a disk that refuses is no failure of the transfer."""
-        if self._folder is None:
+        if self._folder is None or self.frozen:
             return
         try:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -49,7 +53,7 @@ class Hints:
 
     def forget(self, name: str) -> None:
         """Drop what was remembered under a name."""
-        if self._folder is None:
+        if self._folder is None or self.frozen:
             return
         try:
             (self._folder / name).unlink(missing_ok=True)

@@ -27,6 +27,19 @@ _WORTH = 0.95
 """A node is stored compressed if that is not larger than this part of it."""
 
 
+def is_sent_as_a_pack(reader: PackReader, count: int) -> bool:
+    """Whether a pack of the cache goes as it is, or copied without what is not sent.
+
+    Args:
+        reader: the pack.
+        count: how many of its members are to be sent.
+    """
+    members = len(reader.members)
+    if members == 1:
+        return False
+    return members == count or (reader.size >= _COPIED_FROM and count >= _COPIED_SHARE * members)
+
+
 @dataclass(slots=True)
 class Upload:
     """One file to send.
@@ -84,7 +97,7 @@ class Packer:
         left = dict(contents)
         found = (places[raw] for raw in contents if raw in places)
         for reader, count in self._local.packs_of(found):
-            if reader.kind != DATA or len(reader.members) == 1:
+            if reader.kind != DATA or not is_sent_as_a_pack(reader, count):
                 continue
             with suppress(*UNREADABLE):  # what cannot be read here is read one by one
                 upload = self._taken(reader, count, left)
@@ -95,7 +108,7 @@ class Packer:
         yield from self._pack(DATA, itertools.chain(left, extra))
 
     def _taken(self, reader: PackReader, count: int, left: Mapping[bytes, int]) -> Upload | None:
-        """A pack of the cache as it is, or a copy with just what is to be sent; None where neither pays."""
+        """A pack of the cache as it is, or a copy with just what is to be sent; None where nothing of it is good."""
         members = reader.members
         if len(members) == count:
             if not all(good for _, good in reader.check(self._hasher)):
@@ -103,8 +116,6 @@ class Packer:
             pack = PackEntry(reader.id, reader.size, reader.kind)
             path = self._local.cache.folder.packs / pack.id
             return Upload(f"packs/{pack.id}", path, sum(members.plains), members.raws(), pack, members)
-        if reader.size < _COPIED_FROM or count < _COPIED_SHARE * len(members):
-            return None
         raws = members.raws()
         positions = [position for position in members.in_offset_order() if raws[position] in left]
         writer = self._writer(DATA)

@@ -72,7 +72,9 @@ def push_versions(
     push = Push(cache, store, TransferSettings(**options), repository_id=repository_id)
     push.settings.announce(push.plan(versions, bases))
     report = push.run()
-    if repair and not push.settings.dry_run:
+    if repair and push.settings.dry_run:
+        return _repair_foreseen(store, push, report)
+    if repair:
         from kist.engine.transfer.remote_check import repair_remote
 
         left = repair_remote(cache, store, list(versions), push.settings, repository_id=repository_id)
@@ -86,6 +88,19 @@ def push_versions(
             requests=store.requests - before,
         )
     return report
+
+
+def _repair_foreseen(store: RemoteStore, push: Push, report: TransferReport) -> TransferReport:
+    """What a repair would send beside what was planned: the remote is read, as the repair itself does it."""
+    from kist.engine.transfer.remote_check import verify_remote
+
+    before = store.requests
+    bad = verify_remote(store, push.complete, push.settings).bad if push.complete else set()
+    read = store.requests - before
+    expected = None if bad or report.requests_expected is None else report.requests_expected + read
+    return replace(
+        report, objects=report.objects + len(bad), requests=report.requests + read, requests_expected=expected
+    )
 
 
 def _mend_indexes(store: RemoteStore, versions: Sequence[Version], workers: Workers) -> None:
@@ -135,6 +150,11 @@ class Push:
         roots = tuple(str(version.root) for version in plan.pending)
         return TransferPlan("push", self.store.name, plan.objects, plan.size, roots)
 
+    @property
+    def complete(self) -> list[Version]:
+        """The versions of the plan that are complete on the remote already, as far as their markers tell."""
+        return [version for version in self._plan.versions if version.root in self._plan.published]
+
     def plan_repair(
         self, versions: Sequence[Version], published: Mapping[Digest, Published], bad_keys: Collection[str]
     ) -> None:
@@ -157,7 +177,8 @@ class Push:
         plan = self._plan
         self._state.resend = plan.resend
         if self.settings.dry_run:
-            return self._report(plan.objects, plan.size, [version.root for version in plan.pending])
+            report = self._report(plan.objects, plan.size, [version.root for version in plan.pending])
+            return replace(report, requests_expected=report.requests + self._expected())
         killed = self.store.hints.recall(_SENDING) is not None
         done: dict[Digest, Published] = {}
         if plan.sides:
@@ -176,6 +197,19 @@ class Push:
         if killed or plan.sides:
             self.store.hints.forget(_SENDING)
         return self._report(self._state.objects, self._state.moved, [*plan.published, *done])
+
+    def _expected(self) -> int:
+        """Requests that carrying out the plan will take."""
+        from kist.engine.transfer.expect import push_requests
+
+        store = self.store
+        return push_requests(
+            self._plan,
+            self.local,
+            pack_threshold=store.pack_threshold,
+            new=not store.open(new=True),
+            owner=self._repository,
+        )
 
     def _send(self, scratch: Path) -> dict[Digest, Published]:
         """Send what is missing and publish what is complete then."""

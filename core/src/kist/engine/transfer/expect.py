@@ -1,0 +1,82 @@
+"""How many requests a planned transfer will make, for who wants to know before: an estimate, exact in plain cases.
+
+What cannot be planned is left out: calls that are repeated after a failure, and what is mended on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
+from kist.engine.storage.packs import DATA, PACK_LIMIT
+from kist.engine.transfer.fetch_data import packed_jobs
+from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.packing import is_sent_as_a_pack, sizes_from
+from kist.engine.transfer.push_plan import PushPlan, Side
+from kist.engine.transfer.push_side import ASK_FROM
+from kist.engine.transfer.remote_read import RemoteReader
+from kist.engine.transfer.segments import SEGMENTED_FROM, segment_size
+
+
+def push_requests(plan: PushPlan, local: LocalSide, *, pack_threshold: int, new: bool, owner: str) -> int:
+    """Requests that sending and publishing will take, beside those that planning took.
+
+    Args:
+        plan: what is to be done.
+        local: the cache.
+        pack_threshold: of the remote.
+        new: whether the remote has nothing yet.
+        owner: the repository's id.
+    """
+    count = sum(_side_requests(side, local, pack_threshold, new=new) for side in plan.sides)
+    marked = len(plan.pending) + sum(owner not in one.repositories for one in plan.published.values())
+    count += 2 * marked  # a ref and a marker each
+    if len(plan.versions) > 1 and (marked or not plan.set_written):
+        count += 1
+    return count + 2 if new else count  # a look whether something foreign is there, and "kist-remote"
+
+
+def _side_requests(side: Side, local: LocalSide, pack_threshold: int, *, new: bool) -> int:
+    places = local.places(side.algorithm, side.closure.contents)
+    sizes = sizes_from(places, side.closure.contents)
+    large = [size for raw, size in sizes.items() if size >= pack_threshold and raw in places]
+    small = {raw: places[raw] for raw, size in sizes.items() if raw in places and size < pack_threshold}
+    count = 0
+    left = sum(place.stored for place in small.values())
+    for reader, found in local.packs_of(small.values()):
+        if reader.kind == DATA and is_sent_as_a_pack(reader, found):
+            taken = sum(place.stored for place in small.values() if place.pack == reader.id)
+            count += _file_requests(taken, new=new)
+            left -= taken
+    count += sum(_file_requests(min(PACK_LIMIT, left - at), new=new) for at in range(0, left, PACK_LIMIT))
+    for size in large:
+        count += _file_requests(size, new=new) if size <= SEGMENTED_FROM else 1 + _segments(size) * (1 if new else 2)
+    nodes = sum(side.closure.nodes.values())
+    return count + ceil(nodes / PACK_LIMIT) + 1  # and the index
+
+
+def _file_requests(size: int, *, new: bool) -> int:
+    """A large file is asked for before it is sent: a killed push may have sent it."""
+    return 1 if new or size < ASK_FROM else 2
+
+
+def _segments(size: int) -> int:
+    return ceil(size / segment_size(size))
+
+
+def fetch_requests(contents: Iterable[bytes], places: Mapping[bytes, Place], reader: RemoteReader, small: int) -> int:
+    """Requests that bringing contents will take, beside those that planning took.
+
+    Args:
+        contents: what is to be brought, raw digests.
+        places: where it lies.
+        reader: knows the remote's packs.
+        small: size from which the cache keeps an object by itself.
+    """
+    groups: dict[str, list[tuple[bytes, Place]]] = {}
+    for raw in contents:
+        groups.setdefault(places[raw].pack, []).append((raw, places[raw]))
+    count = len(groups.pop(LOOSE, ()))
+    count += sum(1 + _segments(place.plain) for _, place in groups.pop(SEGMENTED, ()))
+    return count + sum(1 for _ in packed_jobs(groups, reader, small))
