@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from kist import hookimpl
 from kist.abc import LinkType
-from kist.util.atomic import storage_error, write_all
-
-_BLOCK = 1 << 20
-_COPY_IN_KERNEL = getattr(os, "copy_file_range", None)
-_NOT_IN_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
+from kist.util.atomic import storage_error
+from kist.util.copying import copy_rest
 
 
 class CopyLink(LinkType):
@@ -49,7 +45,7 @@ def _copy(source_dir: int, source: bytes, target_dir: int, target: bytes) -> Non
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         writer = os.open(target, flags, 0o666, dir_fd=target_dir)
         try:
-            _copy_bytes(reader, writer)
+            copy_rest(reader, writer)
         except BaseException:
             os.unlink(target, dir_fd=target_dir)
             raise
@@ -57,23 +53,6 @@ def _copy(source_dir: int, source: bytes, target_dir: int, target: bytes) -> Non
             os.close(writer)
     finally:
         os.close(reader)
-
-
-def _copy_bytes(reader: int, writer: int) -> None:
-    left = os.fstat(reader).st_size
-    while left and _COPY_IN_KERNEL:
-        try:
-            done = _COPY_IN_KERNEL(reader, writer, left)
-        except OSError as exc:
-            if exc.errno not in _NOT_IN_KERNEL:
-                raise
-            break
-        if not done:
-            break
-        left -= done
-    # Whatever the kernel could not do itself is read and written here, from where it stopped.
-    while block := os.read(reader, _BLOCK):
-        write_all(writer, block)
 
 
 @hookimpl

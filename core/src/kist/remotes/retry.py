@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeVar
 from kist.abc import NullProgress, ObjectInfo, Progress, Remote
 from kist.errors import KistError, RemoteError, RemoteExists, RemoteUnavailable
 from kist.remotes.files import read_pieces, read_source, write_target
-from kist.remotes.wrapping import WrappedRemote, buffered, has_own, read_some
+from kist.remotes.wrapping import WrappedRemote, buffered, has_own, read_into
 
 T = TypeVar("T")
 
@@ -329,17 +329,16 @@ class _ResumingReader(io.RawIOBase):
         while True:
             stream = self._stream or self._reopen()
             try:
-                piece = read_some(stream, len(buffer))
+                count = read_into(stream, memoryview(buffer))
             except RemoteError as exc:
                 self._stream = None
                 _close_quietly(stream)
                 self._attempts.failed(exc)
                 continue
-            if piece:
+            if count:
                 self._attempts.gained()
-            self._position += len(piece)
-            buffer[: len(piece)] = piece
-            return len(piece)
+            self._position += count
+            return count
 
     def close(self) -> None:
         if not self.closed and self._stream is not None:

@@ -158,10 +158,9 @@ class ObservedReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill *buffer* with what one read gives."""
-        piece = read_some(self._inner, len(buffer))
-        buffer[: len(piece)] = piece
-        self._observe(len(piece))
-        return len(piece)
+        count = read_into(self._inner, memoryview(buffer))
+        self._observe(count)
+        return count
 
     def close(self) -> None:
         """Close the inner stream too."""
@@ -170,19 +169,23 @@ class ObservedReader(io.RawIOBase):
         super().close()
 
 
-def read_some(stream: BinaryIO, size: int) -> bytes:
+def read_into(stream: BinaryIO, buffer: memoryview) -> int:
     """Read what is there now: a stream that breaks in a long read would lose what it had already.
+
+    A buffer larger than the stream's own is filled past that one, so that wrappers around wrappers copy nothing.
 
     Args:
         stream: the stream.
-        size: how much at most.
+        buffer: what is filled, from its start.
 
     Returns:
-        At least a byte, unless the end is reached.
+        How many bytes were read; 0 at the end only.
     """
     if isinstance(stream, io.BufferedReader):
-        return stream.read1(size)
-    return stream.read(min(size, 1 << 16))
+        return stream.readinto1(buffer)
+    piece = stream.read(min(len(buffer), 1 << 16))
+    buffer[: len(piece)] = piece
+    return len(piece)
 
 
 def buffered(raw: io.RawIOBase, size: int = 1 << 18) -> BinaryIO:

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import BinaryIO, NamedTuple
 
 from kist.errors import RemoteUnavailable
-from kist.remotes.wrapping import buffered, read_some
+from kist.remotes.wrapping import buffered, read_into
 from kist_ssh import protocol
 from kist_ssh.command import Command
 from kist_ssh.failures import Failure, no_sftp, of_ssh
@@ -260,7 +260,8 @@ class Connection:
         if len(head) < _HEAD.size or kind != protocol.HELLO or not 5 <= length <= 1 << 16:
             # A login script prints into the connection; what it printed is there at once.
             self._process.kill()
-            first = head + read_some(reader, 200)
+            rest = memoryview(bytearray(200))
+            first = head + rest[: read_into(reader, rest)]
             self._process.wait()
             self._fail(no_sftp(self._command, first, self._process.last_words()))
             return False

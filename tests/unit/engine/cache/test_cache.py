@@ -595,6 +595,45 @@ def test_links_do_not_cost_trust_but_edits_do(cache, tmp_path):
     assert cache.is_verified_many(ALGORITHM, [raw]) == [True]
 
 
+def test_what_was_hashed_on_its_way_in_is_read_once_without_a_check(cache, tmp_path):
+    raw = store_stream(cache, tmp_path, b"x" * 2_000_000)
+    descriptor = cache.open_known(ALGORITHM, raw)
+    with os.fdopen(descriptor, "rb") as file:
+        assert file.read() == b"x" * 2_000_000
+    assert cache.open_known(ALGORITHM, raw) == -1
+    assert cache.open_known(ALGORITHM, bytes(32)) == -1
+    assert make(tmp_path).open_known(ALGORITHM, raw) == -1
+
+
+@pytest.mark.parametrize("change", ["bytes", "look", "file", "gone"])
+def test_what_changed_since_it_came_in_is_not_known(cache, tmp_path, change):
+    raw = store_stream(cache, tmp_path, b"x" * 2_000_000)
+    path = cache.objects_folder / os.fsdecode(cache.loose_name(ALGORITHM, raw))
+    if change == "bytes":
+        path.chmod(0o644)
+        path.write_bytes(b"y" * 2_000_000)
+    elif change == "look":
+        os.utime(path)
+    else:
+        path.unlink()
+    if change == "file":
+        path.write_bytes(b"x" * 2_000_000)
+    assert cache.open_known(ALGORITHM, raw) == -1
+
+
+def test_an_object_that_was_there_already_is_not_known(cache, tmp_path):
+    content = b"x" * 2_000_000
+    raw = HASHER.raw(content)
+    path = cache.objects_folder / os.fsdecode(cache.loose_name(ALGORITHM, raw))
+    with cache.session(ALGORITHM) as session:
+        session.put_loose(raw, content)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"z" * 2_000_000)  # another process, and damaged since
+        session.commit()
+    assert cache.open_known(ALGORITHM, raw) == -1
+    assert cache.is_verified_many(ALGORITHM, [raw]) == [False]
+
+
 def test_records_are_merged_and_torn_ones_ignored(cache, tmp_path):
     raws = [store_stream(cache, tmp_path, bytes([number]) * 1_100_000) for number in range(20)]
     assert len(os.listdir(cache.root / "verified")) <= 9

@@ -28,7 +28,7 @@ from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.mend import rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.session import CacheSession
-from kist.engine.cache.verified import VerifiedRecord
+from kist.engine.cache.verified import VerifiedRecord, look_of
 from kist.engine.process.locks import Waiting
 from kist.engine.process.syncing import MODES, Syncer
 from kist.engine.storage.packs import PackReader
@@ -103,7 +103,7 @@ class Cache(CacheReader):
             RepoFormatError: (on entering) something else lies there, or a newer cache.
             StorageError: (on entering) the cache cannot be written.
         """
-        return CacheSession(self, algorithm, pack_threshold=self.pack_threshold, sync=self.sync)
+        return CacheSession(self, self._verified, algorithm, pack_threshold=self.pack_threshold, sync=self.sync)
 
     def in_use(self) -> AbstractContextManager[object]:
         """Keep gc out, so that what is found here stays; for a ``with`` statement.
@@ -155,6 +155,28 @@ class Cache(CacheReader):
     def is_verified_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object is as it was when it was last hashed, so that it may be linked as it is."""
         return self._verified.check_many(algorithm, raws)
+
+    def open_known(self, algorithm: str, raw: bytes) -> int:
+        """Open a loose object that this process hashed as it stored it and that looks as it did then.
+
+        It serves one use: whoever reads the object again later has it checked again.
+
+        Args:
+            algorithm: the hash algorithm.
+            raw: its raw digest.
+
+        Returns:
+            A descriptor, the caller's to close; -1 for any other object.
+
+        Raises:
+            StorageError: the cache cannot be read.
+        """
+        look = self._verified.take(algorithm, raw)
+        descriptor = self.open_loose(algorithm, raw) if look else -1
+        if descriptor >= 0 and look_of(os.fstat(descriptor)) != look:
+            os.close(descriptor)
+            return -1
+        return descriptor
 
     def mark_verified(self, algorithm: str, raws: Sequence[bytes]) -> None:
         """Record loose objects that were just hashed and found good."""

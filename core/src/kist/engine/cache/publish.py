@@ -234,19 +234,20 @@ class _Indexer:
 
 
 def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:
-    """Give loose objects their names; returns the folders that changed."""
+    """Give loose objects their names, and forget those that were there already; returns the folders that changed."""
     changed: set[Path] = set()
     for algorithm, objects in pending.loose.items():
         top = folder.objects / algorithm
         if folder.make(top):
             changed.add(folder.objects)
         shards: dict[int, Path] = {}
-        for raw, path in objects.items():
+        for raw, path in list(objects.items()):
             if raw[0] not in shards:
                 shards[raw[0]] = shard = folder.loose_path(algorithm, raw).parent
                 if folder.make(shard):
                     changed.add(top)
-            _move(path, f"{folder.objects}/{os.fsdecode(folder.loose_name(algorithm, raw))}")
+            if not _move(path, f"{folder.objects}/{os.fsdecode(folder.loose_name(algorithm, raw))}"):
+                del objects[raw]
         changed.update(shards.values())
     return changed
 
@@ -267,18 +268,23 @@ def forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
                 (folder.quarantine / name).unlink(missing_ok=True)
 
 
-def _move(source: Path, target: Path | str, *, replace: bool = False) -> None:
-    """Rename; what is there already has the same bytes, and stays unless *replace*, for links to it may exist."""
+def _move(source: Path, target: Path | str, *, replace: bool = False) -> bool:
+    """Rename; what is there already has the same bytes, and stays unless *replace*, for links to it may exist.
+
+    Returns:
+        Whether *source* is there now.
+    """
     with storage_errors(target):
         if not replace and os.path.exists(target):
             os.unlink(source)
-            return
+            return False
         try:
             os.rename(source, target)
         except OSError as exc:
             if exc.errno != EXDEV:
                 raise
             _copy_across(source, Path(target))
+    return True
 
 
 def _copy_across(source: Path, target: Path) -> None:

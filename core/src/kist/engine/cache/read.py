@@ -6,7 +6,6 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
 
 from kist.abc.hasher import Hasher, RunningHash
 from kist.engine.cache.catalog import PackCatalog
@@ -158,7 +157,7 @@ class CacheReader:
         for first in range(0, len(ordered), _CHUNK):
             yield from self._read(algorithm, ordered[first : first + _CHUNK], on_error)
 
-    def open(self, digest: Digest) -> BinaryIO:
+    def open(self, digest: Digest) -> io.BufferedIOBase:
         """Read one object as a stream, of any size.
 
         Returns:
@@ -175,7 +174,7 @@ class CacheReader:
         if descriptor < 0:
             return io.BytesIO(self.read_many(digest.algorithm, (raw,))[0])
         reader = _CheckedReader(descriptor, digest, self.folder.hasher(digest.algorithm))
-        return io.BufferedReader(reader, 1 << 20)
+        return io.BufferedReader(reader, 1 << 18)
 
     def open_loose(self, algorithm: str, raw: bytes) -> int:
         """A descriptor of a loose object, the caller's to close; -1 if it is not here as one."""

@@ -39,6 +39,7 @@ class CacheSession:
 
     Args:
         reader: the cache.
+        verified: learns what was hashed while it was written.
         algorithm: the hash algorithm of what ``put_small`` and ``put_node`` store.
         pack_threshold: objects of at least this many bytes become loose ones.
         sync: ``batch``, ``each`` or ``off``.
@@ -47,9 +48,12 @@ class CacheSession:
         bytes_stored: bytes of content newly stored, before compression.
     """
 
-    def __init__(self, reader: CacheReader, algorithm: str, *, pack_threshold: int, sync: str) -> None:
+    def __init__(
+        self, reader: CacheReader, verified: VerifiedRecord, algorithm: str, *, pack_threshold: int, sync: str
+    ) -> None:
         self.bytes_stored = 0
         self._reader = reader
+        self._verified = verified
         self._folder = reader.folder
         self._hasher = reader.folder.hasher(algorithm)
         self._threshold = pack_threshold
@@ -279,18 +283,13 @@ class CacheSession:
             self._syncer.wait()
             if self._pending:
                 publish(self._reader, self._pending, self._syncer, self.file)
-                self._record_verified()
+                for algorithm, objects in self._pending.loose.items():
+                    self._verified.mark(algorithm, list(objects))  # those that are in their places: not hashed again
             for writer in self._closed:
                 writer.close()
             self._closed, self._nodes, self._pending = [], {}, Pending()
 
     # Everything below runs under the lock.
-
-    def _record_verified(self) -> None:
-        """What was hashed while it was written may be linked without hashing it again."""
-        record = VerifiedRecord(self._folder)
-        for algorithm, objects in self._pending.loose.items():
-            record.mark(algorithm, list(objects))
 
     def _absent(self, raws: Iterable[bytes]) -> list[bytes]:
         return self._reader.missing(self._hasher.name, raws)

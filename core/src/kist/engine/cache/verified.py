@@ -36,6 +36,9 @@ _MANY = 256
 _MOST = 500_000
 """Objects of a record that is indexed at most: an index takes about 150 bytes for each."""
 
+_MOST_OWN = 10_000
+"""Objects whose looks are kept in memory."""
+
 _MASK = (1 << 64) - 1
 _WRITABLE = 0o222
 
@@ -83,6 +86,7 @@ class VerifiedRecord:
         self._folder = folder
         self._kept: dict[str, list[tuple[Path, _Record]]] | None = {} if keep else None
         self._loaded: dict[tuple[str, str], tuple[Look, _Record | None]] = {}
+        self._own: dict[tuple[str, bytes], Look] = {}
 
     def check_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object may be trusted without hashing it.
@@ -119,9 +123,11 @@ class VerifiedRecord:
         prefix = f"{self._folder.objects}/"
         for raw in raws:
             with suppress(OSError):
-                looks[raw] = _look(os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw))))
+                looks[raw] = look_of(os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw))))
         if not looks:
             return
+        if len(self._own) < _MOST_OWN:
+            self._own |= {(algorithm, raw): look for raw, look in looks.items()}
         with suppress(StorageError):
             replaced: list[Path] = []
             if len(self._names()) >= _MERGE_AT:
@@ -133,6 +139,15 @@ class VerifiedRecord:
                 path.unlink(missing_ok=True)
                 self._loaded.pop((algorithm, path.name), None)
 
+    def take(self, algorithm: str, raw: bytes) -> Look | None:
+        """How an object looked when this process marked it, None if it did not; told once, so for one use of it.
+
+        Args:
+            algorithm: the hash algorithm.
+            raw: its raw digest.
+        """
+        return self._own.pop((algorithm, raw), None)
+
     def _unchanged(self, records: list[_Record], prefix: str, algorithm: str, raw: bytes) -> bool:
         then = next((look for record in records if (look := record.find(raw)) is not None), None)
         if then is None:
@@ -141,7 +156,7 @@ class VerifiedRecord:
             status = os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw)))
         except OSError:
             return False
-        now = _look(status)
+        now = look_of(status)
         if now == then:
             return True
         same = (now[0], now[1], now[3]) == (then[0], then[1], then[3])
@@ -161,7 +176,7 @@ class VerifiedRecord:
         for name in self._names():
             path = self._folder.verified / name
             with suppress(OSError):
-                look = _look(path.stat())
+                look = look_of(path.stat())
                 loaded = self._loaded.get((algorithm, name))
                 if loaded is None or loaded[0] != look:
                     loaded = self._loaded[algorithm, name] = look, _load(path.read_bytes(), algorithm, width)
@@ -202,7 +217,8 @@ class VerifiedRecord:
         write_file(file, body + sha256(body, usedforsecurity=False).digest()[:16], mode=mode, sync=False)
 
 
-def _look(status: os.stat_result) -> Look:
+def look_of(status: os.stat_result) -> Look:
+    """How an object looks, as far as that tells whether somebody changed it."""
     return (
         status.st_size,
         status.st_mtime_ns & _MASK,

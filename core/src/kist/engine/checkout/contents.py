@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kist.abc.link import LinkType
 from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.workspace.folders import lstat_or_none
-from kist.errors import LinkUnsupported, ObjectCorrupt, ObjectError
+from kist.errors import LinkUnsupported, ObjectError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, write_all
+from kist.util.copying import copy_rest
 
 _BLOCK = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -112,19 +113,21 @@ class Contents:
                     self._fail(raw, exc)
 
     def _hash(self, raw: bytes) -> bool:
-        running = self._tools.hasher.new()
-        name = Digest.from_raw(self._algorithm, raw)
+        """Whether an object is good, as reading it to its end tells."""
         try:
-            with self._tools.objects.open(name) as reader:
-                while block := reader.read(_BLOCK):
-                    running.update(block)
+            for _ in self._blocks(raw):
+                pass
         except ObjectError as exc:
             self._fail(raw, exc)
             return False
-        if running.digest() != raw:
-            self._fail(raw, ObjectCorrupt(str(name), actual=running.digest().hex(), where="the cache"))
-            return False
         return True
+
+    def _blocks(self, raw: bytes) -> Iterator[memoryview]:
+        """The bytes of an object, each block valid until the next one is asked for."""
+        buffer = memoryview(bytearray(_BLOCK))
+        with self._tools.objects.open(Digest.from_raw(self._algorithm, raw)) as reader:
+            while count := reader.readinto(buffer):
+                yield buffer[:count]
 
     def make(self, here: int, files: Sequence[Wanted]) -> list[bool]:
         """Make large files, absent so far, in the open folder.
@@ -154,7 +157,7 @@ class Contents:
                     done[at] = index not in refused
                 positions = [usable[index] for index in sorted(refused)]
             for at in positions:
-                done[at] = self._stream(here, files[at])
+                done[at] = self._copy(here, files[at])
         return done
 
     def _link(self, link: LinkType, here: int, files: list[Wanted]) -> set[int]:
@@ -183,31 +186,36 @@ class Contents:
             self._source_dir = os.open(self._tools.objects.objects_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return self._source_dir
 
-    def _stream(self, here: int, file: Wanted) -> bool:
-        name = Digest.from_raw(self._algorithm, file.raw)
-        running = self._tools.hasher.new()
+    def _copy(self, here: int, file: Wanted) -> bool:
+        """Copy one object, hashed on the way unless this process hashed it when it stored it."""
+        source = self._tools.objects.open_known(self._algorithm, file.raw)
         try:
-            with self._tools.objects.open(name) as reader:
-                writer = os.open(file.name, _NEW_FILE, 0o777 if file.executable else 0o666, dir_fd=here)
-                try:
-                    while block := reader.read(_BLOCK):
-                        running.update(block)
-                        write_all(writer, block)
-                        self._tools.progress.advance(len(block))
-                    if running.digest() != file.raw:
-                        raise ObjectCorrupt(str(name), actual=running.digest().hex(), where="the cache")
-                except BaseException:
-                    os.unlink(file.name, dir_fd=here)
-                    raise
-                finally:
-                    os.close(writer)
+            writer = os.open(file.name, _NEW_FILE, 0o777 if file.executable else 0o666, dir_fd=here)
+            try:
+                if source >= 0:
+                    copy_rest(source, writer, self._tools.progress.advance)
+                else:
+                    self._stream(file.raw, writer)
+            except BaseException:
+                os.unlink(file.name, dir_fd=here)
+                raise
+            finally:
+                os.close(writer)
         except ObjectError as exc:
             self._fail(file.raw, exc)
             return False
         except OSError as exc:
             raise storage_error(exc, file.name) from exc
+        finally:
+            if source >= 0:
+                os.close(source)
         self.count("copy", 1)
         return True
+
+    def _stream(self, raw: bytes, writer: int) -> None:
+        for block in self._blocks(raw):
+            write_all(writer, block)
+            self._tools.progress.advance(len(block))
 
 
 def _make_executable(name: bytes, here: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kist.abc.hasher import Hasher
 from kist.abc.kernel import Kernel
@@ -16,6 +16,8 @@ from kist.errors import ObjectError
 from kist.model.digest import Digest
 
 if TYPE_CHECKING:
+    from io import BufferedIOBase
+
     from kist.engine.workspace.rows import Row
 
 SMALL = 1 << 20
@@ -41,8 +43,11 @@ class ObjectSource(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]:
         """Raw digest and verified bytes of each object, in the order in which they are cheapest to read."""
 
-    def open(self, digest: Digest) -> BinaryIO:
-        """Read one object as a stream."""
+    def open(self, digest: Digest) -> BufferedIOBase:
+        """Read one object as a stream, which raises ObjectCorrupt at its end if the bytes are others."""
+
+    def open_known(self, algorithm: str, raw: bytes) -> int:
+        """A descriptor of a loose object that this process hashed as it stored it, -1 if it is none; once for each."""
 
     def unpack(self, algorithm: str, raws: Sequence[bytes]) -> object:
         """Make loose objects of packed ones."""

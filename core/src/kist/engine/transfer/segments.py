@@ -14,8 +14,9 @@ from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
-from kist.engine.transfer.partial import Buffers, partial_file, written
+from kist.engine.transfer.partial import partial_file
 from kist.engine.transfer.parts import ItemProgress
+from kist.engine.transfer.segment_stream import Segment, SegmentStream, Whole
 from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_all
@@ -123,18 +124,11 @@ class SegmentList:
         return cls(digest, size, tuple(zip(names, sizes, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    digest: Digest
-    offset: int
-    size: int
-
-
 @dataclass(slots=True)
 class _Piece:
     """A segment with its bytes, which are held until they are taken: what is hashed is what is sent."""
 
-    segment: _Segment
+    segment: Segment
     data: bytes
 
     def take(self) -> bytes:
@@ -187,7 +181,7 @@ class SegmentTransfer:
             RemoteError: the remote refused or failed; what was sent stays for the next attempt.
         """
         running = self.hasher.new()
-        found: list[_Segment] = []
+        found: list[Segment] = []
         progress = self.workers.progress(self.progress)
         with storage_errors(source):
             size = source.stat().st_size
@@ -198,7 +192,7 @@ class SegmentTransfer:
             with storage_errors(source), source.open("rb", buffering=0) as reader:
                 while data := _read_up_to(reader.fileno(), length):
                     running.update(data)
-                    found.append(_Segment(self.hasher.digest(data), _end(found), len(data)))
+                    found.append(Segment(self.hasher.digest(data), _end(found), len(data)))
                     yield _Piece(found[-1], data)
 
         def send(piece: _Piece) -> int:
@@ -244,11 +238,11 @@ class SegmentTransfer:
         """
         progress = self.workers.progress(self.progress)
 
-        def read(segment: _Segment) -> None:
+        def read(segment: Segment) -> None:
             item = ItemProgress(progress, segment.size)
             objects.insist(lambda: read_once(segment, item))
 
-        def read_once(segment: _Segment, item: ItemProgress) -> None:
+        def read_once(segment: Segment, item: ItemProgress) -> None:
             item.restart()
             running = self.hasher.new()
             with self.remote.open(objects.object_key(segment.digest), length=segment.size + 1) as reader:
@@ -280,62 +274,19 @@ class SegmentTransfer:
         """
         listed = self.read_list(digest)
         with partial_file(folder, digest, listed.size) as (path, descriptor):
-            stream = _SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
+            stream = SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
             largest = max((size for _, size in listed.segments), default=1)
             flying = Flying(listed.size, largest)
-            for _, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=flying.most):
+            whole = Whole(descriptor, self.hasher)
+            for segment, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=flying.most):
                 if isinstance(result, KistError):
                     raise result
                 flying.moved += result
-            if _digest_of(path, self.hasher) != digest:
+                whole.add(segment)
+            if whole.digest() != digest:
                 path.unlink(missing_ok=True)
                 raise ObjectCorrupt(str(digest), where="the remote", actual="segments that give another object")
             yield path
-
-
-class _SegmentStream:
-    """Brings segments into their places in a partial file."""
-
-    def __init__(self, remote: Remote, descriptor: int, hasher: Hasher, progress: Progress) -> None:
-        self._remote = remote
-        self._descriptor = descriptor
-        self._hasher = hasher
-        self._progress = progress
-        self._buffers = Buffers(_CHUNK)
-
-    def fetch(self, segment: _Segment) -> int:
-        """Bring one segment, or what the file lacks of it; one that came damaged is asked for again.
-
-        Returns:
-            Bytes that moved.
-        """
-        item = ItemProgress(self._progress, segment.size)
-        begun = written(self._descriptor, segment.offset, segment.size)
-        try:
-            return self._bring(segment, begun, item)
-        except ObjectCorrupt:
-            return segment.size - begun + objects.insist(lambda: self._bring(segment, 0, item))
-
-    def _bring(self, segment: _Segment, begun: int, item: ItemProgress) -> int:
-        """Take the first *begun* bytes from the file, and the others from the remote."""
-        item.restart()
-        running, done = self._hasher.new(), 0
-        while done < begun and (data := os.pread(self._descriptor, min(_CHUNK, begun - done), segment.offset + done)):
-            running.update(data)
-            done += len(data)
-        item.advance(done)
-        if done < segment.size:
-            length = segment.size - done
-            with self._remote.open(objects.object_key(segment.digest), start=done, length=length) as reader:
-                while piece := self._buffers.next(reader, segment.size - done):
-                    running.update(piece)
-                    with storage_errors():
-                        os.pwrite(self._descriptor, piece, segment.offset + done)
-                    done += len(piece)
-                    item.advance(len(piece))
-        if running.digest() != segment.digest.raw:
-            raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
-        return segment.size - begun
 
 
 def _weight_of(piece: _Piece) -> int:
@@ -343,18 +294,18 @@ def _weight_of(piece: _Piece) -> int:
     return 2 * piece.segment.size
 
 
-def _stream(_: _Segment) -> int:
+def _stream(_: Segment) -> int:
     return 2 * _CHUNK
 
 
-def _placed(listed: SegmentList) -> Iterator[_Segment]:
+def _placed(listed: SegmentList) -> Iterator[Segment]:
     offset = 0
     for digest, size in listed.segments:
-        yield _Segment(digest, offset, size)
+        yield Segment(digest, offset, size)
         offset += size
 
 
-def _end(segments: list[_Segment]) -> int:
+def _end(segments: list[Segment]) -> int:
     return segments[-1].offset + segments[-1].size if segments else 0
 
 
@@ -381,15 +332,6 @@ def _file_of(data: bytes, folder: Path | None) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def _digest_of(path: Path, hasher: Hasher) -> Digest:
-    running = hasher.new()
-    buffer = memoryview(bytearray(_CHUNK))
-    with storage_errors(path), path.open("rb", buffering=0) as reader:
-        while count := reader.readinto(buffer):
-            running.update(buffer[:count])
-    return Digest.from_raw(hasher.name, running.digest())
 
 
 def _read_up_to(descriptor: int, length: int) -> bytes:
