@@ -29,6 +29,8 @@ class StreamProgress(Progress):
     def __init__(self, stream: TextIO, style: str) -> None:
         self._stream = stream
         self._style = style
+        # Before the first line is shown, and not for work that is over by then.
+        self.total_after = 0.8 * (_LOG_EVERY if style == "log" else _QUIET_START)
         self._lock = threading.Lock()
         self._phase = ""
         self._total: int | None = None
@@ -45,6 +47,12 @@ class StreamProgress(Progress):
             self._started = time.monotonic()
             self._shown = self._started + (_QUIET_START if self._style != "log" else _LOG_EVERY) - self._interval()
             self._event("start")
+
+    def expect(self, total: int) -> None:
+        """The total is known now."""
+        with self._lock:
+            if self._phase and self._total is None:
+                self._total = max(total, self._done)
 
     def advance(self, amount: int) -> None:
         """More is done."""

@@ -26,7 +26,7 @@ from kist.model.delta import changes, deltas
 from kist.model.report import AddedOutput, AddReport
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.operations.edited_links import ObjectsEdited, setting_aside
-from kist.operations.parts import part_of, raise_problems, settle_folders
+from kist.operations.parts import foretold, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.relink import relink
@@ -234,14 +234,14 @@ def add_wanted(
 def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *, changed_only: bool) -> AddReport:
     context.progress.start("add")
     with context.storing(dry_run=options.dry_run) as storing:
-        ingested = _ingest_all(context, storing, wanted, options)
+        with foretold(context, [os.path.join(os.fsencode(one.path), one.inside) for one in wanted]):
+            ingested = _ingest_all(context, storing, wanted, options)
         if context.edited_links and not options.dry_run:
             raise ObjectsEdited
         storing.commit()
         stored = storing.bytes_stored
         context.progress.finish()
-        kept = [one for one in ingested if one.changed] if changed_only else ingested
-        edits = [one.edit for one in kept]
+        edits = [one.edit for one in ingested if one.changed or not changed_only]
         if not options.dry_run:  # inside the session, so that no gc can come between an object and its metafile
             edits = publish(context, edits, settle=lambda: _settle(ingested))
     if not options.dry_run:

@@ -1,9 +1,10 @@
-"""Parts of tracked directories: recorded entries at or below a path, and what a change of them means above."""
+"""Parts of outputs: recorded entries at or below a path, what a change of them means above, how much a scan reads."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from kist.abc.metafile import ManifestView
@@ -89,3 +90,17 @@ def problem_of(path: str, problems: Sequence[tuple[bytes, KistError]]) -> KistEr
     listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
     message = f"{len(errors)} entries of {path} can be neither kept nor replaced; all of it stays as it is:\n{listed}"
     return type(first)(message, path=path, hint=first.hint)
+
+
+def foretold(context: RepoContext, paths: Sequence[bytes]) -> AbstractContextManager[object]:
+    """The block of scans: who watches is told how much they will read, as soon as that is known.
+
+    Args:
+        context: the repository.
+        paths: what is scanned, relative to the repository.
+    """
+    if context.progress.total_after is None:
+        return nullcontext()
+    from kist.engine.workspace.foretell import Foretold
+
+    return Foretold(context.scanner(context.algorithm), [path.rstrip(b"/") for path in paths], context.progress)

@@ -186,7 +186,7 @@ class _Findings:
         context = self.context
         if not context.cache.root.is_dir():
             return
-        context.progress.start("verify")
+        context.progress.start("verify", total=int(context.cache.stored_bytes() * sample / 100))
         self.checked = 0
         for digest, good in context.cache.verify(context.progress, sample):
             self.checked += digest.algorithm not in _STRUCTURES

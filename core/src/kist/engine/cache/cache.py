@@ -201,6 +201,10 @@ class Cache(CacheReader):
         """
         return cache_check.quarantine(self, digest, Syncer(self.sync))
 
+    def stored_bytes(self) -> int:
+        """Bytes of all objects and packs, as they lie here."""
+        return cache_check.stored_bytes(self)
+
     def verify(self, progress: Progress = NullProgress(), sample: float = 100.0) -> Iterator[tuple[Digest, bool]]:
         """Hash everything, or *sample* percent of it, in bounded memory; see ``cache_check.verify``."""
         return cache_check.verify(self, progress, sample)

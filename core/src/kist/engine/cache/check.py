@@ -60,6 +60,15 @@ def open_packs(reader: CacheReader) -> Iterator[PackReader]:
             yield pack
 
 
+def stored_bytes(reader: CacheReader) -> int:
+    """Bytes of all objects and packs of a cache: what :func:`verify` is going to read."""
+    size = sum(one.size for one in loose_objects(reader))
+    for name in reader.folder.pack_ids():
+        with suppress(FileNotFoundError):
+            size += (reader.folder.packs / name).stat().st_size
+    return size
+
+
 def verify(
     reader: CacheReader, progress: Progress = NullProgress(), sample: float = 100.0
 ) -> Iterator[tuple[Digest, bool]]:
@@ -225,6 +234,8 @@ def _verify_pack(reader: CacheReader, name: str, choose: _Sample, progress: Prog
             progress.advance(chosen.stored[position])
             if not reader.catalog.is_aside(name, raws[position]):
                 yield Digest.from_raw(pack.algorithm, raws[position]), fine
+        if len(raws) == len(members):  # what lies between the members was read too
+            progress.advance(pack.size - sum(members.stored))
 
 
 def _verify_indexed(reader: CacheReader, name: str) -> Iterator[tuple[Digest, bool]]:

@@ -145,7 +145,7 @@ class Scanner:
         return entries[0]
 
 
-class _KnownRows:
+class KnownRows:
     """The stored rows below a folder, asked for in the order of a walk."""
 
     def __init__(self, fingerprints: Fingerprints, start: bytes) -> None:
@@ -261,7 +261,7 @@ class Scan:
     # ── folders ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tree(self, start: bytes) -> Iterator[Columns]:
-        known = _KnownRows(self._scanner.fingerprints, start)
+        known = KnownRows(self._scanner.fingerprints, start)
         base = len(self.output) + 1 if self.output else 0
         latest = b""
         for path, entries, first, last in interleave(self._folders(start, known)):
@@ -284,7 +284,7 @@ class Scan:
         kinds, sizes = bytes([DIRECTORY]), array("Q", [0])
         return Columns(self._algorithm, self._width, [path], kinds, sizes, bytes(self._width))
 
-    def _folders(self, start: bytes, known: _KnownRows) -> Iterator[tuple[bytes, list[bytes] | None, Entries]]:
+    def _folders(self, start: bytes, known: KnownRows) -> Iterator[tuple[bytes, list[bytes] | None, Entries]]:
         scanner = self._scanner
         self._start_clock(start)
         early: set[bytes] = set()
