@@ -1,6 +1,8 @@
 """A pushed repository made once, copied for each harm; a user without configuration."""
 
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cli_support import Kist
-from damage_support import Site, make_template
+from damage_support import Damages, make_template, small_limits
 
 from users import become
 
@@ -24,17 +26,29 @@ def fresh_user(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory, fresh_user):
-    return make_template(tmp_path_factory.mktemp("template"))
+    with pytest.MonkeyPatch.context() as patch:
+        small_limits(patch)
+        return make_template(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
-def site(template, tmp_path, capsys, monkeypatch):
+def run(capsys, monkeypatch):
+    """Folder -> ``kist`` there, with a remote's limits small."""
+    small_limits(monkeypatch)
+    return lambda folder: Kist(folder, capsys, monkeypatch)
+
+
+@pytest.fixture
+def damages(template, run, request, record_property):
+    """Harms copies of the template; how many is added up for the summary."""
+    folder = Path(tempfile.mkdtemp(prefix="kist-damage-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    damages = Damages(template, folder, run, request.node.name)
+    yield damages
+    shutil.rmtree(folder)
+    record_property("damage", damages.tried)
+
+
+@pytest.fixture
+def site(damages):
     """A copy of the template: the repository ``work`` without its data, beside it the remote ``store``."""
-    return Site(template, tmp_path, lambda folder: Kist(folder, capsys, monkeypatch))
-
-
-@pytest.fixture(autouse=True)
-def counted(request, record_property):
-    """Each test that is called with a harm tries one damage; those that try more say so themselves."""
-    if {"harm", "harmed", "case"} & set(request.fixturenames):
-        record_property("damage", 1)
+    return damages.fresh()

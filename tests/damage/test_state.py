@@ -1,24 +1,37 @@
 """Harm to what only helps (fingerprints, records), to metafiles, and to the small files that say what a store is."""
 
+import os
 import re
 
+import fields
 import pytest
 from cli_support import git
-from damage_support import HARMS, flip, only_right, right
+from damage_support import CONTENT, blob, fine, one, only_right, put, right
+
+from kist.repo.context import RepoContext
+
+PRIVATE = ".git/kist"
 
 
-def flips(*positions):
-    return {f"flipped at {at}": (lambda path, _at=None, at=at: flip(path, at)) for at in positions}
+def pages(data):
+    """A SQLite database: its header, and the beginning of each of its pages."""
+    size = int.from_bytes(data[16:18], "big") or 1
+    found = [(f"header byte {at}", at, at + 1) for at in range(0, 100, 4)]
+    return found + [(f"page {at // size}", at, at + 100) for at in range(size, len(data), size)]
 
 
-@pytest.mark.parametrize("harm", HARMS | flips(3, 30, 2000, -1))
-@pytest.mark.parametrize("pattern", [".git/kist/*/fingerprints*", ".git/kist/cache/verified/*"])
-def test_records_of_what_need_not_be_done_again(site, pattern, harm):
+RECORDS = {
+    "fingerprints": (one(f"{PRIVATE}/*/fingerprints.sqlite"), pages),
+    "verified": (one(f"{PRIVATE}/cache/verified/*"), fields.verified),
+    "links": (one(f"{PRIVATE}/*/links.json"), fields.tokens),
+    "write.lock": (one(f"{PRIVATE}/*/write.lock"), fields.whole),
+    "gc.lock": (one(f"{PRIVATE}/cache/gc.lock"), fields.whole),
+}
+
+
+def sees_what_is(site, _harm):
+    """Whatever the memory says, ``status`` tells what is, and a checkout brings what should be."""
     kist = site.kist
-    kist("checkout")
-    path = max(kist.folder.glob(pattern), key=lambda path: path.stat().st_size)
-    do = (HARMS | flips(3, 30, 2000, -1))[harm]
-    do(path, None) if path.stat().st_size > 2000 or "2000" not in harm else flip(path, 100)
     assert kist.json("status").data["clean"]
     (kist.folder / "data" / "z" / "one.txt").write_text("edited")
     assert [one["path"] for one in kist.json("status").data["changes"]] == ["data/z/one.txt"]
@@ -28,71 +41,154 @@ def test_records_of_what_need_not_be_done_again(site, pattern, harm):
     kist("verify")
 
 
-def test_every_byte_of_a_metafile(site, record_property):
+@pytest.mark.parametrize("kind", RECORDS)
+def test_2_1_records_of_what_need_not_be_done_again(damages, kind):
+    damages.each(RECORDS[kind], sees_what_is, "work", lambda site: site.kist("checkout"))
+
+
+@pytest.mark.parametrize("column", ["state", "content"])
+def test_2_1_blobs_of_the_fingerprints(damages, column):
+    """Each field of what a folder looked like, in a database that is otherwise whole."""
+    layout = getattr(fields, column)
+    site = damages.fresh()
+    site.kist("checkout")
+    path = RECORDS["fingerprints"][0](site, site.work)
+    kept = []
+    blob(path, "folders", column, lambda value: kept.append(value) or value)
+    names = [name for name, _ in fields.harms(kept[0], layout(kept[0])) if name != "removed"]
+    for name in damages.chosen(names):
+        blob(path, "folders", column, lambda value, name=name: dict(fields.harms(value, layout(value))).get(name, b""))
+        damages.tried += 1
+        sees_what_is(site, name)
+
+
+def test_2_1_every_byte_of_a_metafile(damages, site):
     kist = site.kist
     path = kist.folder / "data.kist"
     original = path.read_bytes()
-    record_property("damage", len(original))
-    for at in range(len(original)):
-        flip(path, at)
-        for words in (("status",), ("checkout",), ("push", "-r", "second")):
-            assert kist.json(*words, code=None).code in (0, 4, 7, 8, 11), (at, words)
+    for at in damages.chosen(range(len(original))):
+        put(path, original[:at] + bytes([original[at] ^ 4]) + original[at + 1 :])
+        damages.tried += 1
+        for words in (("status",), ("checkout",), ("push", "-r", "second"), ("verify",)):
+            fine(kist.json(*words, code=None), 2, 4, 7, 8, 11)
         assert only_right(kist.folder), at
         path.write_bytes(original)
     kist("checkout")
     assert right(kist.folder)
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_a_metafile_that_is_not_whole(site, harm):
-    kist = site.kist
-    HARMS[harm](kist.folder / "data.kist")
-    for words in (("status",), ("checkout",), ("push",), ("add", "data"), ("verify",)):
-        result = kist.json(*words, code=None)
-        assert result.code in (0, 2, 7, 8), words
-        assert harm == "removed" or result.code or not result.data["clean"], words
-    git(kist.folder, "checkout", "data.kist")
-    kist("checkout")
-    assert right(kist.folder)
-
-
-@pytest.mark.parametrize("harm", HARMS | flips(2, 12, -3))
-@pytest.mark.parametrize("name", ["kist-remote", "sets/*", "refs/*/*/*", "roots/*/*"])
-def test_small_files_of_a_remote(site, name, harm):
-    path = next(iter(site.store.glob(name)), None)
-    if path is None:
-        assert name == "sets/*"  # one output needs none
-        return
-    (HARMS | flips(2, 12, -3))[harm](path)
-    other = site.clone()
-    pulled = other.json("pull", code=None)
-    assert pulled.code in (0, 5, 7, 8, 10, 11)
-    assert (pulled.code == 0) == right(other.folder)
-    if (
-        name == "kist-remote" and path.exists()
-    ):  # it says what the place is: only a person knows that it is the right one
-        assert "remove that one file" in site.kist("push", "--repair", code=10).err or harm == "flipped at 12"
-        path.unlink()
-    site.kist("push", "--repair")
-    other("pull")
-    assert right(other.folder)
-    site.kist("verify", "--remote", "store")
-
-
-@pytest.mark.parametrize("harm", HARMS | flips(2, 12, -3))
-def test_the_marker_of_a_cache(site, harm):
-    kist = site.kist
-    (HARMS | flips(2, 12, -3))[harm](site.cache / "kist-cache")
-    result = kist.json("checkout", code=None)
-    if result.code == 0:  # a folder with nothing but what a cache has gets its marker back
-        assert harm == "removed"
+@pytest.mark.parametrize("name", ["data.kist", "one.bin.kist", ".kist/config.yaml"])
+def test_2_1_tracked_files_that_are_not_whole(damages, name):
+    def check(site, harm):
+        kist = site.kist
+        for words in (("status",), ("checkout",), ("push",), ("add", "data"), ("verify",), ("gc", "-f", "--now")):
+            result = fine(kist.json(*words, code=None), 1, 2, 3, 4, 5, 7, 8, 10, 11)
+            if harm == "emptied":
+                assert result.code, words
+            assert only_right(kist.folder)
+        git(kist.folder, "checkout", "data.kist", "one.bin.kist", ".kist/config.yaml")
+        kist("pull")
         assert right(kist.folder)
-        return
-    assert result.code in (5, 8)
-    assert not (kist.folder / "data").exists()
-    (error,) = result.json["errors"]
-    if result.code == 5:  # it says what the folder is, so that nothing foreign is deleted: only a person can tell
-        (text,) = re.findall("write (.*) into the file", error["hint"])
-        (site.cache / "kist-cache").write_text(text)
-    kist("pull")
-    assert right(kist.folder)
+
+    damages.each((one(name), fields.tokens), check, "work")
+
+
+def test_2_1_the_marker_of_a_cache(damages):
+    def check(site, harm):
+        kist = site.kist
+        result = kist.json("checkout", code=None)
+        if result.code == 0:  # a folder with nothing but what a cache has gets its marker back
+            assert right(kist.folder)
+            return
+        fine(result, 5, 8)
+        assert not (kist.folder / "data").exists()
+        if result.code == 5:  # it says what the folder is, so that nothing foreign is deleted: only a person can tell
+            (text,) = {
+                found for error in result.json["errors"] for found in re.findall("write (.*) into", error["hint"])
+            }
+            (site.cache / "kist-cache").write_text(text)
+        kist("pull")
+        assert right(kist.folder)
+
+    damages.each((one("kist-cache"), fields.tokens), check, "cache")
+
+
+def test_1_1_refs_of_a_cache(damages):
+    """Who reads them works on; the worktree's own gc writes them anew and takes nothing that is needed."""
+
+    def check(site, harm):
+        kist = site.kist
+        kist("checkout")
+        kist("gc", "-f", "--now")
+        kist("verify")
+        assert right(kist.folder)
+
+    damages.each((one("refs/*/*"), fields.tokens), check, "cache")
+
+
+def killed_checkout(site):
+    """What a checkout leaves that was killed when its journal was written."""
+    context = RepoContext.find(site.work, settings={})
+    header = {"verb": "checkout", "output": "data", "target": ":".join(site.root), "inside": "", "is_directory": True,
+              "executable": False, "size": 0, "force": False}  # fmt: skip
+    with context.writing():
+        context.journal.begin(header, b"data").release()
+
+
+def test_1_2_the_journal(damages):
+    """A record that nobody can read counts for nothing; no command goes by what was never written."""
+
+    def check(site, harm):
+        kist = site.kist
+        kist.json("status")
+        mine = kist.folder / "data" / "mine"
+        mine.parent.mkdir()
+        mine.write_bytes(b"mine")
+        kist("checkout")
+        assert mine.read_bytes() == b"mine"
+        mine.unlink()
+        assert right(kist.folder)
+        kist("doctor", "--fix")
+        assert os.listdir(next(site.work.glob(f"{PRIVATE}/*/journal"))) == []
+
+    record = (one(f"{PRIVATE}/*/journal/*/record"), fields.tokens)
+    damages.each(record, check, "work", killed_checkout)
+
+
+def test_1_1_records_of_the_trash(damages):
+    """What gc took away is still there, to be had by hand, and nothing comes back under a wrong name."""
+
+    def collected(site):
+        kist = site.kist
+        kist("checkout")
+        (kist.folder / "data" / "z" / "one.txt").write_bytes(b"another\n")
+        kist("commit")
+        git(kist.folder, "checkout", "data.kist")
+        kist("checkout", "--force")
+        kist("gc", "-f", "-w")
+
+    def check(site, harm):
+        kist = site.kist
+        (entry,) = (site.cache / "trash").iterdir()
+        before = {path.name: path.read_bytes() for path in entry.iterdir() if path.name.isdigit()}
+        assert before
+        fine(kist.json("gc", "--undo", code=None), 2, 6, 8)
+        kist("gc", "-f", "-w")
+        after = {
+            path.read_bytes()
+            for path in (*site.cache.rglob("packs/*"), *site.cache.rglob("trash/*/[0-9]*"))
+            if path.is_file()
+        }
+        assert set(before.values()) <= after
+        fine(kist.json("verify", code=None))
+        assert right(kist.folder)
+
+    damages.each((one("trash/*/record.json"), fields.tokens), check, "cache", collected)
+
+
+def test_the_template_is_whole(site):
+    """What all these tests begin with is right: without a harm nothing is found."""
+    assert site.kist.json("verify").data["damaged"] == []
+    site.kist("checkout")
+    assert right(site.work)
+    assert not only_right(site.work, [*CONTENT, "data/absent"])

@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kist.engine.storage.trash import TrashEntry, TrashItem
+from kist.engine.storage.trash_records import TrashEntry, TrashItem
 from kist.errors import PathNotTracked, UnsavedChanges
 from kist.repo import targets
 from kist.repo.context import RepoContext

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import Version, Walker, content_sizes, named_paths
-from kist.errors import KistError, ObjectError, ObjectMissing, UsageError
+from kist.errors import ObjectError, ObjectMissing, UsageError
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
-from kist.operations.edited_links import detach
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import open_remote
 from kist.repo.targets import Target
 
-_STRUCTURES = ("pack", "index")
+STRUCTURES = ("pack", "index")
 """In place of an algorithm: the object is a file of the cache that holds or finds others."""
 
 
@@ -102,7 +101,9 @@ def verify(context: RepoContext, texts: Sequence[str] = (), options: VerifyOptio
     before = found.report(chosen)
     if not options.repair or before.good:
         return before
-    return _repair(context, chosen, before, options)
+    from kist.operations.verify_repair import repair
+
+    return repair(context, chosen, before, options)
 
 
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -189,7 +190,7 @@ class _Findings:
         context.progress.start("verify", total=int(context.cache.stored_bytes() * sample / 100))
         self.checked = 0
         for digest, good in context.cache.verify(context.progress, sample):
-            self.checked += digest.algorithm not in _STRUCTURES
+            self.checked += digest.algorithm not in STRUCTURES
             if not good:
                 self.damaged[str(digest)] = None
 
@@ -239,102 +240,6 @@ def paths_needing(context: RepoContext, chosen: Iterable[Target], names: set[str
         for raw in raws & {*walker.sizes, *walker.failed}:
             found.setdefault(f"{algorithm}:{raw.hex()}", []).append(path)
     return found
-
-
-# ── repair ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _repair(
-    context: RepoContext, chosen: Sequence[Target], before: VerifyReport, options: VerifyOptions
-) -> VerifyReport:
-    """Put damage aside, then bring good copies: from the workspace first, then from every remote."""
-    with context.writing(), context.using_cache():
-        structures = [one for one in before.damaged if one.digest.partition(":")[0] in _STRUCTURES]
-        objects = [one for one in before.damaged if one not in structures]
-        for one in objects:
-            detach(context, Digest.parse(one.digest), one.paths)  # an edit through a link shall stay in the workspace
-            context.cache.quarantine(Digest.parse(one.digest))
-        if structures:
-            context.cache.rebuild_indexes()
-        wanted = {one.digest: one for one in (*objects, *before.missing) if not _is_here(context, one)}
-        _from_workspace(context, [one for one in wanted.values() if one.paths])
-        left = [one for one in wanted.values() if not _is_here(context, one)]
-        if left:
-            _from_remotes(context, chosen, left, options)
-    still = {one.digest for one in (*objects, *before.missing) if not _is_here(context, one)}
-    everything = (*before.damaged, *before.missing)
-    return VerifyReport(
-        before.checked,
-        tuple(one for one in objects if one.digest in still),
-        tuple(one for one in before.missing if one.digest in still),
-        tuple(one for one in everything if one.digest not in still),
-    )
-
-
-def _is_here(context: RepoContext, one: BadObject) -> bool:
-    return context.cache.has(Digest.parse(one.digest))
-
-
-def _from_workspace(context: RepoContext, wanted: Sequence[BadObject]) -> None:
-    """Store workspace files again whose content is what is wanted."""
-    with context.storing() as storing:
-        for one in wanted:
-            digest = Digest.parse(one.digest)
-            sink = storing.sink(digest.algorithm)
-            for path in one.paths:
-                if _holds(context, path, digest):
-                    with open(context.root / path, "rb") as stream:
-                        size = os.fstat(stream.fileno()).st_size
-                        sink.put_stream(stream.fileno(), size, progress=context.progress)
-                    break
-        storing.commit()
-
-
-def _holds(context: RepoContext, path: str, digest: Digest) -> bool:
-    """Whether a workspace file is a regular one with exactly that content."""
-    running = context.hasher(digest.algorithm).new()
-    try:
-        descriptor = os.open(context.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:
-            while data := stream.read(1 << 20):
-                running.update(data)
-    except OSError:
-        return False
-    return bool(running.digest() == digest.raw)
-
-
-def _from_remotes(
-    context: RepoContext, chosen: Sequence[Target], wanted: Sequence[BadObject], options: VerifyOptions
-) -> None:
-    """Fetch the outputs that lack something, from one remote after the other until nothing is lacking."""
-    from kist.engine.transfer.fetch import fetch_versions
-    from kist.engine.transfer.parts import Want
-    from kist.repo.remotes import remote_names
-
-    wants = [
-        Want(
-            target.tracked.output.digest,
-            is_directory=target.tracked.output.is_directory,
-            inside=(target.inside,) if target.inside else None,
-            size=target.tracked.output.size,
-            path=target.tracked.path,
-        )
-        for target in chosen
-    ]
-    for name in remote_names(context):
-        if all(_is_here(context, one) for one in wanted):
-            return
-        try:
-            opened = open_remote(context, name)
-            try:
-                jobs = options.jobs or context.jobs
-                fetch_versions(
-                    context.cache, opened.store, wants, codec=context.codec, jobs=jobs, progress=context.progress
-                )
-            finally:
-                opened.close()
-        except KistError as error:
-            context.progress.message(f"{name}: {error}")
 
 
 # ── a remote ─────────────────────────────────────────────────────────────────────────────────────────────────────────

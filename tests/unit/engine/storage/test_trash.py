@@ -207,16 +207,40 @@ def test_killed_at_any_step_the_file_is_here_or_there(tmp_path, file, step):
     assert file.read_bytes() == b"1,2,3\n"
 
 
-def test_records_of_another_kind_are_left_alone(trash, file):
+def unreadable_records(original):
+    """Bytes that are no record, or one that says something else than when it was written; None: it is gone."""
+    good = json.loads(original)
+    yield from (None, b"", b"[]", b"{}", b'{"format":1}', b"\xff", b"[" * 100_000)
+    yield json.dumps(good | {"items": [{"name": "../../x", "original": "/", "size": 1}]}).encode()
+    yield json.dumps(good | {"when": 1.5}).encode()
+    yield json.dumps(good | {"items": [good["items"][0] | {"original": "/elsewhere"}]}).encode()
+    yield json.dumps({"format": "kist-trash/1", "items": [{"name": "../../x", "original": "/", "size": 1}]}).encode()
+
+
+def test_a_record_that_cannot_be_read_hides_nothing(trash, file, tmp_path):
+    """The file stays to be had, goes nowhere by itself, and is not taken for an old one."""
     entry = trash.put(file, str(file), "r")
     record = trash.folder / entry.id / "record.json"
-    for text in (b"", b"[]", b"{}", b'{"format":1}', b"\xff"):
-        record.write_bytes(text)
-        assert list(trash.list()) == []
-    record.write_text(
-        json.dumps({"format": "kist-trash/1", "items": [{"name": "../../x", "original": "/", "size": 1}]})
-    )
+    for text in unreadable_records(record.read_bytes()):
+        record.write_bytes(text) if text is not None else record.unlink()
+        (found,) = trash.list()
+        assert [(item.name, item.original) for item in found.items] == [("0", f"{entry.id}/0")]
+        assert abs(found.when - entry.when) < 2
+        with pytest.raises(PathConflict):
+            trash.restore(entry.id)
+        assert trash.empty(3600) == 0
+    trash.restore(entry.id, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"1,2,3\n"
     assert list(trash.list()) == []
+
+
+def test_a_record_without_a_check_is_read(trash, file):
+    entry = trash.put(file, str(file), "r")
+    record = trash.folder / entry.id / "record.json"
+    told = json.loads(record.read_bytes())
+    del told["check"]
+    record.write_text(json.dumps(told))
+    assert list(trash.list()) == [entry]
 
 
 def displaced(trash):

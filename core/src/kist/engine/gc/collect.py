@@ -21,7 +21,8 @@ from kist.engine.storage.indexes import PackEntry
 from kist.engine.storage.members import Members
 from kist.engine.storage.pack_writer import PackWriter, copy_members
 from kist.engine.storage.packs import PackReader
-from kist.engine.storage.trash import Trash, TrashEntry
+from kist.engine.storage.trash import Trash
+from kist.engine.storage.trash_records import TrashEntry
 from kist.engine.transfer.local_side import LocalSide
 from kist.errors import ObjectError, PathConflict
 from kist.model.digest import Digest

@@ -9,56 +9,28 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import stat
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from kist.engine.storage.trash_records import (
+    RECORD,
+    TrashEntry,
+    TrashItem,
+    dump_record,
+    new_name,
+    read_entry,
+    time_of,
+)
 from kist.errors import PathConflict, PathNotTracked
 from kist.util.atomic import storage_errors, sync_directory, temp_name, write_all
 
-_FORMAT = "kist-trash/1"
-_RECORD = "record.json"
 _DISPLACED = "-displaced"
-_STAMP = "%Y%m%dT%H%M%S"
 _NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.EACCES})
-
-
-@dataclass(frozen=True, slots=True)
-class TrashItem:
-    """One file or folder in an entry: the name it has there, the path it had, its size in bytes."""
-
-    name: str
-    original: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrashEntry:
-    """What went to the trash at one time.
-
-    Args:
-        id: names it in commands.
-        when: UTC seconds.
-        reason: why it went, in a few words.
-        items: what it holds, those that were restored or never arrived left out.
-    """
-
-    id: str
-    when: float
-    reason: str
-    items: tuple[TrashItem, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all items."""
-        return sum(item.size for item in self.items)
 
 
 class Trash:
@@ -102,21 +74,14 @@ class Trash:
             sources = [(path, original, _size(path)) for path, original in paths]
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             when = time.time()
-            entry = self.folder / _new_name(when)
+            entry = self.folder / new_name(when)
             entry.mkdir(mode=0o700)
             if self._shared:
                 entry.chmod(0o2775)  # past the umask, which may forbid the group to write
             items = tuple(TrashItem(str(n), original, size) for n, (_, original, size) in enumerate(sources))
-            record = {
-                "format": _FORMAT,
-                "items": [{"name": item.name, "original": item.original, "size": item.size} for item in items],
-                "reason": reason,
-                "when": when,
-            }
-            text = json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
             mode = 0o644 if self._shared else 0o600
             # Directly, for the entry is new: half a record is none, and then nothing was moved yet.
-            _write_record(entry / _RECORD, text.encode("ascii"), mode, sync=self._sync)
+            _write_record(entry / RECORD, dump_record(items, reason, when), mode, sync=self._sync)
             if self._sync:
                 sync_directory(self.folder)
             for (path, _, _), item in zip(sources, items, strict=True):
@@ -129,10 +94,10 @@ class Trash:
 
     def displaced_folder(self) -> Path:
         """A new folder for files that a command moves out of its way, each under its path; the command makes it."""
-        return self.folder / (_new_name(time.time()) + _DISPLACED)
+        return self.folder / (new_name(time.time()) + _DISPLACED)
 
     def list(self) -> Sequence[TrashEntry]:
-        """What is here, the oldest first; folders without a readable record are left out.
+        """What is here, the oldest first; folders without a record are left out.
 
         Raises:
             StorageError: the trash cannot be read.
@@ -226,22 +191,14 @@ class Trash:
         if name.endswith(_DISPLACED):
             return self._read_displaced(name)
         try:
-            record = json.loads((self.folder / name / _RECORD).read_bytes())
-            if record["format"] != _FORMAT:
-                return None
-            items = (TrashItem(str(one["name"]), str(one["original"]), int(one["size"])) for one in record["items"])
-            kept = tuple(
-                item for item in items if item.name.isdigit() and os.path.lexists(self.folder / name / item.name)
-            )
-            return TrashEntry(name, float(record["when"]), str(record["reason"]), kept)
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-            return None
+            return read_entry(self.folder / name)
+        except FileNotFoundError:
+            return None  # restored or emptied meanwhile
 
     def _read_displaced(self, name: str) -> TrashEntry | None:
         """An entry whose items are the files below its folder; their names tell where they were."""
-        try:
-            when = datetime.strptime(name[:15], _STAMP).replace(tzinfo=UTC).timestamp()
-        except ValueError:
+        when = time_of(name)
+        if when is None:
             return None
         top = self.folder / name
         items = [
@@ -266,10 +223,6 @@ def _original(item: TrashItem, base: Path | None) -> Path:
         if above.is_symlink() or (os.path.lexists(above) and not above.is_dir()):
             raise _in_the_way(above)
     return target
-
-
-def _new_name(when: float) -> str:
-    return f"{datetime.fromtimestamp(when, UTC).strftime(_STAMP)}-{os.urandom(4).hex()}"
 
 
 def _is_leaf(path: Path) -> bool:

@@ -49,7 +49,7 @@ def _is_whole(store: RemoteStore, hasher: Hasher, entry: PackEntry) -> bool:
     whole: bytes | None = None
     if entry.size <= RANGE_LIMIT:
         try:
-            whole = objects.get_range(store.remote, key, 0, entry.size)
+            whole = _to_end(store, key, 0, entry.size)
         except ObjectCorrupt:
             return False
 
@@ -57,6 +57,8 @@ def _is_whole(store: RemoteStore, hasher: Hasher, entry: PackEntry) -> bool:
         length = min(length, entry.size - offset)
         if whole is not None:
             return whole[offset : offset + length]
+        if offset + length == entry.size:
+            return _to_end(store, key, offset, length)
         return objects.get_range(store.remote, key, offset, length)
 
     try:
@@ -65,3 +67,16 @@ def _is_whole(store: RemoteStore, hasher: Hasher, entry: PackEntry) -> bool:
         return named and all(good for _, good in pack.check(hasher))
     except (ObjectCorrupt, RepoFormatError):
         return False
+
+
+def _to_end(store: RemoteStore, key: str, start: int, length: int) -> bytes:
+    """Read the last *length* bytes of an object.
+
+    Raises:
+        ObjectCorrupt: it ends earlier, or later: nothing follows a pack's trailer.
+    """
+    with store.remote.open(key, start=start, length=length + 1) as reader:
+        data = objects.read_exactly(reader, length + 1)
+    if len(data) != length:
+        raise ObjectCorrupt(key, actual=f"other than {start + length} bytes", where="the remote")
+    return data

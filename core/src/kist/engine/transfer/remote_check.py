@@ -284,15 +284,17 @@ class _AlgorithmCheck:
                 findings.keys.add(place_key(places[raw], digest))
 
     def _paths_of(self, reader: RemoteReader, bad: set[bytes]) -> dict[bytes, list[str]]:
+        """The workspace paths that need objects; a manifest node counts for its whole output."""
         paths: dict[bytes, list[str]] = {}
         for version in self._versions:
-            if version.root.raw in bad:
-                paths.setdefault(version.root.raw, []).append(version.path)
-            if version.is_directory:
-                for columns in self._walker(reader).leaves([version.root.raw]):
-                    for raw, path in named_paths(columns, bad):
-                        text = path.decode("utf-8", "backslashreplace")
-                        paths.setdefault(raw, []).append(f"{version.path}/{text}" if version.path else text)
+            walker = self._walker(reader)
+            roots = [version.root.raw]
+            for columns in walker.leaves(roots) if version.is_directory else ():
+                for raw, path in named_paths(columns, bad):
+                    text = path.decode("utf-8", "backslashreplace")
+                    paths.setdefault(raw, []).append(f"{version.path}/{text}" if version.path else text)
+            for raw in bad & {*roots, *walker.sizes, *walker.failed}:
+                paths.setdefault(raw, []).append(version.path)
         return paths
 
 

@@ -1,0 +1,74 @@
+"""Products that are broken on purpose: each check of a digest that is left out is caught by the tests of this folder."""
+
+import inspect
+import textwrap
+
+import pytest
+import test_cache
+import test_remote
+from damage_support import CACHE, REMOTE
+
+from kist.engine.cache import check, read
+from kist.engine.storage import packs
+from kist.engine.transfer import fetch_data, remote_read
+
+MEMBER = "the stored bytes (member 1): first byte flipped"
+CONTENT = "bytes: first byte flipped"
+MUTANTS = {
+    "packed objects are read unchecked": (
+        [(read.CacheReader, "_check", 'actual == b"".join(raws)')],
+        (CACHE, "data pack", MEMBER, test_cache.found_by_checkout),
+    ),
+    "loose objects are read unchecked": (
+        [(read.CacheReader, "_read_loose", "not actual == raw")],
+        (CACHE, "loose object", CONTENT, test_cache.found_by_checkout),
+    ),
+    "verify takes members for good": (
+        [(packs.PackReader, "_all_plain", 'hasher.raw_many(contents) == b"".join(raws)')],
+        (CACHE, "data pack", MEMBER, test_cache.named_and_mended),
+    ),
+    "verify takes loose objects for good": (
+        [(check, "_hash_loose", "running.digest() == one.raw")],
+        (CACHE, "loose object", CONTENT, test_cache.named_and_mended),
+    ),
+    "what a remote sends is stored unchecked": (
+        [(fetch_data.DataFetch, "_bring_loose", "self._digest_of(path) == raw")],
+        (REMOTE, "loose object", CONTENT, test_remote.found_by_pull),
+    ),
+    "members of a remote's packs are stored unchecked": (
+        [
+            (fetch_data.DataFetch, "_salvage", "self._hasher.raw(plain) == raw"),
+            (remote_read.RemoteReader, "_bring_once", "self._hasher.raw(plain) == raw"),
+        ],
+        (REMOTE, "data pack", MEMBER, test_remote.found_by_pull),
+    ),
+}
+
+
+def patched(patch, owner, name, comparison):
+    """Put a function in the place of another that takes a comparison for true.
+
+    Args:
+        patch: a ``pytest.MonkeyPatch``.
+        owner: the class or module.
+        name: of the function.
+        comparison: as the source has it, "a == b", or "not a == b" for one that has "a != b".
+    """
+    old = comparison.removeprefix("not ").replace("==", "!=") if comparison.startswith("not ") else comparison
+    new = str(old == comparison)
+    source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
+    assert source.count(old) == 1, f"{name} no longer says {old!r}"
+    space = dict(vars(inspect.getmodule(owner)))
+    exec(compile("from __future__ import annotations\n" + source.replace(old, new), name, "exec"), space)
+    patch.setattr(owner, name, space[name])
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_what_is_broken_is_caught(damages, mutant, monkeypatch):
+    changes, (kinds, kind, harm, flow) = MUTANTS[mutant]
+    place = "cache" if kinds is CACHE else "store"
+    damages.each(kinds[kind], flow, place, only=harm)
+    for owner, name, comparison in changes:
+        patched(monkeypatch, owner, name, comparison)
+    with pytest.raises(AssertionError, match="1 of 1"):
+        damages.each(kinds[kind], flow, place, only=harm)
