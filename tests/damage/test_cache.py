@@ -1,24 +1,10 @@
 """Every harm to a file of the cache is found by what reads it, never spread, named by verify, and mended."""
 
 import pytest
-from damage_support import CACHE, clear, fine, only_right, right
+from cache_flows import brought_from_workspace, found_by_checkout, named_and_mended, not_sent, pulled, without_remotes
+from damage_support import CACHE
 
 kinds = pytest.mark.parametrize("kind", CACHE)
-
-
-def named_and_mended(site, harm):
-    """Verify finds it and says who needs it; a repair brings everything back."""
-    kist = site.kist
-    found = fine(kist.json("verify", code=None), 8)
-    if harm != "removed" or any(site.cache.glob("index/*")):  # what it said stands in the packs too
-        assert found.code == 8, "verify does not see it"
-        named = [*found.data["damaged"], *found.data["missing"]]
-        assert any(one["paths"] or one["digest"].startswith(("pack:", "index:")) for one in named), named
-    kist.json("verify", "--repair")
-    again = kist.json("verify").data
-    assert (again["damaged"], again["missing"]) == ([], [])
-    kist("checkout")
-    assert right(kist.folder)
 
 
 @kinds
@@ -26,27 +12,9 @@ def test_2_3_verify_names_it_and_mends_it(damages, kind):
     damages.each(CACHE[kind], named_and_mended, "cache")
 
 
-def found_by_checkout(site, harm):
-    """A checkout hands on nothing that is wrong; a fetch brings what it left out."""
-    kist = site.kist
-    result = fine(kist.json("checkout", code=None), 8)
-    assert only_right(kist.folder)
-    assert (result.code == 0) == right(kist.folder)
-    kist("fetch")
-    kist("checkout")
-    assert right(kist.folder)
-    assert kist.json("status").data["clean"]
-
-
 @kinds
 def test_2_1_what_reads_it_finds_it_and_fetch_brings_it(damages, kind):
     damages.each(CACHE[kind], found_by_checkout, "cache")
-
-
-def pulled(site, harm):
-    """One pull is enough."""
-    site.kist("pull")
-    assert right(site.work)
 
 
 @kinds
@@ -54,41 +22,9 @@ def test_2_3_pull_alone_is_enough(damages, kind):
     damages.each(CACHE[kind], pulled, "cache")
 
 
-def not_sent(site, harm):
-    """A push sends nothing that is damaged."""
-    kist = site.kist
-    pushed = fine(kist.json("push", "-r", "second", code=None), 8, 11)
-    read = fine(kist.json("verify", "--remote", "second", code=None), 8, 10)
-    if read.code != 10:  # nothing was ever written there
-        assert read.data["damaged"] == []
-    if pushed.code:
-        kist("verify", "--repair")
-        kist("push", "-r", "second")
-        read = kist.json("verify", "--remote", "second")
-    assert (read.code, read.data["missing"]) == (0, [])
-
-
 @kinds
 def test_2_1_it_is_not_sent(damages, kind):
     damages.each(CACHE[kind], not_sent, "cache")
-
-
-def without_remotes(site):
-    """The data is in the workspace, and no remote is known."""
-    site.kist("checkout")
-    for name in ("store", "second"):
-        site.kist("remote", "remove", name)
-
-
-def brought_from_workspace(site, harm):
-    """What is in the workspace comes back from there."""
-    kist = site.kist
-    result = fine(kist.json("verify", "--repair", code=None), 8)
-    lost = {path for one in result.json["data"]["missing"] for path in one["paths"]}
-    assert not lost
-    clear(site.work)
-    kist("checkout")
-    assert right(kist.folder)
 
 
 @kinds

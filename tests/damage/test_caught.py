@@ -3,9 +3,9 @@
 import inspect
 import textwrap
 
+import cache_flows
 import pytest
-import test_cache
-import test_remote
+import remote_flows
 from damage_support import CACHE, REMOTE
 
 from kist.engine.cache import check, read
@@ -17,30 +17,30 @@ CONTENT = "bytes: first byte flipped"
 MUTANTS = {
     "packed objects are read unchecked": (
         [(read.CacheReader, "_check", 'actual == b"".join(raws)')],
-        (CACHE, "data pack", MEMBER, test_cache.found_by_checkout),
+        (CACHE, "data pack", MEMBER, cache_flows.found_by_checkout),
     ),
     "loose objects are read unchecked": (
         [(read.CacheReader, "_read_loose", "not actual == raw")],
-        (CACHE, "loose object", CONTENT, test_cache.found_by_checkout),
+        (CACHE, "loose object", CONTENT, cache_flows.found_by_checkout),
     ),
     "verify takes members for good": (
         [(packs.PackReader, "_all_plain", 'hasher.raw_many(contents) == b"".join(raws)')],
-        (CACHE, "data pack", MEMBER, test_cache.named_and_mended),
+        (CACHE, "data pack", MEMBER, cache_flows.named_and_mended),
     ),
     "verify takes loose objects for good": (
         [(check, "_hash_loose", "running.digest() == one.raw")],
-        (CACHE, "loose object", CONTENT, test_cache.named_and_mended),
+        (CACHE, "loose object", CONTENT, cache_flows.named_and_mended),
     ),
     "what a remote sends is stored unchecked": (
         [(fetch_data.DataFetch, "_bring_loose", "self._digest_of(path) == raw")],
-        (REMOTE, "loose object", CONTENT, test_remote.found_by_pull),
+        (REMOTE, "loose object", CONTENT, remote_flows.found_by_pull),
     ),
     "members of a remote's packs are stored unchecked": (
         [
             (fetch_data.DataFetch, "_salvage", "self._hasher.raw(plain) == raw"),
             (remote_read.RemoteReader, "_bring_once", "self._hasher.raw(plain) == raw"),
         ],
-        (REMOTE, "data pack", MEMBER, test_remote.found_by_pull),
+        (REMOTE, "data pack", MEMBER, remote_flows.found_by_pull),
     ),
 }
 
