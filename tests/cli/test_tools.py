@@ -1,6 +1,10 @@
 """plugins, version, help, completion: what needs no repository."""
 
+import os
+import shlex
+import shutil
 import subprocess
+import sys
 
 import pytest
 from cli_support import write
@@ -116,26 +120,78 @@ def test_candidates_outside_of_a_repository(kist):
     assert "status" in complete(kist, "")
 
 
-def test_bash_completes(shared, tmp_path):
-    import os
-    import shutil
-    import sys
-
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("there is no bash here")
-    script = tmp_path / "script"
-    script.write_text(shared("completion", "bash").out)
+@pytest.fixture
+def in_shell(shared, tmp_path):
+    """Runs a line in a shell that finds ``kist``, in a repository with a tracked name that has a blank."""
+    write(shared.folder, {"my dir/x.txt": "1"})
+    shared("add", "my dir")
     program = tmp_path / "bin" / "kist"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kist "$@"\n')
     program.chmod(0o755)
-    command = (
-        f"source {script}; COMP_WORDS=(kist push -r ''); COMP_CWORD=3; _kist_complete; echo ${{COMPREPLY[@]}}; "
-        "COMP_WORDS=(kist che); COMP_CWORD=1; _kist_complete; echo ${COMPREPLY[@]}"
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "TERM": "dumb"}
+
+    def run(shell, command, *words):
+        found = shutil.which(shell)
+        if found is None:
+            pytest.skip(f"there is no {shell} here")
+        done = subprocess.run(
+            [found, *words, "-c", command],
+            cwd=shared.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert not done.stderr, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+LINES = {
+    "kist che": ["checkout"],
+    "kist push -r ": ["store"],
+    "kist checkout da": ["data"],
+    "kist status data/s": ["data/sub/"],
+    "kist checkout my": ["my dir"],
+    "kist trash re": ["restore"],
+    "kist config core.re": ["core.remote"],
+}
+"""What is typed, and what fits; nothing else may be offered."""
+
+
+def test_bash_completes(in_shell):
+    words = [line.split(" ") for line in LINES]
+    parts = [f"COMP_WORDS=({' '.join(map(shlex.quote, one))}); COMP_CWORD={len(one) - 1}; try" for one in words]
+    begin = 'eval "$(kist completion bash)"; compopt() { :; }; try() { _kist_complete; printf "%s\\n" "${COMPREPLY[@]}"; }; '
+    assert in_shell("bash", begin + "; ".join(parts)) == [fit for fits in LINES.values() for fit in fits]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_fish_completes(in_shell, line):
+    assert in_shell("fish", f"kist completion fish | source; complete -C {shlex.quote(line)}", "-N") == LINES[line]
+
+
+def test_fish_completes_names_of_files_where_kist_has_nothing_to_say(in_shell):
+    found = in_shell("fish", "kist completion fish | source; complete -C 'kist add my'", "-N")
+    assert "my dir/" in [one.split("\t")[0] for one in found]
+
+
+def test_zsh_completes(in_shell):
+    words = [line.split(" ") for line in LINES]
+    parts = [f"words=({' '.join(map(shlex.quote, one))}); CURRENT={len(one)}; _kist" for one in words]
+    begin = (
+        'compdef() { :; }; _files() { print files; }; compadd() { shift 2; print -l -- "$@"; }; '
+        "source <(kist completion zsh); "
     )
-    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [bash, "-c", command], cwd=shared.folder, env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["store", "checkout"], done.stderr
+    assert in_shell("zsh", begin + "; ".join(parts), "-f") == [fit for fits in LINES.values() for fit in fits]
+
+
+def test_zsh_finds_the_function_in_its_path(in_shell, tmp_path):
+    """Installed as a file of ``fpath``, as the help says."""
+    folder = shlex.quote(str(tmp_path))
+    command = f"kist completion zsh > {folder}/_kist; fpath=({folder} $fpath); autoload -Uz compinit; "
+    command += "compinit -u -D; print ${_comps[kist]}"
+    assert in_shell("zsh", command, "-f") == ["_kist"]

@@ -33,10 +33,18 @@ if [[ ${funcstack[1]} == _kist ]]; then _kist "$@"; else compdef _kist kist; fi
 
 _FISH = """\
 function __kist_complete
-    set -l words (commandline -opc) (commandline -ct)
-    kist completion --candidates=(string join \\n -- $words[2..-1] | string collect --no-trim-newlines) 2>/dev/null
+    set -l before (commandline -opc)
+    set -e before[1]
+    set -l last (commandline -ct)
+    set -l joined (string join \\n -- $before | string collect)
+    set -l found (kist completion --candidates="$joined" --last="$last" 2>/dev/null)
+    if set -q found[1]
+        printf '%s\\n' $found
+    else
+        __fish_complete_path "$last"
+    end
 end
-complete -c kist -a '(__kist_complete)'
+complete -c kist -f -a '(__kist_complete)'
 """
 
 _POWERSHELL = """\
@@ -52,7 +60,7 @@ Register-ArgumentCompleter -Native -CommandName kist -ScriptBlock {
 
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHELL}
 """Shell -> its script. The scripts only ask kist, which gets the words of the line, one a line, the last one perhaps
-empty: what fits is decided where verbs and targets are known."""
+empty: what fits is decided where verbs and targets are known. Fish, which trims newlines, gives the last one apart."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shells = sorted(SCRIPTS)
     parser.add_argument("shell", nargs="?", choices=shells, metavar="SHELL", help="bash, zsh, fish or powershell")
     parser.add_argument("--candidates", metavar="LINES", help=argparse.SUPPRESS)
+    parser.add_argument("--last", metavar="WORD", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -69,7 +78,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.candidates is not None:
         from kist.cli.complete import candidates
 
-        found = candidates(args.candidates.split("\n"))
+        words = args.candidates.split("\n")
+        if args.last is not None:
+            words = [*(words if args.candidates else ()), args.last]
+        found = candidates(words)
         for one in found:
             args.output.line(one)
         return {"candidates": found}
