@@ -4,7 +4,7 @@ import base64
 import os
 
 import pytest
-from cli_support import clone, commit, tree, write
+from cli_support import clone, commit, git, tree, write
 
 
 def changed(result):
@@ -118,3 +118,50 @@ def test_what_lies_beyond_a_link_is_not_ours(tracked, tmp_path):
         assert "beyond the symbolic link deep" in tracked(*words, code=2).err
     assert tracked.json("checkout", "deep", code=2).classes == ["PathNotTracked"]
     assert tree(outside) == before
+
+
+@pytest.fixture
+def submodule(shared):
+    """A repository with a submodule that is a repository of ours, and one that is not."""
+    for name in ("ours", "plain"):
+        other = shared.folder.parent / name
+        other.mkdir()
+        git(other, "init", "-q", "-b", "main")
+        write(other, {"README": "text"})
+        if name == "ours":
+            shared("init", folder=other)
+            write(other, {"inner/x.txt": "1"})
+            shared("add", "inner", folder=other)
+        commit(other, "v1")
+        git(shared.folder, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), name)
+    return shared
+
+
+@pytest.mark.parametrize(
+    "words", [("add",), ("status",), ("checkout",), ("list",), ("remove",), ("push",), ("verify",)]
+)
+def test_a_submodule_is_no_target(submodule, words):
+    error = submodule.json(*words, "ours", code=2).json["errors"][0]
+    assert error["message"] == "ours is a repository of its own inside this one"
+    assert error["hint"] == "work there: kist -C ours …"
+    error = submodule.json(*words, "plain", code=2).json["errors"][0]
+    assert error["hint"] == "'kist -C plain init' lets it track data of its own"
+    error = submodule.json(*words, "ours/inner", code=2).json["errors"][0]
+    assert error["hint"] == "work there: kist -C ours …"
+
+
+def test_work_in_a_submodule(submodule):
+    assert [one["path"] for one in submodule.json("-C", "ours", "list").data["entries"]] == ["inner"]
+    assert submodule.json("status").data["changes"] == []
+    submodule("-C", "plain", "init")
+    write(submodule.folder, {"plain/data/x": "1"})
+    submodule("-C", "plain", "add", "data")
+    assert submodule.json("status").data["changes"] == []
+
+
+def test_a_clone_may_be_data(repo):
+    """What Git does not know as a submodule is tracked like any folder, without its private folder."""
+    write(repo.folder, {"clone/x.txt": "1"})
+    git(repo.folder / "clone", "init", "-q")
+    assert repo.json("add", "clone").data["outputs"][0]["files"] == 1
+    assert repo.json("status", "clone").data["clean"]

@@ -108,7 +108,7 @@ def _wanted(context: RepoContext, text: str) -> list[Wanted]:
             _check_visible(context, path, text)
         return [Wanted(owner.tracked.path, owner.tracked, owner.inside)]
     if not os.path.lexists(context.root / path):
-        raise PathNotTracked(f"{text} does not exist", path=text, hint=_similar(context, path))
+        raise PathNotTracked(f"{text} does not exist", path=text, hint=targets.similar(context, path))
     check_name(path, text)
     _check_new(context, path, text)
     return [Wanted(path, None)]
@@ -152,17 +152,6 @@ def _fitting(context: RepoContext, pattern: str) -> list[Wanted]:
     return found
 
 
-def _similar(context: RepoContext, path: str) -> str | None:
-    from kist.util.paths import nearest
-
-    try:
-        names = os.listdir(context.root / posixpath.dirname(path))
-    except OSError:
-        return None
-    close = nearest(posixpath.basename(path), names)
-    return f"did you mean '{posixpath.join(posixpath.dirname(path), close)}'?" if close else None
-
-
 def _is_hidden(context: RepoContext, path: str) -> bool:
     return context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path))
 
@@ -191,6 +180,8 @@ def _check_new(context: RepoContext, path: str, text: str) -> None:
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
         raise PathConflict(f"{text} is {kind} and cannot be an output of its own", path=text)
     held = tracked_by_git(context, path)
+    if held and (inner := targets.inner_repository(context, path, text)) is not None:
+        raise inner  # a submodule; a clone that Git does not know may be data
     if held:
         raise PathConflict(
             f"{text} is tracked by Git ({display(held[0])})",

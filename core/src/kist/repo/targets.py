@@ -83,6 +83,25 @@ def check_own(context: RepoContext, path: str) -> None:
         folder = posixpath.dirname(folder)
 
 
+def inner_repository(context: RepoContext, path: str, text: str) -> UsageError | None:
+    """The error for a path that is itself a repository inside this one, such as a submodule; None if it is none.
+
+    Args:
+        context: the repository.
+        path: relative to the repository.
+        text: as typed.
+    """
+    markers = [marker for marker in sorted(_PRIVATE) if os.path.lexists(context.root / path / marker)]
+    if not path or not markers:
+        return None
+    ours = markers != [".git"]
+    return UsageError(
+        f"{text} is a repository of its own inside this one",
+        hint=f"work there: kist -C {text} …" if ours else f"'kist -C {text} init' lets it track data of its own",
+        path=path,
+    )
+
+
 def owner_of(context: RepoContext, path: str) -> Target | None:
     """The tracked output that is *path*, or that *path* lies in; opens only metafiles on the way up.
 
@@ -142,6 +161,8 @@ def _resolve_one(context: RepoContext, text: str, *, recursive: bool, unrecorded
     if unrecorded and is_glob(path):
         names = workspace_names(context, path)
         matched += [one for name in names if (one := owner_of(context, name)) is not None and one.inside]
+    if not matched and (inner := inner_repository(context, path, text)) is not None:
+        raise inner
     folder = context.root / path
     if not matched and recursive and os.path.isdir(folder) and not (path and os.path.islink(folder)):
         matched = [Target(tracked) for tracked in context.tracked(path)]
@@ -170,14 +191,32 @@ def workspace_names(context: RepoContext, pattern: str) -> list[str]:
     )
 
 
-def not_tracked(context: RepoContext, text: str, path: str) -> PathNotTracked:
-    """The error for a target that is not tracked, naming the nearest one that is."""
+def not_tracked(context: RepoContext, text: str, path: str) -> UsageError:
+    """The error for a target that is not tracked, naming the nearest one that is, or the repository that it is."""
+    inner = inner_repository(context, path, text)
+    if inner is not None:
+        return inner
     owner = owner_of(context, path) if path else None
     if owner is not None and owner.inside:
         return _not_inside(context, owner, text)
     close = nearest(path, [tracked.path for tracked in context.tracked(posixpath.dirname(path))])
     hint = f"did you mean '{close}'?" if close else f"'kist add {text}' tracks it, 'kist list' shows what is tracked"
     return PathNotTracked(f"{text} is not tracked", hint=hint, path=path)
+
+
+def similar(context: RepoContext, path: str) -> str | None:
+    """A hint at the name beside a path that does not exist which is the most like it, None if none is.
+
+    Args:
+        context: the repository.
+        path: relative to the repository.
+    """
+    folder, name = posixpath.split(path)
+    try:
+        close = nearest(name, os.listdir(context.root / folder))
+    except OSError:
+        return None
+    return f"did you mean '{posixpath.join(folder, close)}'?" if close else None
 
 
 def _not_inside(context: RepoContext, owner: Target, text: str) -> PathNotTracked:
