@@ -1,9 +1,11 @@
 """What the damage tests share: the template, every harm to every kind of stored file, and what must hold afterwards."""
 
+import inspect
 import io
 import os
 import shutil
 import sqlite3
+import textwrap
 import zlib
 from contextlib import chdir, redirect_stdout
 from itertools import count
@@ -329,3 +331,21 @@ def blob(path, table, column, change):
             [(change(bytes(value)), row) for row, value in rows],
         )
     database.close()
+
+
+def patched(patch, owner, name, comparison):
+    """Put a function in the place of another that takes a comparison for true.
+
+    Args:
+        patch: a ``pytest.MonkeyPatch``.
+        owner: the class or module.
+        name: of the function.
+        comparison: as the source has it, "a == b", or "not a == b" for one that has "a != b".
+    """
+    old = comparison.removeprefix("not ").replace("==", "!=") if comparison.startswith("not ") else comparison
+    new = str(old == comparison)
+    source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
+    assert source.count(old) == 1, f"{name} no longer says {old!r}"
+    space = dict(vars(inspect.getmodule(owner)))
+    exec(compile("from __future__ import annotations\n" + source.replace(old, new), name, "exec"), space)
+    patch.setattr(owner, name, space[name])

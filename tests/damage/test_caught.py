@@ -1,12 +1,9 @@
 """Products that are broken on purpose: each check of a digest that is left out is caught by the tests of this folder."""
 
-import inspect
-import textwrap
-
 import cache_flows
 import pytest
 import remote_flows
-from damage_support import CACHE, REMOTE
+from damage_support import CACHE, REMOTE, patched
 
 from kist.engine.cache import check, read
 from kist.engine.storage import packs
@@ -43,24 +40,6 @@ MUTANTS = {
         (REMOTE, "data pack", MEMBER, remote_flows.found_by_pull),
     ),
 }
-
-
-def patched(patch, owner, name, comparison):
-    """Put a function in the place of another that takes a comparison for true.
-
-    Args:
-        patch: a ``pytest.MonkeyPatch``.
-        owner: the class or module.
-        name: of the function.
-        comparison: as the source has it, "a == b", or "not a == b" for one that has "a != b".
-    """
-    old = comparison.removeprefix("not ").replace("==", "!=") if comparison.startswith("not ") else comparison
-    new = str(old == comparison)
-    source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
-    assert source.count(old) == 1, f"{name} no longer says {old!r}"
-    space = dict(vars(inspect.getmodule(owner)))
-    exec(compile("from __future__ import annotations\n" + source.replace(old, new), name, "exec"), space)
-    patch.setattr(owner, name, space[name])
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
