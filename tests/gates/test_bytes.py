@@ -58,5 +58,19 @@ def test_each_byte_is_read_and_written_no_oftener_than_needed(tmp_path, cache_ho
     assert {verb: count for verb, count in requests.items() if count > REQUESTS[verb]} == {}
 
 
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+def test_links_are_made_without_reading_what_was_hashed_before(tmp_path, cache_home, bare, kind):
+    repository = Repository(tmp_path / "repository", cache_home)
+    data = make_files(repository.folder / "data", 1500, 10_000)
+    repository.run("add", "data")
+    repository.run("config", "--local", "cache.type", f"{kind},copy")
+    repository.take_data_away()
+    first = repository.measured("checkout").read - bare["checkout"].read
+    assert data * 0.95 < first < data * 1.1  # out of the packs, once
+    repository.take_data_away()  # which changes how each object looks, but for symbolic links
+    second = repository.measured("checkout").read - bare["checkout"].read
+    assert second < data * 0.05
+
+
 def test_requests_do_not_grow_with_the_number_of_files(bare):
     assert {verb: bare[verb].requests for verb in REQUESTS if bare[verb].requests > REQUESTS[verb]} == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kist.abc.hasher import Hasher
 from kist.builtin.copy_link import CopyLink
 from kist.builtin.hardlink import HardLink
 from kist.builtin.pure_kernel import PureKernel
@@ -36,12 +37,9 @@ LARGE = 5000
 """Tests treat files from this size on as large."""
 
 
-class Sha256:
+class Sha256(Hasher):
     name, digest_size = "sha256", 32
     new = staticmethod(sha256)
-
-    def raw(self, data):
-        return sha256(data).digest()
 
 
 class Checked(BytesIO):
@@ -107,6 +105,8 @@ class Objects:
     def unpack(self, _algorithm, raws):
         for raw in raws:
             path = self._path(raw)
+            if sha256(self.packed[raw]).digest() != raw:  # the cache hashes what it unpacks
+                raise ObjectCorrupt("sha256:" + raw.hex())
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(self.packed[raw])
             path.chmod(0o444)

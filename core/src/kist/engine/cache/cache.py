@@ -131,6 +131,8 @@ class Cache(CacheReader):
     def unpack(self, algorithm: str, raws: Iterable[bytes]) -> int:
         """Make packed objects loose too, so that they can be linked; durable and read-only.
 
+        They were hashed on the way; the caller records it once they are linked (``mark_verified``).
+
         Args:
             algorithm: the hash algorithm.
             raws: raw digests.
@@ -149,7 +151,7 @@ class Cache(CacheReader):
             with self.session(algorithm) as session:
                 for raw, data in self.read_iter(algorithm, absent):
                     session.put_loose(raw, data)
-                session.commit()
+                session.commit(record=False)
         return len(absent)
 
     def is_verified_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:

@@ -271,8 +271,11 @@ class CacheSession:
         found = dict(zip(others, self._reader.read_many(self._hasher.name, others), strict=True)) if others else {}
         return [mine[raw] if raw in mine else found[raw] for raw in raws]
 
-    def commit(self) -> None:
+    def commit(self, *, record: bool = True) -> None:
         """Make everything durable, then visible, then indexed; the session goes on empty.
+
+        Args:
+            record: whether to record that the loose objects were hashed; else the caller does.
 
         Raises:
             StorageError: the disk is full, read-only or failing; objects are then in place whole or not at all.
@@ -283,7 +286,7 @@ class CacheSession:
             self._syncer.wait()
             if self._pending:
                 publish(self._reader, self._pending, self._syncer, self.file)
-                for algorithm, objects in self._pending.loose.items():
+                for algorithm, objects in self._pending.loose.items() if record else ():
                     self._verified.mark(algorithm, list(objects))  # those that are in their places: not hashed again
             for writer in self._closed:
                 writer.close()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kist.abc.link import LinkType
 from kist.engine.checkout.tools import CheckoutTools
-from kist.engine.workspace.folders import lstat_or_none
+from kist.engine.storage.members import split_raws
+from kist.engine.workspace.folders import OPEN_FOLDER, lstat_or_none
 from kist.errors import LinkUnsupported, ObjectError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, write_all
 from kist.util.copying import copy_rest
 
 _BLOCK = 1 << 20
+_MARK_AT = 1 << 16
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -45,11 +47,13 @@ class Contents:
         self._algorithm = algorithm
         self._source_dir = -1
         self._trusted: set[bytes] = set()
+        self._unmarked: set[bytes] = set()
         self.failed: dict[bytes, str] = {}
         self.linked: dict[str, int] = {}
 
     def close(self) -> None:
-        """Close the cache's folder."""
+        """Record what was hashed, and close the cache's folder."""
+        self.record()
         if self._source_dir >= 0:
             os.close(self._source_dir)
             self._source_dir = -1
@@ -81,26 +85,44 @@ class Contents:
     def _fail(self, raw: bytes, error: ObjectError) -> None:
         self.failed[raw] = error.message
 
-    def prepare_links(self, raws: Iterable[bytes]) -> None:
-        """Make sure that objects are loose, and that their bytes were hashed since they last changed."""
+    def prepare_links(self, sizes: Mapping[bytes, int | None]) -> None:
+        """Make sure that objects are loose, and that their bytes were hashed since they last changed.
+
+        Args:
+            sizes: raw digest -> size of what will be linked, None where it is not known.
+        """
         objects, algorithm = self._tools.objects, self._algorithm
-        wanted = [raw for raw in dict.fromkeys(raws) if raw not in self._trusted and raw not in self.failed]
+        wanted = [raw for raw in sizes if raw not in self._trusted and raw not in self.failed]
         if not wanted:
             return
-        packed = [
-            raw for raw, loose in zip(wanted, objects.has_loose_many(algorithm, wanted), strict=True) if not loose
-        ]
+        loose = objects.has_loose_many(algorithm, wanted)
+        packed = [raw for raw, here in zip(wanted, loose, strict=True) if not here]
         if packed:
             self._unpack(packed)
-            wanted = [raw for raw in wanted if raw not in self.failed]
-        checked = []
-        for raw, good in zip(wanted, objects.is_verified_many(algorithm, wanted), strict=True):
-            if good or self._hash(raw):
-                self._trusted.add(raw)
-                if not good:
-                    checked.append(raw)
-        if checked:
-            objects.mark_verified(algorithm, checked)
+        checked = [raw for raw in packed if raw not in self.failed]  # hashed on the way from pack to file
+        there = [raw for raw, here in zip(wanted, loose, strict=True) if here]
+        unknown = [raw for raw, good in zip(there, objects.is_verified_many(algorithm, there), strict=True) if not good]
+        if unknown:
+            small = self._tools.small
+            good = self._hash_small([raw for raw in unknown if (sizes[raw] or small) < small])
+            checked += [raw for raw in unknown if raw in good or self._hash(raw)]
+        self._trusted.update(there, checked)
+        self._trusted.difference_update(self.failed)
+        self._unmarked.update(checked)
+        if len(self._unmarked) >= _MARK_AT:
+            self.record()
+
+    def forget(self) -> None:
+        """Forget what was done so far, but not what may be trusted: another process goes on."""
+        self.failed.clear()
+        self.linked.clear()
+        self._unmarked.clear()
+
+    def record(self) -> None:
+        """Record which objects were hashed: once they are linked, for that changes how they look, and many at once."""
+        if self._unmarked:
+            self._tools.objects.mark_verified(self._algorithm, list(self._unmarked))
+            self._unmarked.clear()
 
     def _unpack(self, raws: list[bytes]) -> None:
         try:
@@ -111,6 +133,26 @@ class Contents:
                     self._tools.objects.unpack(self._algorithm, [raw])
                 except ObjectError as exc:
                     self._fail(raw, exc)
+
+    def _hash_small(self, raws: list[bytes]) -> set[bytes]:
+        """Those of some small loose objects that are good, many hashed at once."""
+        shards: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        for raw in raws:
+            shard, _, name = self._tools.objects.loose_name(self._algorithm, raw).rpartition(b"/")
+            shards.setdefault(shard, []).append((name, raw))
+        good: set[bytes] = set()
+        for shard, group in shards.items():
+            try:
+                folder = os.open(shard, OPEN_FOLDER, dir_fd=self._source())
+            except OSError:  # what is wrong with them is said when they are read one by one
+                continue
+            try:
+                found = self._tools.kernel.read_small(folder, [name for name, _ in group], self._tools.hasher)
+            finally:
+                os.close(folder)
+            digests = split_raws(found.digests, self._tools.hasher.digest_size)
+            good.update(raw for (_, raw), digest in zip(group, digests, strict=True) if digest == raw)
+        return good
 
     def _hash(self, raw: bytes) -> bool:
         """Whether an object is good, as reading it to its end tells."""
@@ -150,7 +192,7 @@ class Contents:
             by_type.setdefault(link.name, (link, []))[1].append(at)
         for link, positions in by_type.values():
             if not link.verified:
-                self.prepare_links(files[at].raw for at in positions)
+                self.prepare_links(dict.fromkeys((files[at].raw for at in positions), None))
                 usable = [at for at in positions if files[at].raw in self._trusted]
                 refused = self._link(link, here, [files[at] for at in usable])
                 for index, at in enumerate(usable):

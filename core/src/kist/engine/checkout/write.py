@@ -165,10 +165,10 @@ class FileWriter:
         self._tools.progress = tally
         self._token += f"-{os.getpid()}"  # still swept with the parent's, but never the same name
         self.done = Written()
-        self.contents.failed.clear()
-        self.contents.linked.clear()
+        self.contents.forget()
         self.rows.clear()
         self._write_groups(share, check)
+        self.contents.record()
         done = self.done
         return done.files, done.size, done.spared, self.contents.failed, self.contents.linked, self.rows.take()
 
@@ -209,13 +209,16 @@ class FileWriter:
             raw = self._wanted.raw
             return self.contents.read([raw(at) for _, positions, _ in batch for at in positions])
         memory: list[bytes] = []
-        large: list[bytes] = []
+        large: dict[bytes, int | None] = {}
         for _, positions, _ in batch:
             for at in positions:
                 kind = self._wanted.kinds[at]
                 if kind not in (SYMLINK, DIRECTORY):
-                    linked = self.contents.by_link(self._wanted.sizes[at], executable=kind == EXECUTABLE)
-                    (large if linked else memory).append(self._wanted.raw(at))
+                    size = self._wanted.sizes[at]
+                    if self.contents.by_link(size, executable=kind == EXECUTABLE):
+                        large[self._wanted.raw(at)] = size
+                    else:
+                        memory.append(self._wanted.raw(at))
         if large and not self._tools.links.plain.verified:
             self.contents.prepare_links(large)
         return self.contents.read(memory)

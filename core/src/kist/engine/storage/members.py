@@ -17,7 +17,7 @@ ReadRange = Callable[[int, int], bytes]
 PLAIN, ZLIB = 0, 1
 """Codecs: the bytes as they are, a zlib stream."""
 
-RANGE_LIMIT = 4 << 20
+RANGE_LIMIT = 1 << 20
 """Bytes that one read brings at most, unless a single member is longer."""
 
 RANGE_GAP = 64 << 10
