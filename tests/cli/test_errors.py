@@ -462,3 +462,33 @@ def test_several_errors_return_the_highest_code(tracked):
     assert sorted(result.classes) == ["MetafileSyntaxError", "MetafileVersionError"]
     assert result.data["outputs"][0]["path"] == "data"
     assert cache_of(tracked.folder).is_dir()
+
+
+def test_where_another_tool_keeps_its_repository(kist):
+    (kist.folder / ".dvc").mkdir()
+    (kist.folder / "inner").mkdir()
+    for folder in (kist.folder, kist.folder / "inner"):
+        error = kist.json("status", code=5, folder=folder).json["errors"][0]
+        assert error["class"] == "NotARepo"
+        assert "'kist help migrating'" in error["hint"]
+    assert "dvc pull" in kist("help", "migrating").out
+    kist("init")
+    assert kist("status").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("cat", "data/nothing"), "'kist list data' shows what is"),
+        (("cat", "data/a.tx"), "did you mean 'data/a.txt'?"),
+        (("add", "../outside"), "'kist -C DIR …' works in another repository"),
+    ],
+)
+def test_the_next_step_is_told(tracked, words, hint):
+    assert hint in tracked.json(*words, code=2).json["errors"][0]["hint"]
+
+
+def test_what_to_do_with_a_metafile_that_is_not_valid(tracked):
+    text = (tracked.folder / "data.kist").read_text()
+    write(tracked.folder, {"data.kist": text.replace("path: data", "path: ../data")})
+    assert tracked.json("status", code=7).json["errors"][0]["hint"] == "mend the file, or take it from Git again"

@@ -135,8 +135,9 @@ From Git LFS or plain Git: take the files out of Git ('git rm -r --cached data')
 'data.kist' and '.gitignore'. Older commits keep what they have.
 
 From DVC: the verbs and their options are the ones you know (add, push -r NAME, -j N, remote add -d, gc -w).
-The distribution kist-dvc reads DVC repositories, caches and remotes as they are; nothing is uploaded again, and
-colleagues may go on with DVC.
+DVC's own files, caches and remotes are not read yet: bring the data once ('dvc pull'), then 'kist init' and
+'kist add data' beside DVC. Both keep a small file of their own beside the data, so colleagues may go on with DVC;
+'kist push' sends the data to a remote of kist.
 
 From plain folders: 'kist init' and 'kist add' need no Git. With Git, every commit remembers its data."""
 

@@ -55,7 +55,7 @@ def _digest(context: RepoContext, tracked: Tracked, inside: bytes, text: str) ->
     if entry is None:
         if not inside or any(len(part) for part in view.leaves(inside)):
             raise UsageError(f"{text} is a directory", path=text, hint=f"'kist list {text}' shows what is in it")
-        raise PathNotTracked(f"{text} is not tracked", path=text)
+        raise targets.not_tracked(context, text, targets.repository_path(context, text))
     if entry.digest is None:
         kind = "a symbolic link" if entry.kind == "symlink" else "an empty directory"
         raise UsageError(f"{text} is {kind}, it has no content", path=text)

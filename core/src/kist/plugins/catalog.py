@@ -123,6 +123,11 @@ def known_by(plugins: Plugins, group: str, key: str) -> str | None:
     return normal(offers[0].module) if offers else None
 
 
+def foreign_markers(plugins: Plugins) -> list[str]:
+    """The marker folders of other tools whose repositories a distribution that is known would read."""
+    return sorted(set(_known_keys(plugins, "dialects")))
+
+
 def nearest(plugins: Plugins, group: str, key: str) -> str | None:
     """The key of a group that looks most like *key*: builtin, installed or known."""
     from difflib import get_close_matches

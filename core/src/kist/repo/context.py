@@ -17,6 +17,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.errors import KistError, NotARepo, ObjectMissing, PluginError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile
+from kist.plugins.catalog import foreign_markers
 from kist.plugins.registry import Plugins, kernel_name
 from kist.repo import layout, metafiles
 from kist.repo.config import Config
@@ -87,7 +88,7 @@ class RepoContext:
             RepoNotOwned: it belongs to another user.
         """
         typed = Path(os.path.abspath(start))
-        root, _ = layout.find_root(Path(os.path.realpath(typed)))
+        root, _ = layout.find_root(Path(os.path.realpath(typed)), foreign=lambda: foreign_markers(Plugins()))
         outside = Config.load(overrides=settings)
         layout.check_owner([root, root / MARKER], root, outside.get("safe.directory"))
         identity = _identity(root)

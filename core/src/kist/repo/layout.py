@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,12 +129,15 @@ def check_id(text: object) -> str:
     return text
 
 
-def find_root(start: Path, markers: Sequence[str] = (MARKER,)) -> tuple[Path, str]:
+def find_root(
+    start: Path, markers: Sequence[str] = (MARKER,), foreign: Callable[[], Iterable[str]] = tuple
+) -> tuple[Path, str]:
     """The repository that a folder belongs to.
 
     Args:
         start: an absolute folder.
         markers: marker folders, the preferred first.
+        foreign: names the marker folders of other tools, for the hint where there is none of ours.
 
     Returns:
         The nearest folder upwards with a marker, and the marker; the search stops at Git's top level.
@@ -142,13 +145,19 @@ def find_root(start: Path, markers: Sequence[str] = (MARKER,)) -> tuple[Path, st
     Raises:
         NotARepo: there is none.
     """
+    searched = []
     for folder in (start, *start.parents):
+        searched.append(folder)
         for marker in markers:
             if is_folder(folder / marker):
                 return folder, marker
         if os.path.lexists(folder / ".git"):
             break
-    raise NotARepo(f"{display(str(start))} belongs to no kist repository", path=str(start))
+    error = NotARepo(f"{display(str(start))} belongs to no kist repository", path=str(start))
+    for marker in foreign():
+        if any(is_folder(folder / marker) for folder in searched):
+            error.hint = f"it has a {marker} folder: 'kist init' works beside that, 'kist help migrating' says how"
+    raise error
 
 
 def find_git(start: Path) -> GitPlace | None:

@@ -88,7 +88,11 @@ def load(repo: _Formats, metafile: str) -> list[Tracked]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
             data = stream.read((4 << 20) + 1)
-    return parse(repo.formats, metafile, data)
+    try:
+        return parse(repo.formats, metafile, data)
+    except MetafileError as error:
+        error.hint = error.hint or "mend the file, or take it from Git again"
+        raise
 
 
 def load_if_present(repo: _Formats, metafile: str) -> list[Tracked]:

@@ -54,7 +54,8 @@ def repository_path(context: RepoContext, text: str) -> str:
     parent = os.path.realpath(os.path.dirname(absolute))
     relative = os.path.relpath(os.path.join(parent, os.path.basename(absolute)), os.path.realpath(context.root))
     if relative == ".." or relative.startswith("../"):
-        raise UsageError(f"{text} lies outside the repository {context.root}", path=text)
+        hint = "name what lies in it; 'kist -C DIR …' works in another repository"
+        raise UsageError(f"{text} lies outside the repository {context.root}", path=text, hint=hint)
     return relative
 
 

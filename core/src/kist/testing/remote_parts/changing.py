@@ -188,7 +188,7 @@ class ConcurrencyContract(RemoteFixtures):
         """As many threads as ``max_concurrency`` allows may put, stat, list, read and delete at once."""
 
         def work(number: int) -> bytes:
-            folder = tmp_path / f"thread-{number}"
+            folder = tmp_path / f"contract-thread-{number}"
             folder.mkdir()
             for step in range(6):
                 key = f"objects/{number}/{step}"
@@ -242,7 +242,7 @@ class ConcurrencyContract(RemoteFixtures):
         """Two instances on one location may put and delete at once."""
 
         def work(one: Remote, name: str) -> None:
-            folder = tmp_path / name
+            folder = tmp_path / f"contract-{name}"
             folder.mkdir()
             for step in range(10):
                 put(one, folder, f"objects/{name}/{step}", name.encode())

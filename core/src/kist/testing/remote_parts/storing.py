@@ -132,7 +132,7 @@ class StoringContract(RemoteFixtures):
 
     def test_get_missing_leaves_no_target(self, remote: Remote, tmp_path: Path) -> None:
         """A get that fails leaves no file, neither the target nor a temporary one."""
-        folder = tmp_path / "in"
+        folder = tmp_path / "contract-in"
         folder.mkdir()
         with pytest.raises(RemoteObjectNotFound):
             remote.get_file("objects/none", folder / "target")
@@ -141,7 +141,7 @@ class StoringContract(RemoteFixtures):
     def test_get_leaves_only_target(self, remote: Remote, tmp_path: Path) -> None:
         """A get makes the target and no other file beside it."""
         put(remote, tmp_path, "objects/one")
-        folder = tmp_path / "in"
+        folder = tmp_path / "contract-in"
         folder.mkdir()
         remote.get_file("objects/one", folder / "target")
         assert os.listdir(folder) == ["target"]
@@ -229,7 +229,7 @@ class TornContract(RemoteFixtures):
     def test_aborted_get_leaves_nothing(self, remote: Remote, tmp_path: Path) -> None:
         """A get that is broken off leaves no file, neither the target nor a temporary one."""
         put(remote, tmp_path, "objects/one", content(3 << 20))
-        folder = tmp_path / "in"
+        folder = tmp_path / "contract-in"
         folder.mkdir()
         with pytest.raises(Abort):
             remote.get_file("objects/one", folder / "target", progress=Recorder(Abort()))
