@@ -22,7 +22,7 @@ from kist.engine.cache.cache import Cache
 from kist.engine.transfer import objects, push_side
 from kist.engine.transfer.parts import Version
 from kist.engine.transfer.push import push_versions
-from kist.engine.transfer.remote_store import FORMAT_KEY, RemoteStore
+from kist.engine.transfer.remote_store import FORMAT_KEY, Condemned, RemoteStore
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.model.columns import Columns
 from kist.model.digest import Digest
@@ -191,7 +191,7 @@ def make(folder: Path) -> None:
     second = add_tree(cache, second_tree())
     push(cache, store, [second], [first.root], REPOSITORY)
     push(cache, store, [single], [], OTHER_REPOSITORY)
-    store.write_condemned(CONDEMNED)
+    store.write_condemned(Condemned(CONDEMNED))
     make_metafiles(folder / "metafiles", first, single)
     make_config(folder / "repository" / "config.yaml")
     roots = {"first": str(first.root), "second": str(second.root), "single": str(single.root)}

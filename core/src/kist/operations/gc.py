@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kist.engine.cache.check import quarantined
@@ -337,5 +337,5 @@ class _RemoteCollection(Collection):
         return replace(self.report, collected=self._plan.candidates, deleted=len(deleted), requests=requests)
 
 
-def _why(key: str, since: dict[str, float]) -> str:
+def _why(key: str, since: Mapping[str, float]) -> str:
     return "condemned, kept for the grace" if key in since else "no version in use needs it"

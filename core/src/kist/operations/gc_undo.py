@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kist.engine.gc.collect import undo_cache_gc
 from kist.errors import UsageError
@@ -31,9 +32,11 @@ def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = Fal
 
         opened = open_remote(context, remote)
         try:
-            count = len(opened.store.read_condemned().keys)
+            condemned = opened.store.read_condemned()
+            left = {key: condemned.keys[key] for key in condemned.deleting if key in condemned.keys}
+            count = len(condemned.keys) - len(left)  # a gc may be deleting those now: a push must know it
             if count and not dry_run:
-                opened.store.write_condemned({})
+                opened.store.write_condemned(replace(condemned, keys=left))
         finally:
             opened.close()
     elif dry_run:

@@ -11,5 +11,7 @@ def age(remote, seconds=GRACE + 10):
     if "condemned" in remote.objects:
         stored = remote.objects["condemned"]
         value = objects.load_text("condemned", stored.data, where="condemned")
-        older = {name: {key: when - seconds for key, when in times.items()} for name, times in value.items()}
-        remote.objects["condemned"] = stored._replace(data=objects.dump_text("condemned", older))
+        for name in ("keys", "deleting"):
+            if name in value:
+                value[name] = {key: when - seconds for key, when in value[name].items()}
+        remote.objects["condemned"] = stored._replace(data=objects.dump_text("condemned", value))

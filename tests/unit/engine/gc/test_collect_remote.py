@@ -78,7 +78,7 @@ def test_after_the_grace_the_dead_are_gone(here, remote, old, new, clone):
         there.fetch(old)
     age(remote)
     assert collect(here, new) == []
-    assert "condemned" not in remote.objects
+    assert not here.store().read_condemned().keys
 
 
 def test_pushed_again_after_all(here, remote, old, new, clone):
@@ -187,6 +187,9 @@ def test_left_overs_of_a_killed_push(here, remote, new, clone):
     collect(here, new)
     age(remote)
     collect(here, new)
-    assert set(remote.objects) == {"kist-remote"} | {key for key in remote.objects if key.startswith("refs/")}
+    assert not here.store().read_condemned().keys
+    assert set(remote.objects) == {"kist-remote", "condemned"} | {
+        key for key in remote.objects if key.startswith("refs/")
+    }
     here.push(new)
     clone(remote).fetch(new)

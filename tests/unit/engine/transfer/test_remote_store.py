@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kist.engine.transfer import objects
-from kist.engine.transfer.remote_store import Published, RemoteStore, set_key
+from kist.engine.transfer.remote_store import Condemned, Published, RemoteStore, set_key
 from kist.errors import (
     MetafileVersionError,
     ObjectCorrupt,
@@ -108,11 +108,11 @@ def test_condemned():
     store.open(create=True)
     store = store_on(remote)
     assert not store.read_condemned().keys
-    store.write_condemned({"packs/x": 12.5})
+    store.write_condemned(Condemned({"packs/x": 12.5}))
     condemned = store.read_condemned()
     assert "packs/x" in condemned
     assert not condemned.stale
-    store.write_condemned({})
+    store.write_condemned(Condemned())
     assert "condemned" not in remote.objects
     put(remote, "condemned", b"junk")
     with pytest.raises(ObjectCorrupt):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kist.engine.cache.cache import Cache
@@ -16,7 +16,7 @@ from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Plac
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import ReadNodes, TransferSettings
-from kist.engine.transfer.published import DELETING
+from kist.engine.transfer.published import DELETING, FRESH
 from kist.engine.transfer.push_side import members_of
 from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_read import RemoteReader
@@ -30,8 +30,16 @@ from kist.engine.transfer.remote_store import (
     set_key,
 )
 from kist.engine.transfer.segments import SegmentTransfer
-from kist.errors import KistError, ObjectCorrupt, ObjectMissing, RemoteError, RemoteObjectNotFound
+from kist.errors import (
+    KistError,
+    ObjectCorrupt,
+    ObjectMissing,
+    RemoteError,
+    RemoteObjectNotFound,
+    RemotePrecondition,
+)
 from kist.model.digest import Digest
+from kist.util import clock
 
 _ORDER = ("sets/", "roots/", "refs/", "index/", "packs/", "objects/")
 """What is deleted first: nothing ever speaks of what is gone already."""
@@ -44,9 +52,8 @@ class RemoteGcPlan:
     Attributes:
         dead: keys that nothing reaches -> bytes.
         due: those that have been condemned for the whole grace, by our clock; the remote's decides.
-        since: key -> since when it is condemned, as read.
-        deleting: what a gc, this or another, is or was about to delete, and when it said so, as read.
-        unreadable: whether the list of condemned keys is damaged.
+        known: the list of condemned keys, as read.
+        unreadable: whether that list is damaged.
         markers: what the markers of living versions say.
         places: algorithm -> where each living object lies; only these stand in the new index.
         packs: the packs that the indexes mention.
@@ -57,8 +64,7 @@ class RemoteGcPlan:
 
     dead: dict[str, int] = field(default_factory=dict)
     due: list[str] = field(default_factory=list)
-    since: dict[str, float] = field(default_factory=dict)
-    deleting: dict[str, float] = field(default_factory=dict)
+    known: Condemned = field(default_factory=Condemned)
     unreadable: bool = False
     markers: dict[Digest, Published] = field(default_factory=dict)
     places: dict[str, dict[bytes, Place]] = field(default_factory=dict)
@@ -71,6 +77,11 @@ class RemoteGcPlan:
     def candidates(self) -> int:
         """Keys that are or will be condemned."""
         return len(self.dead)
+
+    @property
+    def since(self) -> Mapping[str, float]:
+        """Key -> since when it is condemned, as read."""
+        return self.known.keys
 
     @property
     def bytes(self) -> int:
@@ -133,10 +144,9 @@ class RemoteCollector:
         if not self._store.open():
             return plan
         try:
-            known = self._store.read_condemned()
+            plan.known = self._store.read_condemned(again=True)
         except ObjectCorrupt:  # it is written anew, and every grace begins anew
-            known, plan.unreadable = Condemned(), True
-        plan.since, plan.deleting = dict(known.keys), dict(known.deleting)
+            plan.known, plan.unreadable = Condemned(read_at=clock.steady()), True
         listed = {one.key: one for one in self._store.remote.list() if objects.is_own_key(one.key)}
         ours = list(keep)
         roots = self._living_roots(ours, listed)
@@ -280,25 +290,33 @@ class RemoteCollector:
         """
         with suppress(RemoteError):  # left-overs of killed transfers, in nobody's way
             self._store.remote.sweep()
-        if not (plan.dead or plan.since or plan.deleting or plan.unreadable):
+        if not (plan.dead or plan.since or plan.known.deleting or plan.unreadable):
             return []
         new_keys = self._reindex(plan)
         dead = plan.dead.keys() - new_keys
-        standing = {key: since for key, since in plan.since.items() if key in dead or key in plan.deleting}
-        now = self._store.stamp_condemned(Condemned(standing, deleting=plan.deleting))
+        known = replace(plan.known, grace=self._grace)
+        now = self._store.stamp_condemned(known)
         # What another gc may be deleting now stays listed, until it takes it off or is long dead.
-        others = Condemned(deleting=plan.deleting).going(now)
-        condemned = {key: standing[key] for key in others if key in standing}
-        condemned |= {key: standing.get(key, now) for key in dead}
-        due = sorted(key for key, since in condemned.items() if since + self._grace <= now and key in dead)
-        word = _Word(self._store, condemned, others, due, now)
-        deleted = self._delete(due, condemned, word)
+        others = known.going(now)
+        condemned = {key: known.keys[key] for key in others if key in known.keys}
+        condemned |= {key: known.keys.get(key, now) for key in dead}
+        # Whoever put a key before it was condemned has the whole grace for the marker, and we saw all of that time.
+        seen = now - known.age if self._grace else now
+        due = sorted(key for key, since in condemned.items() if since + self._grace <= seen and key in dead)
+        listed = self._without(known, replace(known, keys=condemned, deleting=others), now, plan.unreadable)
+        deleted = self._delete(due, condemned, _Word(self._store, listed, due, now))
         if due:
             # What was put again since it was condemned begins its time anew.
             gone = set(deleted)
             left = {key: now if key in due else since for key, since in condemned.items() if key not in gone}
-            self._store.write_condemned(left, {key: said for key, said in others.items() if key not in due})
+            waiting = {key: said for key, said in others.items() if key not in due}
+            self._store.write_condemned(self._without(listed, replace(listed, keys=left, deleting=waiting), now))
         return deleted
+
+    @staticmethod
+    def _without(old: Condemned, new: Condemned, now: float, unreadable: bool = False) -> Condemned:
+        """The new list, which says so if keys came off the old one: they may be gone, and stand in no list any more."""
+        return replace(new, collected=now) if unreadable or old.keys.keys() - new.keys.keys() else new
 
     def _reindex(self, plan: RemoteGcPlan) -> set[str]:
         """Replace indexes that speak of dead objects, and put the markers that name them again."""
@@ -318,6 +336,12 @@ class RemoteCollector:
             names[algorithm] = (index_id(data),)
             self._store.put_bytes(f"index/{names[algorithm][0]}", data)
         self._store.remote.sync()
+        if plan.known.age > max(FRESH, self._grace / 2):  # another gc may have condemned what these indexes speak of
+            raise RemotePrecondition(
+                f"gc of {self._store.name} took too long: what it saw is old",
+                hint="run it again",
+                remote=self._store.name,
+            )
         again = [self._renewed(plan, one, names) for one in plan.markers.values()]
         self._each(self._store.write_marker, [one for one in again if one != plan.markers[one.roots[0]]])
         sets = [(one, self._renewed(plan, one, names)) for one in plan.sets]
@@ -345,15 +369,17 @@ class RemoteCollector:
         return deleted
 
     def _delete_one(self, since: Mapping[str, float], word: _Word, key: str) -> bool:
-        word.keep()
-        try:
-            written = self._store.remote.stat(key).mtime
-        except RemoteObjectNotFound:
-            return False
-        if written is not None and written >= since[key] and self._grace > 0:
-            return False
-        self._store.remote.delete(key)
-        return True
+        while True:
+            word.keep()
+            try:
+                written = self._store.remote.stat(key).mtime
+            except RemoteObjectNotFound:
+                return False
+            if written is not None and written >= since[key] and self._grace > 0:
+                return False
+            if word.holds:
+                self._store.remote.delete(key)
+                return True
 
     def _each(self, function: Callable[[Published], None], items: Iterable[Published]) -> None:
         for _, result in self._workers.run(function, items):
@@ -369,31 +395,29 @@ class _Word:
 
     Args:
         store: the remote.
-        condemned: all keys that are condemned, and since when.
-        others: what another gc said, and when.
+        condemned: the list, with all keys that are condemned and what another gc said.
         due: what is deleted.
         now: the remote's time.
     """
 
-    def __init__(
-        self,
-        store: RemoteStore,
-        condemned: Mapping[str, float],
-        others: Mapping[str, float],
-        due: Sequence[str],
-        now: float,
-    ) -> None:
-        self._store, self._condemned, self._others, self._due = store, condemned, others, due
-        self._now, self._began = now, time.monotonic()
+    def __init__(self, store: RemoteStore, condemned: Condemned, due: Sequence[str], now: float) -> None:
+        self._store, self._condemned, self._due = store, condemned, due
+        self._now, self._began = now, clock.steady()
         self._lock = threading.Lock()
         self._give(0.0)
 
     def _give(self, passed: float) -> None:
-        self._given = time.monotonic()
-        self._store.write_condemned(self._condemned, {**self._others, **dict.fromkeys(self._due, self._now + passed)})
+        self._given = clock.steady()
+        deleting = {**self._condemned.deleting, **dict.fromkeys(self._due, self._now + passed)}
+        self._store.write_condemned(replace(self._condemned, deleting=deleting))
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody can take us for dead yet, and for some time to come."""
+        return clock.steady() - self._given <= DELETING / 2
 
     def keep(self) -> None:
         """Give it again before anybody could take us for dead; called before each key."""
         with self._lock:
-            if time.monotonic() - self._given > DELETING / 3:
-                self._give(time.monotonic() - self._began)
+            if clock.steady() - self._given > DELETING / 3:
+                self._give(clock.steady() - self._began)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kist.engine.transfer import objects
 from kist.errors import ObjectCorrupt
 from kist.model.digest import Digest
+from kist.util import clock
 
 MAX_INDEXES = 32
 """Most index files that one marker or set names for one algorithm."""
 
 GRACE = 14 * 86400.0
 """Seconds that a condemned key is kept, by the remote's own clock."""
+
+FRESH = 900.0
+"""Seconds for which a push goes by what it read of the list of condemned keys; a later marker needs a new reading."""
 
 DELETING = 900.0
 """Seconds for which gc's word holds that it is deleting a key; while it is at work it gives it again in time."""
@@ -53,21 +56,30 @@ class Condemned:
 
     Args:
         keys: key -> since when, UTC seconds by the remote's clock.
-        read_at: when it was read, by this process's monotonic clock.
+        read_at: when it was read, by :func:`kist.util.clock.steady`.
         deleting: those that a gc is deleting right now -> when it said so, likewise.
+        grace: how long the last gc lets keys stand in the list, in seconds.
+        collected: when a gc last took keys off the list that it had deleted, likewise; None: never.
     """
 
     keys: Mapping[str, float] = field(default_factory=dict)
     read_at: float = 0.0
     deleting: Mapping[str, float] = field(default_factory=dict)
+    grace: float = GRACE
+    collected: float | None = None
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys
 
     @property
+    def age(self) -> float:
+        """Seconds since it was read."""
+        return clock.steady() - self.read_at
+
+    @property
     def stale(self) -> bool:
-        """Whether half the grace has passed since it was read, so that no marker may be based on it."""
-        return time.monotonic() - self.read_at > GRACE / 2
+        """Whether it was read too long ago for a marker to be based on it."""
+        return self.age > FRESH
 
     def going(self, now: float) -> dict[str, float]:
         """The keys that a gc may be deleting at this moment, whatever was put there since it looked.

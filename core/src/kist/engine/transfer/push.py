@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TypeVar, Unpack
 from kist.engine.cache.cache import Cache
 from kist.engine.process.scratch import Scratch
 from kist.engine.process.workers import Workers
+from kist.engine.transfer.gc_guard import GcGuard
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.objects import ref_key, root_key
 from kist.engine.transfer.parts import (
@@ -21,11 +21,10 @@ from kist.engine.transfer.parts import (
     TransferSettings,
     Version,
 )
-from kist.engine.transfer.published import DELETING
 from kist.engine.transfer.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
 from kist.engine.transfer.push_side import PushState, SidePush
 from kist.engine.transfer.remote_store import Published, RemoteStore
-from kist.errors import KistError, RemoteError, RemoteObjectNotFound, RemotePrecondition
+from kist.errors import KistError, RemoteError, RemotePrecondition
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
 from kist.model.report import TransferReport
@@ -137,6 +136,7 @@ class Push:
         self._plan = PushPlan([])
         self._before = store.requests
         self._state = PushState(self.local, store, self._workers, settings)
+        self._guard = GcGuard(store, self._workers, self._plan, self._state)
 
     def plan(self, versions: Sequence[Version], bases: Bases = ()) -> TransferPlan:
         """Find out what is missing; nothing is sent but the remote's ``kist-remote`` where it is new.
@@ -176,6 +176,7 @@ class Push:
         """
         plan = self._plan
         self._state.resend = plan.resend
+        self._guard = GcGuard(self.store, self._workers, plan, self._state)
         if self.settings.dry_run:
             report = self._report(plan.objects, plan.size, [version.root for version in plan.pending])
             return replace(report, requests_expected=report.requests + self._expected())
@@ -222,7 +223,18 @@ class Push:
     # ── refs, markers, set ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _publish(self, done: dict[Digest, Published]) -> None:
-        """Write refs, then markers, then the set: each only after all that it speaks of."""
+        """Write refs, then markers, then the set: each only after all that it speaks of.
+
+        Raises:
+            RemotePrecondition: gc crossed this push; running it again sends what is missing.
+        """
+        try:
+            self._write_all(done)
+        except RemotePrecondition:
+            remember_unfinished(self.store, self._state.unmarked)  # the next push looks whether it is still there
+            raise
+
+    def _write_all(self, done: dict[Digest, Published]) -> None:
         plan, me = self._plan, self._repository
         strangers = {root: one for root, one in plan.published.items() if me not in one.repositories}
         markers = {
@@ -231,15 +243,18 @@ class Push:
         }
         if markers:
             self.store.remote.sync()
-            self._check_condemned()
+            self._guard.check()
             self._each(lambda root: self.store.write_ref(me, root), markers)
             self._each(self.store.write_marker, markers.values())
-            self._check_standing([key for root in markers for key in (ref_key(me, root), root_key(root))])
+            self._guard.check_standing([key for root in markers for key in (ref_key(me, root), root_key(root))])
         everything = plan.published | markers
         roots = [version.root for version in plan.versions]
         complete = all(root in everything for root in roots)
-        if complete and len(roots) > 1 and (markers or not plan.set_written):
+        wants_set = complete and len(roots) > 1 and (markers or not plan.set_written)
+        if wants_set:
             self._write_set([everything[root] for root in roots])
+        if markers or wants_set:
+            self._guard.check_again(markers.values(), roots if wants_set else ())
         if complete and (markers or not plan.set_written):
             remember_set(self.store, roots)
         if markers or self._state.unmarked:
@@ -256,56 +271,6 @@ class Push:
             named = {algorithm: tuple(names) for algorithm, names in indexes.items()}
             owners = set.intersection(*(set(part.repositories) | {self._repository} for part in parts))
             self.store.write_set(Published(tuple(part.roots[0] for part in parts), named, tuple(sorted(owners))))
-
-    def _check_condemned(self) -> None:
-        """Base no marker on old knowledge of what gc means to delete, nor on what it deleted meanwhile.
-
-        Raises:
-            RemotePrecondition: gc crossed this push; running it again sends what is missing.
-        """
-        known = self._plan.condemned
-        if known.stale:
-            used = {f"index/{name}" for side in self._plan.sides for name in side.proven.names}
-            fresh = self.store.read_condemned().keys.keys() - known.keys.keys()
-            if any(key in used or key.startswith(("packs/", "objects/")) for key in fresh):
-                raise self._crossed()
-            self._modified(sorted(used.union(self._state.relied)))  # what has gone already stands in no list
-        self._check_standing(self._state.resent)
-
-    def _modified(self, keys: Sequence[str]) -> float:
-        """When keys were last written, the newest of them.
-
-        Raises:
-            RemotePrecondition: one is gone.
-        """
-        newest = 0.0
-        for _, result in self._workers.run(self.store.remote.stat, keys):
-            if isinstance(result, RemoteObjectNotFound):
-                raise self._crossed()
-            if isinstance(result, KistError):
-                raise result
-            newest = max(newest, result.mtime or time.time())
-        return newest
-
-    def _check_standing(self, keys: Iterable[str]) -> None:
-        """Make sure that what was put under condemned keys stays: no gc may delete it that looked before it was put.
-
-        Such a gc has said so in the list of condemned keys before it looked, so who reads the list after a put knows.
-
-        Raises:
-            RemotePrecondition: it is gone, or may go.
-        """
-        doomed = [key for key in keys if key in self._plan.condemned]
-        if not doomed:
-            return
-        now = self._modified(doomed)
-        if not self.store.read_condemned().going(now).keys().isdisjoint(doomed):
-            raise self._crossed()
-
-    def _crossed(self) -> RemotePrecondition:
-        hint = f"run the push again when it has ended; if it was killed, wait {DELETING / 60:.0f} minutes"
-        name = self.store.name
-        return RemotePrecondition(f"gc ran on {name} at the same time", hint=hint, remote=name)
 
     def _each(self, function: Callable[[A], None], items: Iterable[A]) -> None:
         for _, result in self._workers.run(function, items):

@@ -68,6 +68,7 @@ class PushPlan:
     Attributes:
         versions: the versions asked for, each once.
         published: what markers say of those that are complete already.
+        evidence: what markers say of those and of base versions, as far as it is believed.
         set_written: whether the set of all of them stands there.
         condemned: keys that gc means to delete, as of the beginning.
         sides: one for each algorithm that has something to do.
@@ -76,6 +77,7 @@ class PushPlan:
 
     versions: list[Version]
     published: dict[Digest, Published] = field(default_factory=dict)
+    evidence: dict[Digest, Published] = field(default_factory=dict)
     set_written: bool = False
     condemned: Condemned = field(default_factory=Condemned)
     sides: list[Side] = field(default_factory=list)
@@ -136,6 +138,7 @@ class PushPlanner:
                 if known or any(root not in evidence for root in roots):  # a first look at what is complete costs three
                     evidence = self._without_lost(evidence)
         plan.resend = frozenset(plan.condemned.keys)
+        plan.evidence = evidence
         plan.published = {root: evidence[root] for root in roots if root in evidence}
         groups = by_algorithm(version.root for version in plan.pending)
         for algorithm, group in groups.items():

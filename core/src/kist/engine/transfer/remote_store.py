@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from kist.abc.hasher import Hasher
 from kist.abc.remote import Remote
@@ -35,6 +34,7 @@ from kist.errors import (
     RemotePermissionError,
 )
 from kist.model.digest import Digest
+from kist.util import clock
 
 FORMAT_KEY = "kist-remote"
 CONDEMNED_KEY = "condemned"
@@ -249,15 +249,18 @@ class RemoteStore:
         value = {"repository": repository_id, "root": str(root)}
         self.put_bytes(objects.ref_key(repository_id, root), objects.dump_text("ref", value))
 
-    def read_condemned(self) -> Condemned:
+    def read_condemned(self, *, again: bool = False) -> Condemned:
         """The keys that gc means to delete; one request.
+
+        Args:
+            again: ask even where nothing can have been when this object made the remote.
 
         Raises:
             ObjectCorrupt: the list cannot be read, so nothing may be trusted to stay.
             RemoteError: the remote refused or failed.
         """
-        now = time.monotonic()
-        if self.created or not self.open():
+        now = clock.steady()
+        if (self.created and not again) or not self.open():
             return Condemned({}, now)
         try:
             value = objects.get_text(self.remote, "condemned", CONDEMNED_KEY)
@@ -265,7 +268,11 @@ class RemoteStore:
             return Condemned({}, now)
         except ObjectCorrupt as exc:
             raise self._unreadable(exc.actual) from exc
-        return Condemned(self._times(value.get("keys")), now, self._times(value.get("deleting", {})))
+        grace, collected = value.get("grace", GRACE), value.get("collected")
+        if not isinstance(grace, int | float) or not isinstance(collected, int | float | None):
+            raise self._unreadable("a text of another form")
+        keys, deleting = self._times(value.get("keys")), self._times(value.get("deleting", {}))
+        return Condemned(keys, now, deleting, float(grace), collected)
 
     def _times(self, value: object) -> dict[str, float]:
         if not isinstance(value, dict) or not all(isinstance(since, int | float) for since in value.values()):
@@ -276,15 +283,14 @@ class RemoteStore:
         hint = f"'kist gc --remote {self.name}' writes it anew: what it named is condemned from then on"
         return ObjectCorrupt(CONDEMNED_KEY, actual=actual, where=f"the remote {self.name}", hint=hint)
 
-    def write_condemned(self, keys: Mapping[str, float], deleting: Mapping[str, float] = MappingProxyType({})) -> None:
-        """Replace the list of condemned keys; an empty one removes the file.
+    def write_condemned(self, condemned: Condemned) -> None:
+        """Replace the list of condemned keys; one that says nothing removes the file.
 
         Args:
-            keys: key -> since when.
-            deleting: those that are being deleted from now on -> when that is said.
+            condemned: what it says from now on.
         """
-        if keys or deleting:
-            self._put_condemned(keys, deleting)
+        if condemned.keys or condemned.deleting or condemned.collected is not None:
+            self._put_condemned(condemned)
         else:
             self.remote.delete(CONDEMNED_KEY)
 
@@ -297,12 +303,18 @@ class RemoteStore:
         Returns:
             UTC seconds; by our clock where the remote does not tell times.
         """
-        self._put_condemned(condemned.keys, condemned.deleting)
+        self._put_condemned(condemned)
         now = self.remote.stat(CONDEMNED_KEY).mtime
         return time.time() if now is None else now
 
-    def _put_condemned(self, keys: Mapping[str, float], deleting: Mapping[str, float]) -> None:
-        value = {"keys": dict(keys)} | ({"deleting": dict(deleting)} if deleting else {})
+    def _put_condemned(self, condemned: Condemned) -> None:
+        value: dict[str, object] = {"keys": dict(condemned.keys)}
+        if condemned.deleting:
+            value["deleting"] = dict(condemned.deleting)
+        if condemned.grace != GRACE:
+            value["grace"] = condemned.grace
+        if condemned.collected is not None:
+            value["collected"] = condemned.collected
         self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", value))
 
 
