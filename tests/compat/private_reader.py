@@ -89,9 +89,13 @@ def read_trash(folder: Path) -> dict[str, bytes]:
 
 def read_refs(data: bytes) -> dict[str, str]:
     """Versions that a worktree needs, and whether each is a directory or a file."""
-    first, place, *lines = data.decode("ascii").split("\n")
-    need(first == "kist-cache-refs/1" and {"root", "host"} == json.loads(place).keys(), "not refs of version 1")
-    return dict(line.split(" ") for line in lines if line)
+    first, *lines, last = data.decode("ascii").split("\n")
+    need(first == "kist-cache-refs/1" and not last, "not refs of version 1")
+    checked = [line.rpartition(" ") for line in lines]
+    need(all(sha256(text.encode()).hexdigest()[:16] == check for text, _, check in checked), "a check does not fit")
+    (place, *_), *roots = checked
+    need({"root", "host"} == json.loads(place).keys(), "no place")
+    return dict(text.split(" ") for text, *_ in roots)
 
 
 def read_scratch(data: bytes) -> tuple[dict[str, Any], list[bytes]]:

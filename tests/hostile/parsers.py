@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 from kist.abc.kernel import STAT_FIELDS, Listing
 from kist.abc.remote import RemoteURL
@@ -361,10 +362,15 @@ def _format_text():
 # ── private files ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@parser(f"kist-cache-refs/1\n{{}}\n{_D} directory\n{_D} file\n".encode())
+@parser(
+    b"kist-cache-refs/1\n"
+    + b"".join(map(cache_refs._sealed, (b"{}", f"{_D} directory".encode(), f"{_D} file".encode())))
+)
 def cache_ref(data, folder):
     (folder / "refs").write_bytes(data)
-    list(cache_refs._read(folder / "refs"))
+    place = SimpleNamespace(own=folder)
+    cache = SimpleNamespace(folder=SimpleNamespace(refs=folder), root=folder)
+    cache_refs._read(folder / "refs", SimpleNamespace(place=place, id="x", cache=cache))
 
 
 @parser(b'{"format": "kist-cache/1"}\n', words=[*_JSON, b"/", b"kist-cache/99999999999999999999"])

@@ -24,11 +24,12 @@ from kist.model.report import CheckoutReport
 from kist.model.tracked import TrackedOutput
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
 from kist.operations.intents import intent_of, saved_in_cache, target_of
+from kist.operations.needs import record_needs
 from kist.operations.parts import is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.trash import make_room
-from kist.repo import cache_refs, targets
+from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
@@ -92,7 +93,7 @@ def checkout(
         found = _targets(context, texts, options.revision)
         # What another repository stored in a shared cache is needed by this one too from now on.
         outputs = [one.tracked.output for one in found]
-        cache_refs.record(context, [GcRoot(one.digest, one.is_directory) for one in outputs])
+        record_needs(context, [GcRoot(one.digest, one.is_directory) for one in outputs])
         planned, missing = _plan_all(context, found)
         _refuse_unsaved(context, planned, force=options.force)
         reports = [_apply(context, one, force=options.force) for one in planned]

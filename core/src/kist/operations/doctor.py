@@ -16,6 +16,7 @@ from kist.engine.process.locks import find_holder, has_flock
 from kist.errors import KistError, PluginError
 from kist.model.report import Finding
 from kist.operations.doctor_git import ignore_rules
+from kist.operations.needs import check_refs
 from kist.operations.plugins import installed_plugins, make_plugins
 from kist.plugins.registry import kernel_name
 from kist.repo import gitignore
@@ -370,6 +371,7 @@ def _remotes(context: RepoContext) -> Iterator[Finding]:
 _MENDERS: tuple[tuple[str, Mender], ...] = (
     ("repository", _repository),
     ("cache", _cache),
+    ("cache refs", check_refs),
     ("fingerprints", _fingerprints),
     ("journal", _left_overs),
     ("git ignore rules", ignore_rules),

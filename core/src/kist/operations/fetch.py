@@ -14,9 +14,10 @@ from kist.engine.transfer.parts import Want, named_paths
 from kist.errors import KistError, ObjectCorrupt, ObjectMissing
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
+from kist.operations.needs import record_needs
 from kist.operations.push import TransferOptions, chosen_versions, raise_failures
 from kist.operations.recovery import transferring
-from kist.repo import cache_refs, targets
+from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote
 from kist.repo.targets import Target
@@ -105,7 +106,7 @@ def _fetch_from(context: RepoContext, name: str, wants: Sequence[Want], options:
                 before=lambda plan: context.hooks.veto("kist_before_transfer", plan=plan),
             )
             if not options.dry_run:  # in the block, so that no gc of another repository comes in between
-                cache_refs.record(context, [GcRoot(want.root, want.is_directory) for want in wants])
+                record_needs(context, [GcRoot(want.root, want.is_directory) for want in wants])
     finally:
         opened.close()
     report = replace(report, requests=opened.requests)

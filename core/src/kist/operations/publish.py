@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from kist.engine.gc.reach import GcRoot
 from kist.errors import PathConflict
 from kist.model.tracked import Metafile, TrackedOutput
-from kist.repo import cache_refs, metafiles
+from kist.operations.needs import record_needs
+from kist.repo import metafiles
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -63,7 +64,7 @@ def publish(
     published: list[Edit] = []
     with nullcontext() if locked else context.write_lock():
         edits = [_current(context, edit) for edit in edits]
-        cache_refs.record(context, [GcRoot(edit.output.digest, edit.output.is_directory) for edit in edits])
+        record_needs(context, [GcRoot(edit.output.digest, edit.output.is_directory) for edit in edits])
         for edit in edits:
             metafiles.save(
                 context,
