@@ -91,7 +91,7 @@ class RemoteGcPlan:
     @property
     def requests_expected(self) -> int:
         """Requests that carrying it out will take, as far as can be told before."""
-        if not (self.dead or self.since or self.deleting or self.unreadable):
+        if not (self.dead or self.since or self.known.deleting or self.unreadable):
             return 0
         marked = [one for one in self.markers.values() if not self.reindex.isdisjoint(one.indexes)]
         again = len(marked) + len(self.dropped - {one.roots[0] for one in marked})
