@@ -1,4 +1,4 @@
-"""What keeps a push from a false marker while gcs of the remote cross it, however long it takes."""
+"""What keeps a push from a false marker while gc of the remote crosses it, however long it takes."""
 
 from __future__ import annotations
 
