@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,12 +10,13 @@ from functools import partial
 
 from kist.engine.cache.cache import Cache
 from kist.engine.gc.reach import GcRoot, reach
+from kist.engine.gc.word import Word
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import ReadNodes, TransferSettings
-from kist.engine.transfer.published import DELETING, FRESH
+from kist.engine.transfer.published import FRESH
 from kist.engine.transfer.push_side import members_of
 from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_read import RemoteReader
@@ -304,7 +304,7 @@ class RemoteCollector:
         seen = now - known.age if self._grace else now
         due = sorted(key for key, since in condemned.items() if since + self._grace <= seen and key in dead)
         listed = self._without(known, replace(known, keys=condemned, deleting=others), now, plan.unreadable)
-        deleted = self._delete(due, condemned, _Word(self._store, listed, due, now))
+        deleted = self._delete(due, condemned, Word(self._store, listed, due, now))
         if due:
             # What was put again since it was condemned begins its time anew.
             gone = set(deleted)
@@ -356,7 +356,7 @@ class RemoteCollector:
             owners = tuple(owner for owner in owners if owner != self._repository)
         return Published(one.roots, indexes, owners)
 
-    def _delete(self, due: Sequence[str], since: Mapping[str, float], word: _Word) -> list[str]:
+    def _delete(self, due: Sequence[str], since: Mapping[str, float], word: Word) -> list[str]:
         """Delete in the order in which nothing speaks of what is gone; spare what was put again meanwhile."""
         deleted: list[str] = []
         for prefix in _ORDER:
@@ -368,7 +368,7 @@ class RemoteCollector:
                     deleted.append(key)
         return deleted
 
-    def _delete_one(self, since: Mapping[str, float], word: _Word, key: str) -> bool:
+    def _delete_one(self, since: Mapping[str, float], word: Word, key: str) -> bool:
         while True:
             word.keep()
             try:
@@ -385,39 +385,3 @@ class RemoteCollector:
         for _, result in self._workers.run(function, items):
             if isinstance(result, KistError):
                 raise result
-
-
-class _Word:
-    """gc's word that it deletes some keys from now on, in the list of condemned keys.
-
-    A remote cannot be asked to delete what was not put again since we looked. So we say first what will go, then look:
-    a push puts first and reads the list then, so that one of the two sees the other.
-
-    Args:
-        store: the remote.
-        condemned: the list, with all keys that are condemned and what another gc said.
-        due: what is deleted.
-        now: the remote's time.
-    """
-
-    def __init__(self, store: RemoteStore, condemned: Condemned, due: Sequence[str], now: float) -> None:
-        self._store, self._condemned, self._due = store, condemned, due
-        self._now, self._began = now, clock.steady()
-        self._lock = threading.Lock()
-        self._give(0.0)
-
-    def _give(self, passed: float) -> None:
-        self._given = clock.steady()
-        deleting = {**self._condemned.deleting, **dict.fromkeys(self._due, self._now + passed)}
-        self._store.write_condemned(replace(self._condemned, deleting=deleting))
-
-    @property
-    def holds(self) -> bool:
-        """Whether nobody can take us for dead yet, and for some time to come."""
-        return clock.steady() - self._given <= DELETING / 2
-
-    def keep(self) -> None:
-        """Give it again before anybody could take us for dead; called before each key."""
-        with self._lock:
-            if clock.steady() - self._given > DELETING / 3:
-                self._give(clock.steady() - self._began)
