@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kist.abc import RemoteURL
 from kist.errors import InvalidOption, RemoteError
+from kist_ssh import ciphers
 from kist_ssh.options import SSHOptions
 
 # ssh itself hands host and user to a shell where the configuration has ProxyCommand or Match exec.
@@ -115,6 +116,7 @@ class Command:
         self.label = f"the remote {name} (ssh to {address})"
         self._options = options
         self._path = environment.get("PATH")
+        self._ciphers: Sequence[str] | None = None
 
     def program(self) -> str:
         """The path of the ssh program.
@@ -145,7 +147,10 @@ class Command:
         Raises:
             RemoteError: there is no ssh program.
         """
-        return [self.program(), *(["-v"] if verbose else []), *self._settings(), "-s", "--", self.address.host, "sftp"]
+        if self._ciphers is None:
+            self._ciphers = ciphers.setting(self.resolved())
+        words = [*self._settings(), *self._ciphers]
+        return [self.program(), *(["-v"] if verbose else []), *words, "-s", "--", self.address.host, "sftp"]
 
     def resolved(self) -> list[str]:
         """What prints the settings that ssh comes to, without a connection.
