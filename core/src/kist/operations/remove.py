@@ -17,9 +17,11 @@ from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.operations.checkout import below, edited_view, single, tools_for
 from kist.operations.intents import intent_of, saved_in_cache, target_of
+from kist.operations.keeping import own_files
 from kist.operations.parts import part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
+from kist.operations.trash import make_room
 from kist.repo import targets
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
@@ -66,7 +68,7 @@ def remove(
     Args:
         context: the repository.
         texts: targets.
-        keep: leave the files in the workspace.
+        keep: leave the files in the workspace; those that are links into the cache become files of their own.
         force: move unsaved changes to the trash.
         dry_run: only tell what would go.
 
@@ -75,7 +77,9 @@ def remove(
 
     Raises:
         PathNotTracked: a target that is not tracked.
-        UnsavedChanges: files that were edited since they were recorded; nothing was changed.
+        UnsavedChanges: files that were edited since they were recorded, or more than the trash may hold; nothing was
+            changed.
+        ObjectMissing: files to be kept are links whose objects are gone; nothing was changed.
     """
     if not texts:
         raise UsageError("nothing to remove", hint="name tracked files or directories: kist remove data")
@@ -85,6 +89,9 @@ def remove(
         planned = _plan_all(context, texts, keep=keep, force=force)
         trashed: list[str] = []
         report = _report(planned)
+        make_room(context, _unsaved(planned))
+        if keep:
+            own_files(context, [one.target for one in planned])
         for one in planned:
             if one.plan is not None:
                 trashed += _take_away(context, one, force=force)
@@ -125,9 +132,12 @@ def _check_recorded(context: RepoContext, target: Target) -> None:
         raise PathNotTracked(f"{target.path} is not tracked", path=target.path)
 
 
+def _unsaved(planned: Sequence[_Planned]) -> list[bytes]:
+    return [path for one in planned if one.plan is not None for path in one.paths(one.plan.unsaved)]
+
+
 def _refuse(planned: Sequence[_Planned]) -> None:
-    lost = [path for one in planned if one.plan is not None for path in one.paths(one.plan.unsaved)]
-    if lost:
+    if lost := _unsaved(planned):
         raise unsaved_changes(lost)
 
 
