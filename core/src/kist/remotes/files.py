@@ -37,12 +37,13 @@ def check_key(key: str) -> str:
     raise RemoteError(f"not a key of a remote: {key[:300]!r}")
 
 
-def read_source(source: Path, progress: Progress = NullProgress()) -> Iterator[bytes]:
+def read_source(source: Path, progress: Progress = NullProgress(), most: int = PIECE) -> Iterator[bytes]:
     """Read a local file piece by piece, telling *progress* of each piece before it is handed on.
 
     Args:
         source: the file to send.
         progress: told of every piece; what it raises ends the reading.
+        most: bytes of a piece.
 
     Yields:
         The pieces, none of them empty.
@@ -55,7 +56,7 @@ def read_source(source: Path, progress: Progress = NullProgress()) -> Iterator[b
     with reader:
         while True:
             with storage_errors(source):
-                piece = reader.read(PIECE)
+                piece = reader.read(most)
             if not piece:
                 return
             progress.advance(len(piece))

@@ -84,7 +84,7 @@ class S3Remote(Remote):
         with storage_errors(source):
             size = source.stat().st_size
         if if_absent or size <= SINGLE:
-            data = b"".join(read_source(source, progress))
+            data = b"".join(read_source(source, progress, size))  # one piece, which is not copied
             if if_absent and self._conditions.honoured:
                 self._conditions.put(key, data, self._attributes)
             else:

@@ -336,7 +336,7 @@ def _file_of(data: bytes, folder: Path | None) -> Iterator[Path]:
 
 def _read_up_to(descriptor: int, length: int) -> bytes:
     parts = []
-    while length and (data := os.read(descriptor, min(length, 4 * _CHUNK))):
+    while length and (data := os.read(descriptor, length)):  # mostly all at once: one part is joined without a copy
         parts.append(data)
         length -= len(data)
     return b"".join(parts)
