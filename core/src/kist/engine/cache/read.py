@@ -11,7 +11,7 @@ from kist.abc.hasher import Hasher, RunningHash
 from kist.engine.cache.catalog import PackCatalog
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.storage.indexes import LOOSE, Place
-from kist.engine.storage.members import decode, join_ranges
+from kist.engine.storage.members import decode, join_ranges, split_unfolding
 from kist.errors import ObjectCorrupt, ObjectError, ObjectMissing
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error
@@ -249,7 +249,9 @@ class CacheReader:
                     data = os.pread(descriptor, offsets[stop - 1] + lengths[stop - 1] - start, start)
                 except OSError as exc:
                     raise storage_error(exc, path) from exc
-                yield from self._check(hasher, placed[first:stop], (start, data), on_error)
+                for begin, end in split_unfolding([place.plain for _, place in placed[first:stop]]):
+                    part = placed[first + begin : first + end]
+                    yield from self._check(hasher, part, (start, data), on_error)
         finally:
             os.close(descriptor)
 

@@ -23,8 +23,11 @@ RANGE_LIMIT = 1 << 20
 RANGE_GAP = 64 << 10
 """Members that lie no further apart are read in one go."""
 
-MAX_PLAIN = 1 << 40
-"""Length beyond which a packed member makes no sense, in bytes."""
+UNFOLD_LIMIT = 64 << 20
+"""Bytes that members are unfolded to together at most, unless a single one has more."""
+
+MAX_UNFOLDED = 18 << 20
+"""Bytes that a deflated member may stand for: more than any manifest node has, and only these are deflated."""
 
 _ROW = 25  # bytes a member in the footer beside its digest
 
@@ -94,6 +97,27 @@ def join_ranges(offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[tupl
         first = stop
 
 
+def split_unfolding(plains: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut what one read brought where it would unfold to too much: deflated bytes may stand for a thousand times more.
+
+    Args:
+        plains: how many bytes each member stands for.
+
+    Yields:
+        (first, stop): positions of members that have ``UNFOLD_LIMIT`` bytes together at most, or of a single one.
+    """
+    if sum(plains) <= UNFOLD_LIMIT:
+        yield 0, len(plains)
+        return
+    first = total = 0
+    for position, plain in enumerate(plains):
+        if position > first and total + plain > UNFOLD_LIMIT:
+            yield first, position
+            first, total = position, 0
+        total += plain
+    yield first, len(plains)
+
+
 def encode(data: bytes) -> tuple[int, bytes]:
     """Codec and bytes in which a manifest node is stored: deflated where that saves at least 5 %."""
     import zlib
@@ -106,7 +130,7 @@ def decode(codec: int, stored: bytes, plain: int) -> bytes | None:
     """The plain bytes of a member, None if they are not what the codec and length promise."""
     if codec == PLAIN:
         return stored if len(stored) == plain else None
-    if codec != ZLIB or plain > MAX_PLAIN:
+    if codec != ZLIB or plain > MAX_UNFOLDED:
         return None
     import zlib
 
