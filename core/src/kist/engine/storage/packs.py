@@ -253,6 +253,11 @@ class PackReader:
         for part, good in self.check_parts(hasher, members.in_offset_order(), members):
             yield from zip(part.positions, good, strict=True)
 
+    def is_whole(self, hasher: Hasher) -> bool:
+        """Whether every member is what the footer says; see ``check``."""
+        members = self.members
+        return all(all(good) for _, good in self.check_parts(hasher, members.in_offset_order(), members))
+
     def check_parts(
         self, hasher: Hasher, positions: Sequence[int], members: Members
     ) -> Iterator[tuple[PackPart, list[bool]]]:

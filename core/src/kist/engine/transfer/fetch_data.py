@@ -160,7 +160,7 @@ class DataFetch:
                     return False
                 if max(reader.members.plains) >= self._cache.pack_threshold:
                     return False
-                return all(good for _, good in reader.check(self._hasher))
+                return reader.is_whole(self._hasher)
         except (ObjectError, RepoFormatError):
             return False
 

@@ -64,7 +64,7 @@ def _is_whole(store: RemoteStore, hasher: Hasher, entry: PackEntry) -> bool:
     try:
         pack = PackReader(read, entry.size, key)
         named = pack.algorithm == hasher.name and pack.id == entry.id
-        return named and all(good for _, good in pack.check(hasher))
+        return named and pack.is_whole(hasher)
     except (ObjectCorrupt, RepoFormatError):
         return False
 

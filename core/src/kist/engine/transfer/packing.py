@@ -111,7 +111,7 @@ class Packer:
         """A pack of the cache as it is, or a copy with just what is to be sent; None where nothing of it is good."""
         members = reader.members
         if len(members) == count:
-            if not all(good for _, good in reader.check(self._hasher)):
+            if not reader.is_whole(self._hasher):
                 return None
             pack = PackEntry(reader.id, reader.size, reader.kind)
             path = self._local.cache.folder.packs / pack.id
