@@ -1,6 +1,9 @@
 """A user without any configuration, with a home folder of the test's own, and a Git that knows only what it is told."""
 
 import os
+from contextlib import contextmanager
+
+import pytest
 
 GIT = {
     "GIT_AUTHOR_NAME": "Test",
@@ -45,3 +48,23 @@ def become(patch, home, plugins=None):
         patch.delenv(name)
     for name, value in environment(home, plugins).items():
         patch.setenv(name, value)
+
+
+@contextmanager
+def fresh(factory, *, loaded=False):
+    """A fresh user for as long as a ``with`` statement lasts.
+
+    Args:
+        factory: pytest's ``tmp_path_factory``, which makes the home folder.
+        loaded: whether to import all of kist first, so that forks are quick.
+
+    Yields:
+        The patch that did it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        become(patch, factory.mktemp("home"))
+        if loaded:
+            from warm import load_all
+
+            load_all()
+        yield patch

@@ -1,6 +1,8 @@
 """What the tests of the command line share: running ``kist``, Git, files, damage, and the published JSON schemas."""
 
 import json
+import os
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,3 +183,14 @@ def check_schema(document):
         return
     tried = [conforms(document["data"], schema) for schema in schemas_of(document["command"])]
     assert [] in tried, min(tried, key=len)
+
+
+def make_socket(path):
+    """Make a socket at a path, however long that is."""
+    before = os.getcwd()
+    os.chdir(path.parent)  # the name of a socket may be 107 bytes long
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(path.name)
+    finally:
+        os.chdir(before)

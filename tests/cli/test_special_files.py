@@ -1,20 +1,9 @@
 """FIFOs, sockets and devices in a tracked directory: named, never opened, never recorded, and no hindrance elsewhere."""
 
 import os
-import socket
 
 import pytest
-from cli_support import commit, tree, write
-
-
-def make_socket(path):
-    before = os.getcwd()
-    os.chdir(path.parent)  # the name of a socket may be 107 bytes long
-    try:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.bind(path.name)
-    finally:
-        os.chdir(before)
+from cli_support import commit, make_socket, tree, write
 
 
 @pytest.fixture(params=[os.mkfifo, make_socket])

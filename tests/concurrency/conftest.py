@@ -1,8 +1,6 @@
 """A user without configuration, and every module of kist loaded so that a hundred forks are quick."""
 
-import importlib
 import os
-import pkgutil
 import sys
 from pathlib import Path
 
@@ -10,15 +8,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from users import become
+from users import fresh
 
 
 @pytest.fixture(scope="session", autouse=True)
 def fresh_user(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        become(patch, home)
-        _load_all()
+    with fresh(tmp_path_factory, loaded=True):
         _work_once(tmp_path_factory.mktemp("warm"))
         yield
 
@@ -37,13 +32,3 @@ def _work_once(folder):
             well(folder, *words)
     finally:
         os.chdir(before)
-
-
-def _load_all():
-    import kist
-    import kist_local
-
-    for package in (kist, kist_local):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.endswith("__main__") and ".testing" not in module.name and "fsspec" not in module.name:
-                importlib.import_module(module.name)

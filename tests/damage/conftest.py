@@ -13,14 +13,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cli_support import Kist
 from damage_support import Damages, make_template, small_limits
 
-from users import become
+from users import fresh
 
 
 @pytest.fixture(scope="session", autouse=True)
 def fresh_user(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        become(patch, home)
+    with fresh(tmp_path_factory):
         yield
 
 

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from cli_support import clone, commit, tree, write
+from cli_support import clone, commit, make_socket, tree, write
 from hostile_support import forge
 
 import kist
@@ -140,18 +140,6 @@ def test_4_5_nothing_renders_html():
 
 def make_device(path):
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero, which never ends
-
-
-def make_socket(path):
-    import socket
-
-    before = os.getcwd()
-    os.chdir(path.parent)  # the name of a socket may be 107 bytes long
-    try:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.bind(path.name)
-    finally:
-        os.chdir(before)
 
 
 SPECIAL = [os.mkfifo, make_socket, *([make_device] if os.geteuid() == 0 else [])]

@@ -1,7 +1,5 @@
 """A user without configuration, and every module of kist loaded so that forks are quick."""
 
-import importlib
-import pkgutil
 import sys
 from pathlib import Path
 
@@ -9,23 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from users import become
+from users import fresh
 
 
 @pytest.fixture(scope="session", autouse=True)
 def fresh_user(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        become(patch, home)
-        _load_all()
+    with fresh(tmp_path_factory, loaded=True):
         yield
-
-
-def _load_all():
-    import kist
-    import kist_local
-
-    for package in (kist, kist_local):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.endswith("__main__") and ".testing" not in module.name and "fsspec" not in module.name:
-                importlib.import_module(module.name)

@@ -7,13 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from users import become
+from users import fresh
 
 
 @pytest.fixture(scope="session", autouse=True)
 def fresh_user(tmp_path_factory):
     """A user without configuration; no power cut is played, so nothing waits for the disk."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        become(patch, home)
+    with fresh(tmp_path_factory):
         yield
