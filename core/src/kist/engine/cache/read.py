@@ -359,7 +359,7 @@ class CacheReader:
 def _report(on_error: OnError | None, raw: bytes, error: ObjectError) -> None:
     if on_error is None:
         raise error
-    on_error(raw, error)
+    on_error(raw, error.with_traceback(None))  # else who keeps it would keep all that was read with it
 
 
 class _CheckedReader(io.RawIOBase):
