@@ -159,7 +159,7 @@ def own_roots(context: RepoContext, options: GcOptions) -> set[GcRoot]:
     if context.git is not None and select:
         roots.update(roots_of(context, list(_commits(context, select)), options.without))
     elif select and not everything:
-        raise UsageError("there is no Git repository here, so there are no revisions")
+        raise UsageError("there is no Git repository here, so there are no revisions", hint="git init")
     named, errors = context.plugins.collect("kist_gc_roots", repo=context)
     for error in errors:
         raise error

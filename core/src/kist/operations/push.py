@@ -79,7 +79,7 @@ def revisions_of(context: RepoContext, select: Selection) -> list[str]:
     """
     git = context.git
     if git is None:
-        raise UsageError("there is no Git repository here, so there are no revisions")
+        raise UsageError("there is no Git repository here, so there are no revisions", hint="git init")
     found = [git.resolve(revision) for revision in select.revisions]
     if select.branches:
         found += git.branches()

@@ -331,7 +331,7 @@ class RepoContext:
         from kist.errors import UsageError
 
         if self.git is None:
-            raise UsageError("there is no Git repository here, so there are no revisions")
+            raise UsageError("there is no Git repository here, so there are no revisions", hint="git init")
         files = self.git.files(revision, self.metafile_names.patterns)
         contents = self.git.read(files.values())
         for path, name in sorted(files.items()):
