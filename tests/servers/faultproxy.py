@@ -28,6 +28,7 @@ class Faults:
         refuse: close every new connection at once.
         black_hole: take everything and answer nothing.
         half_close: after this many bytes from the server tell the client nothing more and end only our half.
+        half_close_up: after this many bytes to the server tell it nothing more, and let it answer what it likes.
         status: (HTTP) the status that every nth request gets instead of an answer.
         status_every: (HTTP) that n; 0 for never.
         status_after: (HTTP) every request after so many gets that status, as when a credential is revoked; None for never.
@@ -44,6 +45,7 @@ class Faults:
     refuse: bool = False
     black_hole: bool = False
     half_close: int | None = None
+    half_close_up: int | None = None
     status: int = 503
     status_every: int = 0
     status_after: int | None = None
@@ -183,6 +185,9 @@ class FaultProxy:
                     if not up and self.faults.half_close is not None and passed > self.faults.half_close:
                         target.shutdown(socket.SHUT_WR)
                         self._ended.wait(3600)
+                        return
+                    if up and self.faults.half_close_up is not None and passed > self.faults.half_close_up:
+                        target.shutdown(socket.SHUT_WR)
                         return
                     self.send(target, data, up=up)
                 if self._cuts_made == before:

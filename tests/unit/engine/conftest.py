@@ -19,6 +19,7 @@ from kist.errors import TransferError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.entry import Entry
+from kist.remotes.wrapping import WrappedRemote
 from kist_blake3.hasher import Blake3Hasher
 
 REPOSITORY = "0123456789abcdef"
@@ -141,3 +142,35 @@ def newer_text():
         return body + f"sha256:{hashlib.sha256(body).hexdigest()}\n".encode()
 
     return newer
+
+
+class LaggingRemote(WrappedRemote):
+    """Lists what it had some changes ago: keys that were put meanwhile are absent, deleted ones still there."""
+
+    def __init__(self, inner, lag):
+        super().__init__(inner)
+        self._lag, self._past = lag, [{}]
+
+    def _changed(self):
+        self._past = [*self._past, {info.key: info for info in self.inner.list()}][-self._lag - 1 :]
+
+    def put_file(self, key, source, **options):
+        self.inner.put_file(key, source, **options)
+        self._changed()
+
+    def delete(self, key):
+        self.inner.delete(key)
+        self._changed()
+
+    def settle(self):
+        """Let the listing come up to date, as it does in time."""
+        self._past = [{info.key: info for info in self.inner.list()}]
+
+    def list(self, prefix=""):
+        return iter([info for key, info in sorted(self._past[0].items()) if key.startswith(prefix)])
+
+
+@pytest.fixture
+def lagging():
+    """Makes remotes whose listings are old: of a remote, and by how many changes."""
+    return LaggingRemote

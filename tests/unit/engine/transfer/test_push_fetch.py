@@ -19,7 +19,6 @@ from kist.errors import (
 )
 from kist.remotes.memory import MemoryRemote
 from kist.remotes.wrappers import RecordingRemote
-from kist.remotes.wrapping import WrappedRemote
 
 
 def make_files(count: int, *, seed: int = 0, size: int = 60) -> dict[str, bytes]:
@@ -548,33 +547,11 @@ def test_progress_is_exact(clone):
     assert told.done == told.total == version.size
 
 
-class LaggingRemote(WrappedRemote):
-    """Lists what it had some changes ago: keys that were put meanwhile are absent, deleted ones still there."""
-
-    def __init__(self, inner, lag):
-        super().__init__(inner)
-        self._lag, self._past = lag, [{}]
-
-    def _changed(self):
-        self._past = [*self._past, {info.key: info for info in self.inner.list()}][-self._lag - 1 :]
-
-    def put_file(self, key, source, **options):
-        self.inner.put_file(key, source, **options)
-        self._changed()
-
-    def delete(self, key):
-        self.inner.delete(key)
-        self._changed()
-
-    def list(self, prefix=""):
-        return iter([info for key, info in sorted(self._past[0].items()) if key.startswith(prefix)])
-
-
 @pytest.mark.parametrize("lag", [1, 5, 100])
-def test_5_a_listing_that_lags_loses_nothing(clone, lag):
+def test_5_a_listing_that_lags_loses_nothing(clone, lagging, lag):
     """Pushes of two people and fetches in between over a store whose listings are old: all or a clear error, then all."""
     store = MemoryRemote()
-    remote = LaggingRemote(store, lag)
+    remote = lagging(store, lag)
     here, there, third = clone(remote), clone(remote), clone(remote)
     files, version = {}, None
     for number in range(4):
