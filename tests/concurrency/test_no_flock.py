@@ -104,6 +104,30 @@ def test_3_2_two_processes_exclude_each_other(root, without, stopped):
     assert tracked_names(root, "data") == ["data/a.txt", "data/b.txt", "data/c.txt"]
 
 
+def test_3_2_doctor_takes_no_living_command_for_a_killed_one(root, without):
+    write(root, {"data/a.txt": b"edited\n"})
+    process = subprocess.Popen(
+        [sys.executable, HERE / "stopping.py", "kist.engine.checkout.apply", "FileWriter", "checkout", "-f", "data"],
+        cwd=root,
+        env={**os.environ, **without, "PYTHONPATH": str(HERE.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+    try:
+        assert [one for one in (root / ".git/kist").rglob("journal/*") if not one.name.startswith(".")]
+        said = done(command(root, "doctor", environment=without))
+        assert f"'checkout' (process {process.pid} on" in said
+        assert "not finished" not in said
+        os.kill(process.pid, signal.SIGCONT)
+        done(process)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
 def test_3_2_a_dead_holder_is_taken_over(root, without, stopped):
     stopped.kill()
     stopped.communicate()

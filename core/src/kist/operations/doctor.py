@@ -326,6 +326,11 @@ def _locks(context: RepoContext) -> Iterator[Finding]:
 
 
 def _left_overs(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    writer = find_holder(context.place.own / "write.lock")
+    if writer is not None and not fix and not has_flock(context.place.locks):
+        detail = f"{writer.describe()} is at work, and without kernel locks its journal looks like that of a killed one"
+        yield Finding("journal", "note", detail)
+        return
     records = []
     for record in context.journal.pending():
         records.append(str(record.header.get("verb", "a command")))
