@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import random
@@ -13,7 +14,7 @@ import pytest
 from children import as_nobody
 from kist.abc.progress import Progress
 from kist.engine.process.workers import Workers
-from kist.engine.transfer import objects
+from kist.engine.transfer import objects, partial
 from kist.engine.transfer.segments import SegmentList, SegmentTransfer
 from kist.errors import MetafileVersionError, ObjectCorrupt, RemoteObjectNotFound, RemoteUnavailable
 from kist.model.digest import Digest
@@ -91,6 +92,30 @@ def test_appending_sends_only_what_is_new(source, tmp_path):
     assert transfer(remote).put(source, HASHER.digest(longer)) == 123 + 4
 
 
+@pytest.fixture(params=[True, False], ids=["kernel locks", "no kernel locks"])
+def locks(request, monkeypatch):
+    """A file system with kernel locks, and one without."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    if not request.param:
+        monkeypatch.setattr(partial.fcntl, "flock", refuse)
+
+
+@pytest.mark.usefixtures("locks")
+def test_two_at_once_have_partial_files_of_their_own(tmp_path):
+    with (
+        partial.partial_file(tmp_path, DIGEST, 10) as (first, _),
+        partial.partial_file(tmp_path, DIGEST, 10) as (path, _),
+    ):
+        assert path != first
+    with partial.partial_file(tmp_path, DIGEST, 10) as (path, _):
+        assert path == first
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("locks")
 def test_fetch_goes_on_after_a_kill(source, tmp_path):
     remote = MemoryRemote()
     transfer(remote).put(source, DIGEST)

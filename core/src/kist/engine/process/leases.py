@@ -99,6 +99,13 @@ class Lease:
         else:
             self._end()
 
+    def discard(self) -> None:
+        """Let go of a lock that nobody needs any more, with its file; not for shared ones."""
+        file = self._file
+        self._end()
+        if file is not None:
+            file.unlink(missing_ok=True)
+
     def _begin(self, mine: Path, old: list[int]) -> None:
         self._file = mine
         for number in old:

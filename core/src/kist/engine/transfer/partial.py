@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from kist.engine.process.leases import Lease
+from kist.engine.process.locks import NO_FLOCK, Holder
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors
 
@@ -38,7 +40,7 @@ def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path
         folder.mkdir(parents=True, exist_ok=True)
         _drop_old(folder)
         path = folder / f"{digest.algorithm}-{digest.hex}"
-        descriptor = _locked(path)
+        descriptor, lease = _locked(path)
         own = descriptor < 0
         if own:
             descriptor, name = tempfile.mkstemp(prefix="own-", dir=folder)
@@ -52,20 +54,29 @@ def partial_file(folder: Path, digest: Digest, size: int) -> Iterator[tuple[Path
         os.close(descriptor)
         if own:
             path.unlink(missing_ok=True)
+        if lease is not None:
+            lease.discard()
 
 
-def _locked(path: Path) -> int:
-    """A descriptor of the file, locked; -1 if somebody else works on it, or it is another user's."""
+def _locked(path: Path) -> tuple[int, Lease | None]:
+    """A descriptor of the file, locked, by a lease where there are no kernel locks; -1 if it cannot be had.
+
+    That is if somebody else works on it, or it is another user's.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except PermissionError:
-        return -1
+        return -1, None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as exc:
+        if exc.errno in NO_FLOCK:
+            lease = Lease(path, Holder.this("fetch"), shared=False)
+            if lease.try_acquire():
+                return descriptor, lease
         os.close(descriptor)
-        return -1
-    return descriptor
+        return -1, None
+    return descriptor, None
 
 
 def written(descriptor: int, offset: int, size: int) -> int:
