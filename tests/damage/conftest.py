@@ -40,10 +40,8 @@ def run(capsys, monkeypatch):
 def damages(template, run, request, record_property):
     """Harms copies of the template; how many is added up for the summary."""
     folder = Path(tempfile.mkdtemp(prefix="kist-damage-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    damages = Damages(template, folder, run, request.node.name)
-    yield damages
+    yield Damages(template, folder, run, request.node.name, lambda tried: record_property("damage", tried))
     shutil.rmtree(folder)
-    record_property("damage", damages.tried)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sqlite3
 import textwrap
 import zlib
 from contextlib import chdir, redirect_stdout
-from itertools import count
+from itertools import count as numbers
 from pathlib import Path
 
 import fields
@@ -247,12 +247,13 @@ class Damages:
         folder: for the copies.
         run: folder -> ``kist`` there.
         name: of the test: an ordinary run takes some harms, others in each test.
+        count: told how many harms were done.
     """
 
-    def __init__(self, template, folder, run, name):
+    def __init__(self, template, folder, run, name, count):
         self._template, self._folder, self._run, self._name = template, folder, run, name
-        self._numbers = count()
-        self.tried = 0
+        self._numbers = numbers()
+        self.count = count
 
     def fresh(self):
         """A copy of the template."""
@@ -300,7 +301,6 @@ class Damages:
             now = path.read_bytes()
             damaged = dict(fields.harms(now, layout(now))).get(name, b"")
             put(path, damaged)
-            self.tried += 1
             try:
                 check(site, name)
             except (AssertionError, Exception) as error:  # all of them are told together
@@ -308,6 +308,7 @@ class Damages:
                     raise
                 wrong.append(f"{name}: {type(error).__name__} {str(error)[:1500]}")
             shutil.rmtree(site.folder)
+        self.count(len(harms))
         assert not wrong, f"{len(wrong)} of {len(harms)}:\n" + "\n".join(wrong)
 
 

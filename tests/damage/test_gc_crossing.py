@@ -55,9 +55,8 @@ def template(place):
 class Crossing:
     """One command that stops at a step, another that runs whole meanwhile, in fresh copies of the template."""
 
-    def __init__(self, template, place):
-        self._template, self._place = template, place
-        self.tried = 0
+    def __init__(self, template, place, tell):
+        self._template, self._place, self._tell = template, place, tell
 
     def fresh(self):
         site = self._place / "site"
@@ -114,7 +113,7 @@ class Crossing:
         return int(steps), (int(code), said), other
 
     def each(self, first, second, prepare, check, *, until_lost=False):
-        """Cross two commands at every step of the first, or at a few; *until_lost*: at every one up to the first loss.
+        """Cross two commands at every step of the first, or at a few; *until_lost*: at all up to a loss.
 
         Raises:
             AssertionError: something was lost at some step.
@@ -122,31 +121,29 @@ class Crossing:
         work = self.fresh()
         prepare(work)
         total, *_ = self.run(work, first, second, 0)
-        steps = (
-            range(1, total + 1)
-            if WHOLE or until_lost
-            else range(1 + total // (2 * SAMPLE), total + 1, max(1, total // SAMPLE))
-        )
+        steps = range(1 + total // (2 * SAMPLE), total + 1, max(1, total // SAMPLE))
+        if WHOLE or until_lost:
+            steps = range(total, 0, -1)  # what a command relies on is most at its end
         wrong = []
         for at in steps:
             work = self.fresh()
             prepare(work)
             _, one, other = self.run(work, first, second, at)
-            self.tried += 1
             try:
                 check(work, one, other)
             except AssertionError as error:
                 wrong.append(f"step {at} of {total}: {str(error)[:1000]}")
             if until_lost and wrong:
                 break
+        self._tell(
+            f"kist {first[0]} and kist {second[0]} in one cache: {len(steps)} crossings, {len(wrong)} lost something"
+        )
         assert not wrong, f"{len(wrong)} of {len(steps)}:\n" + "\n".join(wrong)
 
 
 @pytest.fixture
 def crossing(template, place, record_property):
-    crossing = Crossing(template, place)
-    yield crossing
-    record_property("figures", f"gc of a cache: {crossing.tried} crossings")
+    return Crossing(template, place, lambda figures: record_property("figures", figures))
 
 
 GC = ("gc", "-f", "--now")

@@ -55,9 +55,10 @@ def test_2_1_blobs_of_the_fingerprints(damages, column):
     kept = []
     blob(path, "folders", column, lambda value: kept.append(value) or value)
     names = [name for name, _ in fields.harms(kept[0], layout(kept[0])) if name != "removed"]
-    for name in damages.chosen(names):
+    chosen = damages.chosen(names)
+    damages.count(len(chosen))
+    for name in chosen:
         blob(path, "folders", column, lambda value, name=name: dict(fields.harms(value, layout(value))).get(name, b""))
-        damages.tried += 1
         sees_what_is(site, name)
 
 
@@ -65,9 +66,10 @@ def test_2_1_every_byte_of_a_metafile(damages, site):
     kist = site.kist
     path = kist.folder / "data.kist"
     original = path.read_bytes()
-    for at in damages.chosen(range(len(original))):
+    chosen = damages.chosen(range(len(original)))
+    damages.count(len(chosen))
+    for at in chosen:
         put(path, original[:at] + bytes([original[at] ^ 4]) + original[at + 1 :])
-        damages.tried += 1
         for words in (("status",), ("checkout",), ("push", "-r", "second"), ("verify",)):
             fine(kist.json(*words, code=None), 2, 4, 7, 8, 11)
         assert only_right(kist.folder), at
