@@ -76,6 +76,24 @@ def test_several_parts_of_one_output_are_recorded_together(tracked):
     assert tracked.json("status").data["clean"]
 
 
+def test_a_folder_that_is_empty_here_keeps_what_is_recorded_beside_the_part(tracked):
+    write(tracked.folder, {"data/sub/b.txt": None, "data/sub/c.bin": None})
+    assert (tracked.folder / "data/sub").is_dir()
+    tracked("add", "data/sub/b.txt")
+    assert changed(tracked.json("status")) == {("data/sub", "added"), ("data/sub/c.bin", "deleted")}
+    tracked("add", "data/sub/c.bin")
+    assert changed(tracked.json("status")) == set()
+
+
+@pytest.mark.parametrize("verb", ["add", "remove"])
+def test_a_folder_that_parts_empty_together_is_as_the_workspace_has_it(tracked, verb):
+    if verb == "add":
+        write(tracked.folder, {"data/sub/b.txt": None, "data/sub/c.bin": None})
+    tracked(verb, "data/sub/b.txt", "data/sub/c.bin")
+    assert changed(tracked.json("status")) == set()
+    assert tree(tracked.folder / "data").keys() & {"sub/b.txt", "sub/c.bin"} == set()
+
+
 def test_hidden_parts_of_a_tracked_directory_are_refused_by_name_and_skipped_by_globs(tracked):
     write(tracked.folder, {".kistignore": "*.tmp\nskip/\n", "data/x.tmp": "x", "data/y.txt": "y", "data/skip/z": "z"})
     for target in ("data/x.tmp", "data/skip", "data/skip/z"):

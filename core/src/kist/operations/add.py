@@ -368,7 +368,7 @@ def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insi
     algorithm = old.digest.algorithm
     view = storing.view(old.digest)
     scans: list[Scan] = []
-    settled: dict[bytes, Change] = {}
+    parts: dict[bytes, list[Change]] = {}
     for inside in insides:
         scan = context.scanner(algorithm).scan(os.fsencode(tracked.path), storing.sink(algorithm), below=inside)
         found = list(changes(deltas(part_of(view, inside), scan)))
@@ -376,11 +376,11 @@ def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insi
         full = posixpath.join(tracked.path, os.fsdecode(inside))
         if not found and view.find(inside) is None and not os.path.lexists(context.root / full):
             raise PathNotTracked(f"{full} exists neither in the workspace nor in the recorded version", path=full)
-        settled |= {change.path: change for change in settle_folders(context, view, tracked.path, inside, found)}
+        parts[inside] = found
         scans.append(scan)
     edited = context.codec.edit(
         view,
-        [settled[path] for path in sorted(settled)],
+        settle_folders(context, view, tracked.path, parts),
         storing.put_node(algorithm),
         context.hasher(algorithm),
         storing.read_nodes(algorithm),

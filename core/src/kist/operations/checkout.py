@@ -15,7 +15,6 @@ from kist.engine.checkout.plan import merged as joined
 from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.gc.reach import GcRoot
 from kist.errors import KistError, ObjectMissing, PathNotTracked
-from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
 from kist.model.digest import Digest
@@ -351,11 +350,8 @@ def _edit(context: RepoContext, target: Target, insides: Sequence[bytes]) -> Edi
         return Edit(target.tracked.path, target.tracked.metafile, now[0] if now else None, target.tracked.document)
     current = now[0]
     old, new = context.view(current.output.digest), context.view(target.tracked.output.digest)
-    settled: dict[bytes, Change] = {}
-    for inside in insides:
-        found = list(changes(deltas(part_of(old, inside), part_of(new, inside))))
-        settled |= {change.path: change for change in settle_folders(context, old, current.path, inside, found)}
-    edited = edited_view(context, old, [settled[path] for path in sorted(settled)])
+    parts = {inside: list(changes(deltas(part_of(old, inside), part_of(new, inside)))) for inside in insides}
+    edited = edited_view(context, old, settle_folders(context, old, current.path, parts))
     output = replace(current.output, digest=edited.root, files=edited.files, size=edited.size)
     return Edit(current.path, current.metafile, current, replace(current.document, outputs=(output,)))
 

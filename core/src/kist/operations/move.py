@@ -239,7 +239,7 @@ def _part_edits(
 
 def _settled(context: RepoContext, target: Target, found: list[Change]) -> list[Change]:
     view = context.view(target.tracked.output.digest)
-    return settle_folders(context, view, target.tracked.path, target.inside, found)
+    return settle_folders(context, view, target.tracked.path, {target.inside: found})
 
 
 def _edit(context: RepoContext, tracked: Tracked, found: list[Change]) -> Edit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from kist.util.paths import parents
 
 
 def settle_folders(
-    context: RepoContext, view: ManifestView, output: str, inside: bytes, found: list[Change]
+    context: RepoContext, view: ManifestView, output: str, parts: Mapping[bytes, Sequence[Change]]
 ) -> list[Change]:
     """Changes that keep the folders above right: an empty one gives way to entries, an emptied one is recorded.
 
@@ -25,19 +25,26 @@ def settle_folders(
         context: the repository.
         view: the recorded version.
         output: the tracked directory.
-        inside: the part that changed.
-        found: its changes.
+        parts: the parts that changed, each with its changes.
+
+    Returns:
+        All changes in path order.
     """
-    settled = list(found)
-    added = any(change.new is not None for change in found)
-    for folder in reversed(parents(inside)):
-        entry = view.find(folder)
-        if entry is not None and added:
-            settled.append(Change(folder, "deleted", old=entry))
-        elif not added and found and is_empty_folder(context.root / output / os.fsdecode(folder)):
-            settled.append(Change(folder, "added", new=Entry(folder, "directory")))
-            added = True
-    return sorted(settled, key=lambda change: change.path)
+    settled = {change.path: change for found in parts.values() for change in found}
+    gone = {path for path, change in settled.items() if change.new is None}
+    for inside, found in parts.items():
+        added = any(change.new is not None for change in found)
+        for folder in reversed(parents(inside)):
+            entry = view.find(folder)
+            if entry is not None and added:
+                settled[folder] = Change(folder, "deleted", old=entry)
+            elif not added and found and is_empty_folder(context.root / output / os.fsdecode(folder)):
+                # What the workspace lacks beside the parts stays recorded, and so does its folder.
+                if any(path not in gone for columns in view.leaves(folder) for path in columns.paths):
+                    break
+                settled[folder] = Change(folder, "added", new=Entry(folder, "directory"))
+                added = True
+    return [settled[path] for path in sorted(settled)]
 
 
 def is_empty_folder(folder: Path) -> bool:

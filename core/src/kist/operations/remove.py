@@ -209,12 +209,11 @@ def _publish_parts(context: RepoContext, found: Sequence[Target]) -> None:
 def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes]) -> Edit:
     """The edit that takes parts out of a tracked directory's recorded version."""
     view = context.view(tracked.output.digest)
-    found: dict[bytes, Change] = {}
-    for inside in insides:
-        gone = [Change(entry.path, "deleted", old=entry) for part in part_of(view, inside) for entry in part.entries()]
-        for change in settle_folders(context, view, tracked.path, inside, gone):
-            found[change.path] = change
-    edited = edited_view(context, view, [found[path] for path in sorted(found)])
+    parts = {
+        inside: [Change(entry.path, "deleted", old=entry) for part in part_of(view, inside) for entry in part.entries()]
+        for inside in insides
+    }
+    edited = edited_view(context, view, settle_folders(context, view, tracked.path, parts))
     output = replace(tracked.output, digest=edited.root, files=edited.files, size=edited.size)
     return Edit(tracked.path, tracked.metafile, tracked, replace(tracked.document, outputs=(output,)))
 
