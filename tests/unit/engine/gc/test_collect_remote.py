@@ -13,6 +13,7 @@ from kist.engine.transfer.parts import TransferSettings
 from kist.engine.transfer.remote_store import GRACE
 from kist.errors import KistError, ObjectMissing, TransferError
 from kist.remotes.memory import MemoryRemote
+from kist.util import clock
 
 REPOSITORY = "0123456789abcdef"
 OLD = {f"old{number}": b"old %d" % number for number in range(50)} | {"big": b"B" * (2 << 20), "both": b"both"}
@@ -79,6 +80,20 @@ def test_after_the_grace_the_dead_are_gone(here, remote, old, new, clone):
     age(remote)
     assert collect(here, new) == []
     assert not here.store().read_condemned().keys
+
+
+def test_1_1_a_plan_that_waited_deletes_only_what_was_due_when_it_was_made(here, remote, old, new, monkeypatch):
+    """A marker that was written while it waited counts: who began before has the whole grace for it."""
+    collect(here, new)
+    age(remote, GRACE / 2)
+    gc = collector(here)
+    plan = gc.plan([GcRoot(new.root, new.is_directory)])
+    age(remote)
+    steady = clock.steady
+    monkeypatch.setattr(clock, "steady", lambda: steady() + GRACE + 10)
+    assert gc.apply(plan) == []
+    assert f"roots/blake3/{old.root.hex}" in remote.objects
+    assert collect(here, new)
 
 
 def test_pushed_again_after_all(here, remote, old, new, clone):
