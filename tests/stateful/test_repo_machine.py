@@ -670,9 +670,14 @@ RULES = [
 ]
 
 
-def sized(most=None):
-    """At least 100 runs of 30 steps, more where the profile wants more."""
-    return settings(max_examples=most or max(100, settings().max_examples), stateful_step_count=30)
+LEAST_RUNS, LEAST_STEPS = 100, 30
+"""Runs, and steps of a run on average: hypothesis takes the number of steps for the most, and steps that find nothing to
+do do not count."""
+
+
+def sized(most=None, steps=LEAST_STEPS):
+    """At least so many runs, more where the profile wants more."""
+    return settings(max_examples=most or max(LEAST_RUNS, settings().max_examples), stateful_step_count=steps)
 
 
 @pytest.fixture
@@ -737,9 +742,11 @@ def play(machine):
 
 def test_commands_agree_with_the_model(machine, capsys):
     play(machine)
-    run_state_machine_as_test(machine, settings=sized())
+    run_state_machine_as_test(machine, settings=sized(steps=2 * LEAST_STEPS))
+    total = sum(machine.steps.values())
     with capsys.disabled():
-        print("\nsteps per rule:", ", ".join(f"{name} {machine.steps[name]}" for name in RULES))
+        print(f"\n{total} steps; per rule:", ", ".join(f"{name} {machine.steps[name]}" for name in RULES))
+    assert total >= LEAST_RUNS * LEAST_STEPS
     assert not [name for name in RULES if not machine.steps[name]], "rules without a step"
 
 
