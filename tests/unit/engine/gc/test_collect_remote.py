@@ -10,7 +10,7 @@ from gc_support import age
 from kist.engine.gc.collect_remote import RemoteCollector
 from kist.engine.gc.reach import GcRoot
 from kist.engine.transfer.parts import TransferSettings
-from kist.engine.transfer.remote_store import GRACE
+from kist.engine.transfer.remote_store import GRACE, RemoteStore
 from kist.errors import KistError, ObjectMissing, TransferError
 from kist.remotes.memory import MemoryRemote
 from kist.util import clock
@@ -85,15 +85,14 @@ def test_after_the_grace_the_dead_are_gone(here, remote, old, new, clone):
 def test_1_1_a_plan_that_waited_deletes_only_what_was_due_when_it_was_made(here, remote, old, new, monkeypatch):
     """A marker that was written while it waited counts: who began before has the whole grace for it."""
     collect(here, new)
-    age(remote, GRACE / 2)
+    age(remote, 0.6 * GRACE)
     gc = collector(here)
     plan = gc.plan([GcRoot(new.root, new.is_directory)])
-    age(remote)
-    steady = clock.steady
-    monkeypatch.setattr(clock, "steady", lambda: steady() + GRACE + 10)
+    wait, steady, stamp = 0.45 * GRACE, clock.steady, RemoteStore.stamp_condemned
+    monkeypatch.setattr(clock, "steady", lambda: steady() + wait)
+    monkeypatch.setattr(RemoteStore, "stamp_condemned", lambda self, condemned: stamp(self, condemned) + wait)
     assert gc.apply(plan) == []
     assert f"roots/blake3/{old.root.hex}" in remote.objects
-    assert collect(here, new)
 
 
 def test_pushed_again_after_all(here, remote, old, new, clone):
