@@ -160,6 +160,6 @@ class KistPure(Kist):
     name = "kist-pure"
     flags = "KIST_FSYNC=off, KIST_KERNEL=pure"
 
-    def __init__(self, place: Path, workload: Workload) -> None:
-        super().__init__(place, workload)
+    def __init__(self, place: Path, workload: Workload, site: Site | None = None) -> None:
+        super().__init__(place, workload, site)
         self.environment["KIST_KERNEL"] = "pure"
