@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from kist.engine.gc.collect import undo_cache_gc
+from kist.engine.gc.collect import last_cache_gc, undo_cache_gc
 from kist.errors import UsageError
 from kist.operations.gc import cache_trash
 from kist.repo import cache_refs
@@ -13,7 +13,20 @@ from kist.repo.context import RepoContext
 from kist.util.paths import nearest
 
 
-def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a gc that is undone gives back.
+
+    Attributes:
+        count: files of the cache, or keys of a remote.
+        size: their bytes, None where nobody knows.
+    """
+
+    count: int
+    size: int | None
+
+
+def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = False) -> Restored:
     """Bring back what the last gc took away; on a remote, condemn nothing any more.
 
     Args:
@@ -22,11 +35,12 @@ def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = Fal
         dry_run: count, change nothing.
 
     Returns:
-        How many files (on a remote: keys) are back.
+        How many files (on a remote: keys) are back, or would be, and their bytes.
 
     Raises:
         UsageError: there is nothing to bring back.
     """
+    size: int | None = None
     if remote is not None:
         from kist.repo.remotes import open_remote
 
@@ -39,15 +53,15 @@ def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = Fal
                 opened.store.write_condemned(replace(condemned, keys=left))
         finally:
             opened.close()
-    elif dry_run:
-        entries = cache_trash(context).list()
-        count = len(entries[-1].items) if entries else 0
     else:
-        with context.writing(), context.cache.exclusive():
-            count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
+        last = last_cache_gc(context.cache, cache_trash(context))
+        count, size = (len(last.items), sum(item.size for item in last.items)) if last else (0, 0)
+        if count and not dry_run:
+            with context.writing(), context.cache.exclusive():
+                count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
     if not count:
         raise UsageError("there is no gc to undo", hint="what was deleted with --now, or after the grace, is gone")
-    return count
+    return Restored(count, size)
 
 
 def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_run: bool = False) -> int:

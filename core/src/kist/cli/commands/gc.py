@@ -157,11 +157,12 @@ def _data(args: argparse.Namespace, report: GcReport) -> dict[str, Any]:
 def _undo(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:
     from kist.operations.gc_undo import undo
 
-    count = undo(repo.context, args.remote, dry_run=args.dry_run)
+    back = undo(repo.context, args.remote, dry_run=args.dry_run)
     verb = "would bring back" if args.dry_run else "brought back"
-    args.output.line(f"{verb} {count} {'keys' if args.remote else 'files of the cache'}")
+    size = "" if back.size is None else f", {show_size(back.size)}"
+    args.output.line(f"{verb} {back.count} {'keys' if args.remote else 'files of the cache'}{size}")
     finish(args, repo)
-    return {"restored": count, "remote": args.remote, "dry_run": args.dry_run}
+    return {"restored": back.count, "bytes": back.size, "remote": args.remote, "dry_run": args.dry_run}
 
 
 def _forget(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:

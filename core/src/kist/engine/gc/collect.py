@@ -261,6 +261,12 @@ def _take_away(paths: Sequence[Path], trash: Trash | None) -> None:
             path.unlink()
 
 
+def last_cache_gc(cache: Cache, trash: Trash) -> TrashEntry | None:
+    """What the last gc of a cache took away and is still in the trash, None where there is nothing to undo."""
+    entries = [entry for entry in trash.list() if entry.reason == REASON and _is_of(cache, entry)]
+    return entries[-1] if entries else None
+
+
 def undo_cache_gc(cache: Cache, trash: Trash) -> Mapping[str, int]:
     """Bring back what the last gc took away, as far as nothing has taken its place.
 
@@ -274,10 +280,9 @@ def undo_cache_gc(cache: Cache, trash: Trash) -> Mapping[str, int]:
     Raises:
         StorageError: the disk is full, read-only or failing.
     """
-    entries = [entry for entry in trash.list() if entry.reason == REASON and _is_of(cache, entry)]
-    if not entries:
+    last = last_cache_gc(cache, trash)
+    if last is None:
         return {}
-    last = entries[-1]
     try:
         back = len(trash.restore(last.id))
     except PathConflict:
