@@ -1,6 +1,7 @@
 """remote: add, list, modify, remove, rename, default, trust."""
 
 import json
+import os
 
 import pytest
 from cli_support import write
@@ -315,3 +316,25 @@ def test_a_folder_with_a_colon_in_its_name(tracked):
     tracked("remote", "add", "-d", "store", "./box:bucket")
     tracked("push")
     assert (tracked.folder / "box:bucket" / "kist-remote").is_file()
+
+
+def test_a_folder_is_waited_for_as_the_cache_is_unless_its_option_says_otherwise(tracked, monkeypatch):
+    waits = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: waits.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    tracked("remote", "add", "-d", "store", "../store")
+
+    def waited(*words):
+        waits.clear()
+        write(tracked.folder, {"data/new.txt": " ".join(words)})
+        tracked("commit")
+        tracked("push")
+        store = os.path.realpath(tracked.folder / "../store")
+        return [path for path in waits if path.startswith(store + "/")]
+
+    monkeypatch.setenv("KIST_FSYNC", "off")
+    assert waited("off") == []
+    tracked("remote", "modify", "--local", "store", "fsync", "true")
+    assert waited("on here") != []
+    tracked("remote", "modify", "--local", "store", "fsync", "--unset")
+    monkeypatch.setenv("KIST_FSYNC", "batch")
+    assert waited("on everywhere") != []

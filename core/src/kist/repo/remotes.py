@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from kist.abc.options import Options
+from kist.abc.options import Options, declared_options
 from kist.abc.remote import Remote, RemoteScope, RemoteURL
 from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.transfer.remote_store import RemoteStore
@@ -192,6 +192,9 @@ def options_for(context: RepoContext, name: str, url: RemoteURL) -> Options:
     kind = context.plugins.remote_options(url.scheme)
     trusted = context.config.trusted_options(name, kind)
     own = {key: value for key, value in trusted.items() if key not in REMOTE_OPTIONS}
+    waits = any(one.name == "fsync" for one in declared_options(kind))
+    if waits and url.scheme == "file" and context.config.get("core.fsync") == "off":
+        own.setdefault("fsync", False)  # a folder of this machine is as dear to its user as the cache
     try:
         return kind.from_mapping(own, env=os.environ)
     except UnknownOption as error:

@@ -10,6 +10,7 @@ import pytest
 
 from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
+from kist.engine.cache import read
 from kist.engine.cache.cache import Cache
 from kist.engine.process.locks import Waiting
 from kist.engine.storage.indexes import LOOSE
@@ -573,6 +574,46 @@ def test_sample_checks_a_part(cache):
     store(cache, some(400))
     assert list(cache.verify(sample=0)) == []
     assert 20 < len(list(cache.verify(sample=25))) < 200
+
+
+def test_a_pack_that_was_hashed_as_it_came_is_hashed_again_only_once_it_looks_different(cache, tmp_path, monkeypatch):
+    contents = some(50, size=600)
+    raws = store(cache, contents)
+    (pack,) = (cache.root / "packs").iterdir()
+    other = make(tmp_path / "other")
+    with other.session(ALGORITHM) as session:
+        copy = session.file()
+        copy.write_bytes(pack.read_bytes())
+        session.adopt_pack(copy)
+        session.commit()
+    hashed = []
+    monkeypatch.setattr(HashlibHasher, "raw_many", lambda self, all_: hashed.append(len(all_)) or b"")
+    assert dict(other.read_iter(ALGORITHM, raws)) == dict(zip(raws, contents, strict=True))
+    assert hashed == []
+    monkeypatch.undo()
+    path = other.root / "packs" / pack.name
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff")
+    with pytest.raises(ObjectCorrupt):
+        dict(other.read_iter(ALGORITHM, raws))
+
+
+def test_a_hashed_pack_is_not_trusted_for_ever(cache, tmp_path, monkeypatch):
+    contents = some(50, size=600)
+    raws = store(cache, contents)
+    (path,) = (cache.root / "packs").iterdir()
+    cache.note_checked(path.name, path.stat())
+    hashed = []
+    raw_many = HashlibHasher.raw_many
+    monkeypatch.setattr(HashlibHasher, "raw_many", lambda self, all_: hashed.append(1) or raw_many(self, all_))
+    dict(cache.read_iter(ALGORITHM, raws))
+    assert hashed == []
+    now = read.time.monotonic()
+    monkeypatch.setattr(read.time, "monotonic", lambda: now + 601)
+    dict(cache.read_iter(ALGORITHM, raws))
+    assert hashed
 
 
 # ── the record of verified objects ──

@@ -53,6 +53,16 @@ def test_finds_all_and_nothing_else(count, width):
         assert index.lookup_many([]) == []
 
 
+def test_what_is_missing_is_found_group_by_group():
+    names, others = raws(3000), raws(3000)
+    data = build_index("sha256", 32, [(pack(3), members(names))])
+    index = Index(memory_reader(data), len(data), hold=True)
+    for start in range(0, 3000, 100):  # by position at first, then by a set
+        group = sorted(names[start : start + 100] + others[start : start + 100])
+        assert index.missing(group) == sorted(others[start : start + 100])
+    assert index.missing([]) == []
+
+
 @pytest.mark.parametrize("head", [b"\7" * 4, b"\7\0", b"\7\xff"])
 def test_finds_few_among_many_that_are_not_spread_evenly(head):
     names = sorted(head + os.urandom(32 - len(head)) for _ in range(5000))

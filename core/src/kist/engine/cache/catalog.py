@@ -133,8 +133,7 @@ class PackCatalog:
             if not left:
                 break
             if source.live:
-                positions = source.index.find(left)
-                left = [raw for raw, position in zip(left, positions, strict=True) if position < 0]
+                left = source.index.missing(left)
             else:
                 places = self._lookup_one(source, left)
                 left = [raw for raw, place in zip(left, places, strict=True) if place is None]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from kist.abc.hasher import Hasher, RunningHash
 from kist.engine.cache.catalog import PackCatalog
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.verified import Look, look_of
 from kist.engine.storage.indexes import LOOSE, Place
 from kist.engine.storage.members import decode, join_ranges, split_unfolding
 from kist.errors import ObjectCorrupt, ObjectError, ObjectMissing
@@ -24,7 +27,19 @@ _LISTING = 16
 
 _RETRIES = 5
 
+_TRUSTED_FOR = 600.0
+"""Seconds for which a pack that this process has hashed is not hashed again."""
+
 Placed = tuple[bytes, Place]
+
+
+class Piece(NamedTuple):
+    """What one read brought of a pack: where it begins there, the bytes, whether all of the pack was just hashed."""
+
+    start: int
+    data: bytes
+    checked: bool
+
 
 OnError = Callable[[bytes, ObjectError], None]
 """Told the raw digest of an object that cannot be read, and why."""
@@ -43,6 +58,7 @@ class CacheReader:
     def __init__(self, folder: CacheFolder) -> None:
         self.folder = folder
         self.catalog = PackCatalog(folder)
+        self._checked: dict[str, tuple[float, Look]] = {}  # pack -> until when, and how it looked
 
     def has(self, digest: Digest) -> bool:
         """Whether an object is here.
@@ -190,6 +206,21 @@ class CacheReader:
             return -1
         return descriptor
 
+    def note_checked(self, pack: str, status: os.stat_result) -> None:
+        """Remember that this process has just hashed every member of a pack.
+
+        Its members are not hashed again for ten minutes, as long as the file looks the same.
+
+        Args:
+            pack: its id.
+            status: of the file that was hashed.
+        """
+        self._checked[pack] = time.monotonic() + _TRUSTED_FOR, look_of(status)
+
+    def _is_checked(self, pack: str, descriptor: int) -> bool:
+        until, look = self._checked.get(pack, (0.0, None))
+        return look is not None and time.monotonic() < until and look_of(os.fstat(descriptor)) == look
+
     # How bulk reading works: look up, group by pack, read joined ranges, check a whole group with one call.
 
     def _read(self, algorithm: str, wanted: list[bytes], on_error: OnError | None) -> Iterator[tuple[bytes, bytes]]:
@@ -243,6 +274,7 @@ class CacheReader:
             placed.sort(key=lambda item: item[1].offset)
             offsets = [place.offset for _, place in placed]
             lengths = [place.stored for _, place in placed]
+            checked = self._is_checked(pack, descriptor)
             for first, stop in join_ranges(offsets, lengths):
                 start = offsets[first]
                 try:
@@ -251,14 +283,14 @@ class CacheReader:
                     raise storage_error(exc, path) from exc
                 for begin, end in split_unfolding([place.plain for _, place in placed[first:stop]]):
                     part = placed[first + begin : first + end]
-                    yield from self._check(hasher, part, (start, data), on_error)
+                    yield from self._check(hasher, part, Piece(start, data, checked), on_error)
         finally:
             os.close(descriptor)
 
     def _check(
-        self, hasher: Hasher, placed: list[Placed], piece: tuple[int, bytes], on_error: OnError | None
+        self, hasher: Hasher, placed: list[Placed], piece: Piece, on_error: OnError | None
     ) -> Iterator[tuple[bytes, bytes]]:
-        start, data = piece
+        start, data, checked = piece
         raws = [raw for raw, _ in placed]
         contents = [
             data[place.offset - start : place.offset - start + place.stored]
@@ -267,6 +299,9 @@ class CacheReader:
             or b""
             for _, place in placed
         ]
+        if checked and list(map(len, contents)) == [place.plain for _, place in placed]:
+            yield from zip(raws, contents, strict=True)
+            return
         actual = hasher.raw_many(contents)
         if actual == b"".join(raws):
             yield from zip(raws, contents, strict=True)

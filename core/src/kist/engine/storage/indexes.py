@@ -42,6 +42,7 @@ _COLUMN_ROW = 29
 _FIRST_READ = 64 << 10
 _GAP = 64 << 10
 _HOLD_LIMIT = 32 << 20
+_SET_LIMIT = 500_000
 """Bytes of digests that one index on a local disk may keep in memory."""
 
 
@@ -175,6 +176,8 @@ class Index:
         if self._fanout[0] or self._fanout[256] != self.count or list(self._fanout) != sorted(self._fanout):
             raise self._corrupt("a fan-out table that makes no sense")
         self._digests: bytes | None = None
+        self._known: frozenset[bytes] | None = None
+        self._asked = 0
         self._until_held = self.count * self.width if hold and self.count * self.width <= _HOLD_LIMIT else 1 << 63
 
     @classmethod
@@ -202,6 +205,21 @@ class Index:
         found = [position for position in positions if position >= 0]
         places = iter(self.places(found))
         return [next(places) if position >= 0 else None for position in positions]
+
+    def missing(self, raws: Sequence[bytes]) -> list[bytes]:
+        """Those of some sorted digests that are not here.
+
+        Asked for a good part of a held index in small groups, it makes a set of the digests: that takes a hundred bytes
+        for each, and answers many times faster than finding their positions.
+        """
+        if self._known is None and self._digests is not None and self.count <= _SET_LIMIT:
+            self._asked += len(raws)
+            if self._asked * 8 >= self.count:
+                self._known = frozenset(split_raws(self._digests, self.width))
+        if self._known is not None:
+            known = self._known
+            return [raw for raw in raws if raw not in known]
+        return [raw for raw, position in zip(raws, self.find(raws), strict=True) if position < 0]
 
     def find(self, raws: Sequence[bytes]) -> array[int]:
         """The position of each of some sorted digests, -1 for those that are not here."""
