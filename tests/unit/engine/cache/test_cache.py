@@ -10,7 +10,7 @@ import pytest
 
 from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
-from kist.engine.cache import read
+from kist.engine.cache import hashed_packs
 from kist.engine.cache.cache import Cache
 from kist.engine.process.locks import Waiting
 from kist.engine.storage.indexes import LOOSE
@@ -604,14 +604,14 @@ def test_a_hashed_pack_is_not_trusted_for_ever(cache, tmp_path, monkeypatch):
     contents = some(50, size=600)
     raws = store(cache, contents)
     (path,) = (cache.root / "packs").iterdir()
-    cache.note_checked(path.name, path.stat())
+    cache.hashed.note(path.parent, {path.name: path.stat().st_ino})
     hashed = []
     raw_many = HashlibHasher.raw_many
     monkeypatch.setattr(HashlibHasher, "raw_many", lambda self, all_: hashed.append(1) or raw_many(self, all_))
     dict(cache.read_iter(ALGORITHM, raws))
     assert hashed == []
-    now = read.time.monotonic()
-    monkeypatch.setattr(read.time, "monotonic", lambda: now + 601)
+    now = hashed_packs.time.monotonic()
+    monkeypatch.setattr(hashed_packs.time, "monotonic", lambda: now + 601)
     dict(cache.read_iter(ALGORITHM, raws))
     assert hashed
 

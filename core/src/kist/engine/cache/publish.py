@@ -46,12 +46,14 @@ class Pending:
         files: pack id -> where it lies now.
         loose: algorithm -> raw digest -> where the object lies now.
         unsynced: loose objects that nobody has made durable yet.
+        hashed: pack id -> inode, of packs that came whole and were hashed.
     """
 
     packs: dict[str, Packs] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     loose: dict[str, dict[bytes, Path]] = field(default_factory=dict)
     unsynced: list[Path] = field(default_factory=list)
+    hashed: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.packs or self.loose)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kist.abc.hasher import Hasher, RunningHash
+from kist.abc.hasher import Hasher
 from kist.engine.cache.catalog import PackCatalog
+from kist.engine.cache.checked_file import CheckedFile
 from kist.engine.cache.folder import CacheFolder
-from kist.engine.cache.verified import Look, look_of
+from kist.engine.cache.hashed_packs import HashedPacks
 from kist.engine.storage.indexes import LOOSE, Place
 from kist.engine.storage.members import decode, join_ranges, split_unfolding
 from kist.errors import ObjectCorrupt, ObjectError, ObjectMissing
@@ -26,9 +26,6 @@ _LISTING = 16
 """From so many look-ups in one folder on, listing it is cheaper than asking for each name."""
 
 _RETRIES = 5
-
-_TRUSTED_FOR = 600.0
-"""Seconds for which a pack that this process has hashed is not hashed again."""
 
 Placed = tuple[bytes, Place]
 
@@ -53,12 +50,13 @@ class CacheReader:
 
     Attributes:
         catalog: what lies in its packs.
+        hashed: packs that this process has just hashed whole.
     """
 
     def __init__(self, folder: CacheFolder) -> None:
         self.folder = folder
         self.catalog = PackCatalog(folder)
-        self._checked: dict[str, tuple[float, Look]] = {}  # pack -> until when, and how it looked
+        self.hashed = HashedPacks()
 
     def has(self, digest: Digest) -> bool:
         """Whether an object is here.
@@ -189,7 +187,7 @@ class CacheReader:
         descriptor = self.open_loose(digest.algorithm, raw)
         if descriptor < 0:
             return io.BytesIO(self.read_many(digest.algorithm, (raw,))[0])
-        reader = _CheckedReader(descriptor, digest, self.folder.hasher(digest.algorithm))
+        reader = CheckedFile(descriptor, digest, self.folder.hasher(digest.algorithm))
         return io.BufferedReader(reader, 1 << 18)
 
     def open_loose(self, algorithm: str, raw: bytes) -> int:
@@ -205,21 +203,6 @@ class CacheReader:
             os.close(descriptor)
             return -1
         return descriptor
-
-    def note_checked(self, pack: str, status: os.stat_result) -> None:
-        """Remember that this process has just hashed every member of a pack.
-
-        Its members are not hashed again for ten minutes, as long as the file looks the same.
-
-        Args:
-            pack: its id.
-            status: of the file that was hashed.
-        """
-        self._checked[pack] = time.monotonic() + _TRUSTED_FOR, look_of(status)
-
-    def _is_checked(self, pack: str, descriptor: int) -> bool:
-        until, look = self._checked.get(pack, (0.0, None))
-        return look is not None and time.monotonic() < until and look_of(os.fstat(descriptor)) == look
 
     # How bulk reading works: look up, group by pack, read joined ranges, check a whole group with one call.
 
@@ -274,7 +257,7 @@ class CacheReader:
             placed.sort(key=lambda item: item[1].offset)
             offsets = [place.offset for _, place in placed]
             lengths = [place.stored for _, place in placed]
-            checked = self._is_checked(pack, descriptor)
+            checked = self.hashed.holds(pack, descriptor)
             for first, stop in join_ranges(offsets, lengths):
                 start = offsets[first]
                 try:
@@ -395,35 +378,3 @@ def _report(on_error: OnError | None, raw: bytes, error: ObjectError) -> None:
     if on_error is None:
         raise error
     on_error(raw, error.with_traceback(None))  # else who keeps it would keep all that was read with it
-
-
-class _CheckedReader(io.RawIOBase):
-    """A file that is hashed as it is read, and compared with its name at its end."""
-
-    def __init__(self, descriptor: int, digest: Digest, hasher: Hasher) -> None:
-        self._descriptor = descriptor
-        self._digest = digest
-        self._running: RunningHash = hasher.new()
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read into *buffer*; 0 at the end, once the content has proved good."""
-        try:
-            count = os.readv(self._descriptor, [buffer])
-        except OSError as exc:
-            raise storage_error(exc) from exc
-        if count:
-            self._running.update(memoryview(buffer)[:count])
-        elif self._running.digest().hex() != self._digest.hex:
-            actual = f"{self._digest.algorithm}:{self._running.digest().hex()}"
-            raise ObjectCorrupt(str(self._digest), actual=actual, where="the cache")
-        return count
-
-    def close(self) -> None:
-        """Close the file; may be called twice."""
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()

@@ -66,7 +66,6 @@ class CacheSession:
         self._seen: set[bytes] = set()
         self._nodes: dict[bytes, tuple[PackWriter, int, int, int, int]] = {}
         self._closed: list[PackWriter] = []
-        self._hashed: dict[str, int] = {}
         self._clone = True
 
     def __enter__(self) -> Self:
@@ -256,7 +255,7 @@ class CacheSession:
                 os.close(descriptor)
             with self._lock:
                 entry = PackEntry(reader.id, reader.size, reader.kind)
-                self._hashed[entry.id] = inode
+                self._pending.hashed[entry.id] = inode
                 self._pending.add_pack(path, reader.algorithm, entry, members)
                 self.bytes_stored += sum(members.plains)
             return entry.id
@@ -289,7 +288,7 @@ class CacheSession:
             self._syncer.wait()
             if self._pending:
                 publish(self._reader, self._pending, self._syncer, self.file)
-                self._note_hashed()
+                self._reader.hashed.note(self._folder.packs, self._pending.hashed)
                 for algorithm, objects in self._pending.loose.items() if record else ():
                     self._verified.mark(algorithm, list(objects))  # those that are in their places: not hashed again
             for writer in self._closed:
@@ -297,15 +296,6 @@ class CacheSession:
             self._closed, self._nodes, self._pending = [], {}, Pending()
 
     # Everything below runs under the lock.
-
-    def _note_hashed(self) -> None:
-        """Packs that were taken over, and hashed whole for that, need not be hashed again at once."""
-        for pack, inode in self._hashed.items():
-            with suppress(OSError):  # merged into another one meanwhile
-                status = os.stat(self._folder.packs / pack)
-                if status.st_ino == inode:
-                    self._reader.note_checked(pack, status)
-        self._hashed.clear()
 
     def _absent(self, raws: Iterable[bytes]) -> list[bytes]:
         return self._reader.missing(self._hasher.name, raws)
