@@ -17,18 +17,25 @@ def several(monkeypatch):
 
 def test_little_work_is_one_share():
     groups = {b"": [range(3)], b"a": [range(3, 5)]}
-    assert divide(groups) == ({b"": [range(3)]}, [{b"a": [range(3, 5)]}])
+    assert divide(groups, [0] * 5) == ({b"": [range(3)]}, [{b"a": [range(3, 5)]}])
 
 
 def test_shares_hold_no_folder_of_each_other(several):
     names = [b"", b"a", b"a/b", b"a/b/c", b"a/c", b"d/e/f", b"g", b"h/i"]
     groups = {name: [range(at * 2, at * 2 + 2)] for at, name in enumerate(names)}
-    first, shares = divide(groups)
+    first, shares = divide(groups, [0] * 16)
     assert set(first) == {b"", b"a", b"a/b"}
     assert len(shares) == 3
     assert [name for share in shares for name in share] == [b"a/b/c", b"a/c", b"d/e/f", b"g", b"h/i"]
     assert all(shares)
     assert {**first, **{name: where for share in shares for name, where in share.items()}} == groups
+
+
+def test_a_few_files_with_many_bytes_are_shared_too(several):
+    groups = {b"a": [range(1)], b"b": [range(1, 3)], b"c": [range(3, 4)]}
+    assert len(divide(groups, [100] * 4)[1]) == 2
+    assert divide(groups, [100 << 10] * 4)[1] == [{b"a": [range(1)]}, {b"b": [range(1, 3)]}, {b"c": [range(3, 4)]}]
+    assert divide(groups, [0, 0, 0, 1 << 30])[1] == [{b"a": [range(1)], b"b": [range(1, 3)]}, {b"c": [range(3, 4)]}]
 
 
 def test_a_helper_sends_its_result():

@@ -23,7 +23,10 @@ from kist.engine.workspace.folders import parent_of
 from kist.errors import KistError, PathConflict, StorageError
 
 WORTH = 8192
-"""Files that a process must have to write before it repays its start."""
+"""Files that a process must have to write before it repays its start, or as much work in bytes."""
+
+_ONE_FILE = 16 << 10
+"""Bytes whose writing takes about as long as making a file."""
 
 _MOST = 4
 
@@ -31,11 +34,12 @@ Groups = dict[bytes, list[range]]
 """Positions of entries by their folder."""
 
 
-def divide(groups: Groups) -> tuple[Groups, list[Groups]]:
+def divide(groups: Groups, sizes: Sequence[int]) -> tuple[Groups, list[Groups]]:
     """Divide work into what must come first and shares that are independent.
 
     Args:
         groups: all positions, by folder.
+        sizes: bytes of the entry at each position.
 
     Returns:
         The folders that others lie in, and shares of the rest, in path order, at least one.
@@ -50,15 +54,21 @@ def divide(groups: Groups) -> tuple[Groups, list[Groups]]:
             inner.add(above)
     first = {folder: positions for folder, positions in groups.items() if folder in inner}
     leaves = sorted(folder for folder in groups if folder not in inner)
-    files = {folder: sum(map(len, groups[folder])) for folder in leaves}
-    total = sum(files.values())
+    work = {folder: sum(_work(sizes, positions) for positions in groups[folder]) for folder in leaves}
+    total = sum(work.values())
     count = max(1, min(_processes(), total // WORTH))
     shares: list[Groups] = [{} for _ in range(count)]
     done = 0
     for folder in leaves:
-        shares[min(done * count // max(total, 1), count - 1)][folder] = groups[folder]
-        done += files[folder]
-    return first, shares
+        middle = 2 * done + work[folder]  # twice, so that it is a whole number
+        shares[min(middle * count // max(2 * total, 1), count - 1)][folder] = groups[folder]
+        done += work[folder]
+    return first, [share for share in shares if share] or [{}]
+
+
+def _work(sizes: Sequence[int], positions: range) -> int:
+    """What writing some entries takes, counted in files."""
+    return len(positions) + sum(sizes[positions.start : positions.stop : positions.step]) // _ONE_FILE
 
 
 def _processes() -> int:

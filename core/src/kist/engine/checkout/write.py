@@ -145,7 +145,7 @@ class FileWriter:
             PathConflict: a folder is none, or appeared meanwhile.
             StorageError: the disk is full, read-only or failing.
         """
-        first, shares = divide(groups)
+        first, shares = divide(groups, self._wanted.sizes)
         if len(shares) > 1 and not self._only_copies():
             first, shares = groups, [{}]
         self._write_groups(first)
