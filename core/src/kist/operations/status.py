@@ -55,15 +55,24 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
     Raises:
         PathNotTracked: a target that is not tracked.
     """
+    from kist.engine.workspace.unchanged_files import UnchangedFiles
+
     found: list[OutputStatus] = []
     context.progress.start("status")
-    for target in targets.resolve(context, texts, unrecorded=True):
-        try:
-            differing = compare_target(context, target)
-        except KistError as error:
-            context.problems.append(error)
-            continue
-        found.append(OutputStatus(target.path, target.tracked.metafile, differing))
+    with UnchangedFiles(context.scanner(context.algorithm)) as unchanged:
+        for target in targets.resolve(context, texts, unrecorded=True):
+            output = target.tracked.output
+            try:
+                if not output.is_directory and unchanged.has(
+                    os.fsencode(target.tracked.path), output.digest, executable=output.executable
+                ):
+                    differing: tuple[Change, ...] = ()
+                else:
+                    differing = compare_target(context, target)
+            except KistError as error:
+                context.problems.append(error)
+                continue
+            found.append(OutputStatus(target.path, target.tracked.metafile, differing))
     context.progress.finish()
     context.save_fingerprints()
     sections = context.hooks.collect("kist_status_sections")

@@ -48,6 +48,9 @@ class _Formats(Protocol):
         """Its metafile formats, the one for new outputs first."""
 
 
+_LARGEST = 4 << 20  # more is refused by every format
+
+
 def format_of(formats: Iterable[MetafileFormat], name: str) -> MetafileFormat | None:
     """The format that reads a file of this name, None if it is no metafile."""
     for one in formats:
@@ -86,8 +89,8 @@ def load(repo: _Formats, metafile: str) -> list[Tracked]:
         if not stat.S_ISREG(os.lstat(path).st_mode):  # a FIFO or device is never opened
             raise MetafileError(f"{metafile} is not a regular file", path=metafile, hint="take it from Git again")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            data = stream.read((4 << 20) + 1)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            data = stream.read(min(os.fstat(descriptor).st_size, _LARGEST) + 1)
     try:
         return parse(repo.formats, metafile, data)
     except MetafileError as error:
