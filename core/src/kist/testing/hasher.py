@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 from kist.abc import Hasher
 from kist.testing.base import ContractBase
 
-_SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_SHARED = settings(
+    deadline=None,
+    # One after another: two classes of tests in one process are no mistake either.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+)
 """A hasher keeps no state, so one instance may serve all examples of a property."""
 
 _SIZES = [0, 1, 55, 56, 63, 64, 65, 127, 128, 1023, 1024, 1025, 4096, 65536, (1 << 20) + 1]
