@@ -141,8 +141,7 @@ class FsspecRemote(Remote):
 
         def fetch(first: int, last: int) -> bytes:
             with self._failures(key):
-                # From 0 some filesystems would ask twice, once for the whole file and once from there.
-                return bytes(filesystem.cat_file(f"{root}/{key}", start=first or None, end=last))
+                return bytes(filesystem.cat_file(f"{root}/{key}", start=first, end=last))
 
         return buffered(_RangeReader(fetch, start, end), min(max(end - start, 1), 1 << 20))
 
