@@ -610,8 +610,8 @@ def test_a_hashed_pack_is_not_trusted_for_ever(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(HashlibHasher, "raw_many", lambda self, all_: hashed.append(1) or raw_many(self, all_))
     dict(cache.read_iter(ALGORITHM, raws))
     assert hashed == []
-    now = hashed_packs.time.monotonic()
-    monkeypatch.setattr(hashed_packs.time, "monotonic", lambda: now + 601)
+    now = hashed_packs.clock.steady()
+    monkeypatch.setattr(hashed_packs.clock, "steady", lambda: now + 601)
     dict(cache.read_iter(ALGORITHM, raws))
     assert hashed
 

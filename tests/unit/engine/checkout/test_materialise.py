@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kist.abc.hasher import Hasher
 from kist.builtin.copy_link import CopyLink
 from kist.builtin.hardlink import HardLink
+from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.pure_kernel import PureKernel
 from kist.builtin.symlink import SymLink
 from kist.engine.checkout.apply import apply_checkout
@@ -35,11 +35,6 @@ from kist.util.atomic import TEMP_MARK
 
 LARGE = 5000
 """Tests treat files from this size on as large."""
-
-
-class Sha256(Hasher):
-    name, digest_size = "sha256", 32
-    new = staticmethod(sha256)
 
 
 class Checked(BytesIO):
@@ -201,7 +196,7 @@ class World:
     def tools(self):
         links = LinkChoice(self.link, CopyLink())
         return CheckoutTools(
-            self.objects, PureKernel(), Sha256(), links, self.journal, self.trash, self.rows, small=LARGE
+            self.objects, PureKernel(), HashlibHasher("sha256"), links, self.journal, self.trash, self.rows, small=LARGE
         )
 
     def saved(self, raws):

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
+from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.pure_kernel import PureKernel
 from kist.engine.workspace.fingerprints import Fingerprints
 from kist.engine.workspace.foretell import Foretold
@@ -18,14 +18,6 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 
 HOUR = 3600 * 1_000_000_000
-
-
-class Sha256(Hasher):
-    name = "sha256"
-    digest_size = 32
-
-    def new(self):
-        return hashlib.sha256()
 
 
 class Watched(Progress):
@@ -48,7 +40,7 @@ def scanner(tmp_path):
     return lambda: Scanner(
         tmp_path,
         kernel=PureKernel(),
-        hasher=Sha256(),
+        hasher=HashlibHasher("sha256"),
         ignore=IgnoreRules(),
         fingerprints=Fingerprints(tmp_path / "private" / "fingerprints.sqlite"),
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from children import as_nobody
-from kist.abc.hasher import Hasher
 from kist.builtin import pure_kernel
+from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.pure_kernel import PureKernel
 from kist.engine.process.clock import FileClock
 from kist.engine.workspace import ingest as ingest_module
@@ -25,22 +25,6 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 
 HOUR = 3600 * 1_000_000_000
-
-
-class Sha256(Hasher):
-    name = "sha256"
-    digest_size = 32
-
-    def new(self):
-        return hashlib.sha256()
-
-
-class Blake2(Hasher):
-    name = "blake2b"
-    digest_size = 64
-
-    def new(self):
-        return hashlib.blake2b()
 
 
 class Store:
@@ -83,7 +67,7 @@ class Repo:
         self.private.mkdir(exist_ok=True)
 
     def scanner(self, **options):
-        options = {"kernel": PureKernel(), "hasher": Sha256(), "ignore": IgnoreRules(), **options}
+        options = {"kernel": PureKernel(), "hasher": HashlibHasher("sha256"), "ignore": IgnoreRules(), **options}
         options.setdefault("fingerprints", Fingerprints(self.private / "fingerprints.sqlite"))
         return Scanner(self.root, **options)
 
@@ -355,10 +339,10 @@ def test_a_removed_tree_leaves_no_rows(settled):
 def test_another_algorithm_knows_nothing(settled):
     settled.write("a")
     _, _, root = settled.add()
-    scan, entries, new_root = settled.add(hasher=Blake2())
+    scan, entries, new_root = settled.add(hasher=HashlibHasher("blake2b"))
     assert scan.bytes_read == 7
     assert entries[b"a"].digest == Digest("blake2b", hashlib.blake2b(b"content").hexdigest())
-    assert settled.is_clean(new_root, hasher=Blake2())
+    assert settled.is_clean(new_root, hasher=HashlibHasher("blake2b"))
     assert not settled.is_clean(root)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from kist.engine.cache.verified import Look, look_of
+from kist.util import clock
 
 _TRUSTED_FOR = 600.0
 """Seconds for which such a pack is trusted: a process that lives for days goes by what the disk says now."""
@@ -31,9 +31,9 @@ class HashedPacks:
             with suppress(OSError):  # merged into another one meanwhile
                 status = os.stat(folder / pack)
                 if status.st_ino == inode:
-                    self._looks[pack] = time.monotonic() + _TRUSTED_FOR, look_of(status)
+                    self._looks[pack] = clock.steady() + _TRUSTED_FOR, look_of(status)
 
     def holds(self, pack: str, descriptor: int) -> bool:
         """Whether an open pack was hashed not long ago and looks as it did then."""
         until, look = self._looks.get(pack, (0.0, None))
-        return look is not None and time.monotonic() < until and look_of(os.fstat(descriptor)) == look
+        return look is not None and clock.steady() < until and look_of(os.fstat(descriptor)) == look
