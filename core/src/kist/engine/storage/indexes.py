@@ -23,7 +23,7 @@ from operator import lt
 from struct import Struct
 from typing import NamedTuple
 
-from kist.engine.storage.members import ReadRange, join_ranges, memory_reader, split_raws, to_column
+from kist.engine.storage.members import REQUEST_LIMIT, ReadRange, join_ranges, memory_reader, split_raws, to_column
 from kist.errors import ObjectCorrupt, RepoFormatError
 
 LOOSE, SEGMENTED = "loose", "segmented"
@@ -330,7 +330,7 @@ class Index:
         wanted = sorted({raw[0] for raw in raws})
         starts = [self._fanout[byte] * self.width for byte in wanted]
         lengths = [(self._fanout[byte + 1] - self._fanout[byte]) * self.width for byte in wanted]
-        ranges = join_ranges(starts, lengths)
+        ranges = join_ranges(starts, lengths, REQUEST_LIMIT)
         stop, begin, data = 0, 0, b""
 
         def block(byte: int) -> bytes:

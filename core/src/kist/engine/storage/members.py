@@ -18,7 +18,10 @@ PLAIN, ZLIB = 0, 1
 """Codecs: the bytes as they are, a zlib stream."""
 
 RANGE_LIMIT = 1 << 20
-"""Bytes that one read brings at most, unless a single member is longer."""
+"""Bytes that one read of a local file brings at most, unless a single member is longer."""
+
+REQUEST_LIMIT = 4 << 20
+"""Likewise where each read may be a request to a remote."""
 
 RANGE_GAP = 64 << 10
 """Members that lie no further apart are read in one go."""
@@ -29,7 +32,8 @@ UNFOLD_LIMIT = 64 << 20
 MAX_UNFOLDED = 18 << 20
 """Bytes that a deflated member may stand for: more than any manifest node has, and only these are deflated."""
 
-_ROW = 25  # bytes a member in the footer beside its digest
+FOOTER_ROW = 25
+"""Bytes that a member takes in a footer beside its digest."""
 
 
 def to_bytes(column: array[int]) -> bytes:
@@ -72,16 +76,16 @@ def memory_reader(data: bytes) -> ReadRange:
     return lambda offset, length: data[offset : offset + length]
 
 
-def join_ranges(offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+def join_ranges(offsets: Sequence[int], lengths: Sequence[int], limit: int = RANGE_LIMIT) -> Iterator[tuple[int, int]]:
     """Group members that lie close together, so that one read serves many.
 
     Args:
         offsets: where each one's bytes lie, ascending.
         lengths: how many bytes each one has.
+        limit: bytes that one read brings at most, unless a single member is longer.
 
     Yields:
-        (first, stop): positions whose bytes are read in one range, of ``RANGE_LIMIT`` bytes at most unless a single
-        member is longer.
+        (first, stop): positions whose bytes are read in one range.
     """
     first, count = 0, len(offsets)
     while first < count:
@@ -89,7 +93,7 @@ def join_ranges(offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[tupl
         end = start + lengths[first]
         while stop < count:
             offset = offsets[stop]
-            if offset - end > RANGE_GAP or offset + lengths[stop] - start > RANGE_LIMIT:
+            if offset - end > RANGE_GAP or offset + lengths[stop] - start > limit:
                 break
             end = offset + lengths[stop]
             stop += 1
@@ -189,7 +193,7 @@ class Members:
     def load(cls, footer: bytes, width: int) -> Members | None:
         """Read a footer; None if its length does not fit its count."""
         count = int.from_bytes(footer[:8], "little")
-        if len(footer) != 8 + count * (width + _ROW):
+        if len(footer) != 8 + count * (width + FOOTER_ROW):
             return None
         at, size = 8 + count * width, 8 * count
         view = memoryview(footer)[at:]

@@ -25,7 +25,17 @@ from types import TracebackType
 from typing import Self
 
 from kist.abc.hasher import Hasher
-from kist.engine.storage.members import EMPTY, ZLIB, Members, ReadRange, decode, descriptor_reader, join_ranges
+from kist.engine.storage.members import (
+    EMPTY,
+    FOOTER_ROW,
+    RANGE_LIMIT,
+    ZLIB,
+    Members,
+    ReadRange,
+    decode,
+    descriptor_reader,
+    join_ranges,
+)
 from kist.errors import ObjectCorrupt, RepoFormatError
 from kist.util.atomic import storage_error
 
@@ -62,6 +72,17 @@ def member_header(raw: bytes, stored: int, plain: int, codec: int) -> bytes:
         codec: how they are stored.
     """
     return raw + MEMBER.pack(codec, _ZEROS, stored, plain)
+
+
+def stored_in_pack(stored: int, members: int, width: int) -> int:
+    """Bytes of a pack's file that some of its members take: their own, the headers before them, their footer rows.
+
+    Args:
+        stored: how many bytes of theirs are stored.
+        members: how many they are.
+        width: bytes of a raw digest.
+    """
+    return stored + members * (width + MEMBER.size + width + FOOTER_ROW)
 
 
 def file_header(kind: int, algorithm: str, width: int) -> bytes:
@@ -115,6 +136,7 @@ class PackReader:
         read: reads a range of the pack's file.
         size: the file's length.
         where: what to call the pack in errors.
+        reach: bytes of members that one read brings at most, unless a single one is longer.
 
     Attributes:
         kind: ``DATA`` or ``NODES``.
@@ -126,10 +148,11 @@ class PackReader:
         RepoFormatError: the pack was written by a newer version.
     """
 
-    def __init__(self, read: ReadRange, size: int, where: str) -> None:
+    def __init__(self, read: ReadRange, size: int, where: str, *, reach: int = RANGE_LIMIT) -> None:
         self.size = size
         self.where = where
         self.read_range = read
+        self._reach = reach
         self._descriptor = -1
         self._head = b""
         self._footer: bytes | None = None
@@ -232,7 +255,7 @@ class PackReader:
         """
         offsets = [members.offsets[position] for position in positions]
         lengths = [members.stored[position] for position in positions]
-        for first, stop in join_ranges(offsets, lengths):
+        for first, stop in join_ranges(offsets, lengths, self._reach):
             start = offsets[first]
             data = self.read_range(start, offsets[stop - 1] + lengths[stop - 1] - start)
             for index in range(first, stop):
@@ -274,7 +297,7 @@ class PackReader:
         step = self.width + MEMBER.size
         starts = [members.offsets[position] - step for position in positions]
         lengths = [members.stored[position] + step for position in positions]
-        for first, stop in join_ranges(starts, lengths):
+        for first, stop in join_ranges(starts, lengths, self._reach):
             start = starts[first]
             data = self.read_range(start, starts[stop - 1] + lengths[stop - 1] - start)
             begins = [begin - start for begin in starts[first:stop]]

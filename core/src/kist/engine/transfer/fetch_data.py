@@ -11,7 +11,7 @@ from kist.engine.cache.session import CacheSession
 from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
 from kist.engine.storage.members import decode
-from kist.engine.storage.packs import DATA, PackReader
+from kist.engine.storage.packs import DATA, PackReader, stored_in_pack
 from kist.engine.transfer import objects
 from kist.engine.transfer.parts import FATAL, ItemProgress
 from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans, weight_of
@@ -21,7 +21,7 @@ from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFo
 from kist.model.digest import Digest
 
 WHOLE_FROM = 0.9
-"""A pack of which at least this part is wanted is brought as one file, and kept as one if all of it is good."""
+"""A pack of whose bytes at least this part is wanted is brought as one file, and kept as one if all of it is good."""
 
 COMMIT_EVERY = 512 << 20
 """Bytes after which what came is made permanent, so that a killed fetch does not begin anew."""
@@ -42,9 +42,9 @@ def packed_jobs(groups: Mapping[str, list[Placed]], reader: RemoteReader, small:
     """
     for name, group in groups.items():
         entry = reader.packs.get(name)
-        stored = sum(place.stored for _, place in group)
+        taken = stored_in_pack(sum(place.stored for _, place in group), len(group), len(group[0][0]))
         packable = max(place.plain for _, place in group) < small
-        if packable and entry is not None and entry.kind == DATA and stored >= WHOLE_FROM * entry.size:
+        if packable and entry is not None and entry.kind == DATA and taken >= WHOLE_FROM * entry.size:
             yield name
         else:
             yield from plan_spans(name, group)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kist.abc.hasher import Hasher
 from kist.engine.storage.indexes import PackEntry
-from kist.engine.storage.members import RANGE_LIMIT
+from kist.engine.storage.members import REQUEST_LIMIT
 from kist.engine.storage.packs import PackReader
 from kist.engine.transfer import objects
 from kist.engine.transfer.remote_store import RemoteStore
@@ -26,7 +26,7 @@ class PackJob:
     @property
     def weight(self) -> int:
         """Bytes that checking it holds in memory."""
-        return 2 * min(self.entry.size, RANGE_LIMIT)
+        return 2 * min(self.entry.size, REQUEST_LIMIT)
 
 
 def is_whole(store: RemoteStore, hasher: Hasher, job: PackJob) -> bool:
@@ -47,7 +47,7 @@ def is_whole(store: RemoteStore, hasher: Hasher, job: PackJob) -> bool:
 def _is_whole(store: RemoteStore, hasher: Hasher, entry: PackEntry) -> bool:
     key = f"packs/{entry.id}"
     whole: bytes | None = None
-    if entry.size <= RANGE_LIMIT:
+    if entry.size <= REQUEST_LIMIT:
         try:
             whole = _to_end(store, key, 0, entry.size)
         except ObjectCorrupt:
@@ -62,7 +62,7 @@ def _is_whole(store: RemoteStore, hasher: Hasher, entry: PackEntry) -> bool:
         return objects.get_range(store.remote, key, offset, length)
 
     try:
-        pack = PackReader(read, entry.size, key)
+        pack = PackReader(read, entry.size, key, reach=REQUEST_LIMIT)
         named = pack.algorithm == hasher.name and pack.id == entry.id
         return named and pack.is_whole(hasher)
     except (ObjectCorrupt, RepoFormatError):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry, Place
-from kist.engine.storage.members import RANGE_GAP, RANGE_LIMIT, decode
+from kist.engine.storage.members import RANGE_GAP, REQUEST_LIMIT, decode
 from kist.engine.transfer import objects
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import RemoteStore
@@ -82,7 +82,7 @@ def plan_spans(pack: str, placed: Iterable[Placed]) -> list[Span]:
         if position < len(members):
             place = members[position][1]
             near = place.offset - _end(members[position - 1][1]) <= gap
-            if near and _end(place) - members[first][1].offset <= RANGE_LIMIT:
+            if near and _end(place) - members[first][1].offset <= REQUEST_LIMIT:
                 continue
         start = members[first][1].offset
         length = _end(members[position - 1][1]) - start
