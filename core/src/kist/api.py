@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kist.operations.push import TransferOptions
     from kist.operations.remote import RemoteInfo
     from kist.operations.remove import RemoveReport
+    from kist.operations.resolve import ResolveReport, Side
     from kist.operations.status import StatusReport
     from kist.operations.trash import RestoreReport, Trashed
     from kist.operations.verify import VerifyOptions, VerifyReport
@@ -127,6 +128,12 @@ class Repo:
         from kist.operations.checkout import CheckoutOptions, checkout
 
         return checkout(self.context, _texts(targets), CheckoutOptions(force, dry_run, revision))
+
+    def resolve(self, targets: Targets = (), *, take: Side | None = None, dry_run: bool = False) -> ResolveReport:
+        """Merge what two branches recorded, where Git left a conflict in a metafile."""
+        from kist.operations.resolve import resolve
+
+        return resolve(self.context, _texts(targets), take=take, dry_run=dry_run)
 
     def move(self, source: StrPath, target: StrPath, *, dry_run: bool = False) -> MoveReport:
         """Move or rename tracked data."""

@@ -15,6 +15,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "diff": "compare two versions, file by file",
         "log": "show the versions of an output",
         "checkout": "bring the workspace to a recorded version",
+        "resolve": "merge what two branches recorded",
         "move": "move or rename tracked data",
         "remove": "stop tracking data and take it out of the workspace",
         "list": "list tracked data",

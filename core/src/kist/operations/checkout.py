@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kist.abc.metafile import ManifestView
 from kist.engine.checkout.apply import apply_checkout
 from kist.engine.checkout.plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout.plan import merged as joined
@@ -24,7 +23,7 @@ from kist.model.tracked import TrackedOutput
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
 from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.needs import record_needs
-from kist.operations.parts import is_empty_folder, part_of, raise_problems, settle_folders
+from kist.operations.parts import edited_view, is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.trash import make_room
@@ -354,14 +353,3 @@ def _edit(context: RepoContext, target: Target, insides: Sequence[bytes]) -> Edi
     edited = edited_view(context, old, settle_folders(context, old, current.path, parts))
     output = replace(current.output, digest=edited.root, files=edited.files, size=edited.size)
     return Edit(current.path, current.metafile, current, replace(current.document, outputs=(output,)))
-
-
-def edited_view(context: RepoContext, view: ManifestView, found: Iterable[Any]) -> ManifestView:
-    """A manifest with changes, stored in the cache."""
-    algorithm = view.root.algorithm
-    with context.storing() as storing:
-        edited = context.codec.edit(
-            view, found, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
-        )
-        storing.commit()
-    return edited

@@ -14,8 +14,7 @@ from kist.errors import PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.entry import Entry
 from kist.operations.add import check_name, check_overlaps
-from kist.operations.checkout import edited_view
-from kist.operations.parts import part_of, settle_folders
+from kist.operations.parts import edited_view, part_of, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.repo import metafiles, targets

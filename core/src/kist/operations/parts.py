@@ -111,3 +111,23 @@ def foretold(context: RepoContext, paths: Sequence[bytes]) -> AbstractContextMan
     from kist.engine.workspace.foretell import Foretold
 
     return Foretold(context.scanner(context.algorithm), [path.rstrip(b"/") for path in paths], context.progress)
+
+
+def edited_view(
+    context: RepoContext, view: ManifestView, changes: Iterable[Change], *, dry_run: bool = False
+) -> ManifestView:
+    """A manifest with changes, stored in the cache.
+
+    Args:
+        context: the repository.
+        view: the manifest so far.
+        changes: in path order.
+        dry_run: store nothing.
+    """
+    algorithm = view.root.algorithm
+    with context.storing(dry_run=dry_run) as storing:
+        edited = context.codec.edit(
+            view, changes, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+        )
+        storing.commit()
+    return edited

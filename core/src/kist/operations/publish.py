@@ -12,6 +12,7 @@ from kist.engine.gc.reach import GcRoot
 from kist.errors import PathConflict
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.operations.needs import record_needs
+from kist.operations.parts import edited_view
 from kist.repo import metafiles
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
@@ -118,18 +119,10 @@ def _merge(context: RepoContext, edit: Edit, current: Tracked) -> Edit:
         raise conflict
     from kist.engine.manifest.merge import merge
 
-    with context.storing() as storing:
-        merged = merge(context.view(before), context.view(current.output.digest), context.view(edit.output.digest))
-        if merged.conflicts:
-            raise conflict
-        algorithm = before.algorithm
-        view = context.codec.edit(
-            context.view(current.output.digest),
-            merged.changes,
-            storing.put_node(algorithm),
-            context.hasher(algorithm),
-            storing.read_nodes(algorithm),
-        )
-        storing.commit()
+    ours = context.view(current.output.digest)
+    merged = merge(context.view(before), ours, context.view(edit.output.digest))
+    if merged.conflicts:
+        raise conflict
+    view = edited_view(context, ours, merged.changes)
     output = replace(current.output, digest=view.root, files=view.files, size=view.size)
     return replace(edit, document=replace(current.document, outputs=(output,)))

@@ -15,10 +15,10 @@ from kist.engine.checkout.plan import CheckoutPlan, plan_removal
 from kist.errors import PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns
-from kist.operations.checkout import below, edited_view, single, tools_for
+from kist.operations.checkout import below, single, tools_for
 from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.keeping import own_files
-from kist.operations.parts import part_of, raise_problems, settle_folders
+from kist.operations.parts import edited_view, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.trash import make_room

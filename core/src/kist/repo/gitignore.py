@@ -41,10 +41,15 @@ def edit(data: bytes, *, add: Iterable[bytes] = (), remove: Iterable[bytes] = ()
     Returns:
         The new file, *data* itself if nothing changes; b"" if nothing is left.
     """
-    before, block, after = _split(data)
-    rules = set(block)
+    rules = set(_split(data)[1])
     rules -= {pattern(name) for name in remove if not _breaks(name)}
     rules |= {pattern(name) for name in add if not _breaks(name)}
+    return _with_rules(data, rules)
+
+
+def _with_rules(data: bytes, rules: set[bytes]) -> bytes:
+    """The file with these rules in its block, *data* itself if nothing changes."""
+    before, block, after = _split(data)
     if rules == set(block) and block == sorted(rules):
         return data
     newline = b"\r\n" if b"\r\n" in data else b"\n"
@@ -78,6 +83,26 @@ def _split(data: bytes) -> tuple[bytes, list[bytes], bytes]:
         elif text:  # somebody else's line got into the block: it is kept, behind it
             after.append(line if line.endswith(b"\n") else line + b"\n")
     return b"".join(before), rules, b"".join(after)
+
+
+def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """Merge two versions of the file that differ in kist's own block only.
+
+    Args:
+        base: what both started from, b"" for none.
+        ours: one version.
+        theirs: the other.
+
+    Returns:
+        One version with the outputs that both sides track; None where they differ in what people wrote, too.
+    """
+    sides = [_split(data) for data in (base, ours, theirs)]
+    (_, old, _), (_, mine, _), (_, other, _) = sides
+    old_text, my_text, other_text = (before + after for before, _, after in sides)
+    if other_text not in (old_text, my_text):
+        return None
+    gone = (set(old) - set(mine)) | (set(old) - set(other))
+    return _with_rules(ours, (set(mine) | set(other)) - gone)
 
 
 def update(

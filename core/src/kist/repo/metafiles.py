@@ -77,11 +77,16 @@ def parse(formats: Iterable[MetafileFormat], metafile: str, data: bytes) -> list
     ]
 
 
-def load(repo: _Formats, metafile: str) -> list[Tracked]:
-    """Read one metafile of the workspace.
+def has_conflict(data: bytes) -> bool:
+    """Whether Git's marks of a conflict stand in a text."""
+    return all(any(line.startswith(mark) for line in data.splitlines()) for mark in (b"<<<<<<< ", b">>>>>>> "))
+
+
+def read(repo: _Formats, metafile: str) -> bytes:
+    """The bytes of one metafile of the workspace, one more than allowed of one that is too long.
 
     Raises:
-        MetafileError: it is no valid metafile, or no regular file.
+        MetafileError: it is no regular file.
         StorageError: it cannot be read.
     """
     path = repo.root / metafile
@@ -90,10 +95,23 @@ def load(repo: _Formats, metafile: str) -> list[Tracked]:
             raise MetafileError(f"{metafile} is not a regular file", path=metafile, hint="take it from Git again")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            data = stream.read(min(os.fstat(descriptor).st_size, _LARGEST) + 1)
+            return stream.read(min(os.fstat(descriptor).st_size, _LARGEST) + 1)
+
+
+def load(repo: _Formats, metafile: str) -> list[Tracked]:
+    """Read one metafile of the workspace.
+
+    Raises:
+        MetafileError: it is no valid metafile, or no regular file.
+        StorageError: it cannot be read.
+    """
+    data = read(repo, metafile)
     try:
         return parse(repo.formats, metafile, data)
     except MetafileError as error:
+        if has_conflict(data):
+            hint = f"'kist resolve {metafile}' merges both sides; 'git checkout --ours {metafile}' takes one"
+            raise MetafileError(f"{metafile} has a conflict that Git left", path=metafile, hint=hint) from error
         error.hint = error.hint or "mend the file, or take it from Git again"
         raise
 
@@ -166,6 +184,19 @@ def load_all(repo: _Formats, metafiles: Iterable[str], problems: list[KistError]
     return loaded
 
 
+def dumps(repo: _Formats, metafile: str, document: Metafile, previous: bytes | None) -> bytes:
+    """The bytes of a metafile.
+
+    Args:
+        repo: the repository.
+        metafile: its path.
+        document: what it shall say.
+        previous: bytes whose comments, order and unknown keys are kept; None for a new one.
+    """
+    form = format_of(repo.formats, posixpath.basename(metafile)) or repo.formats[0]
+    return form.dumps(document, previous)
+
+
 def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: bool, token: str) -> bytes:
     """Write one metafile, unless it has these bytes already.
 
@@ -180,8 +211,7 @@ def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | No
     Returns:
         the bytes that it has now.
     """
-    form = format_of(repo.formats, posixpath.basename(metafile)) or repo.formats[0]
-    data = form.dumps(document, previous)
+    data = dumps(repo, metafile, document, previous)
     if data != previous or not os.path.lexists(repo.root / metafile):  # a moved one may keep its bytes
         write_file(repo.root / metafile, data, sync=sync, token=token)
     return data

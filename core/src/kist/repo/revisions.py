@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from kist.errors import RepoError, RepoNotOwned, UsageError
+from kist.errors import RepoError, UsageError
+from kist.repo.git_errors import git_error, not_started, refused
 from kist.repo.git_log import FORMAT, Commit, parse_log
 from kist.util.paths import display
 
@@ -299,6 +300,28 @@ class Git:
                 hidden[os.fsdecode(path[2:])] = f"{display(source)}:{line.decode('ascii', 'replace')}: {display(rule)}"
         return hidden
 
+    def unmerged(self, patterns: Sequence[str]) -> dict[str, dict[int, str]]:
+        """Files with a conflict that Git waits to see settled.
+
+        Args:
+            patterns: of file names.
+
+        Returns:
+            Path relative to the folder -> id of the content by stage: 1 what both began with, 2 ours, 3 theirs.
+        """
+        found: dict[str, dict[int, str]] = {}
+        for row in self._run("ls-files", "-u", "-z").split(b"\0"):
+            facts, _, path = row.partition(b"\t")
+            if facts.startswith(b"100") and _fits(path, patterns):
+                _, name, stage = facts.split(b" ")
+                found.setdefault(os.fsdecode(path), {})[int(stage)] = name.decode("ascii")
+        return found
+
+    def merging(self) -> str | None:
+        """The name under which Git knows the other side of an unfinished merge, None where there is none."""
+        names = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+        return next((name for name in names if self._find(name)), None)
+
     def _globs(self, patterns: Sequence[str]) -> list[str]:
         return [f":(glob)**/{pattern}" for pattern in patterns]
 
@@ -307,8 +330,8 @@ class Git:
     def _run(self, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,), globs: bool = False) -> bytes:
         process = self._start(arguments, globs=globs)
         output, errors = process.communicate(stdin)
-        if process.returncode not in fine or _refused(errors):
-            raise _error(arguments[0], errors, self._root)
+        if process.returncode not in fine or refused(errors):
+            raise git_error(arguments[0], errors, self._root)
         return output
 
     def _start(
@@ -323,10 +346,8 @@ class Git:
                 stderr=errors,
                 env=environment(),
             )
-        except FileNotFoundError:
-            raise RepoError("the program 'git' is not installed", hint="install Git, or leave revisions out") from None
         except OSError as exc:
-            raise RepoError(f"git cannot be started: {exc.strerror}") from exc
+            raise not_started(exc) from exc
 
 
 def environment() -> dict[str, str]:
@@ -366,22 +387,6 @@ def program_version() -> str | None:
 def _fits(path: bytes, patterns: Sequence[str]) -> bool:
     name = os.fsdecode(path.rpartition(b"/")[2])
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _refused(errors: bytes) -> bool:
-    return b"dubious ownership" in errors or b"unsafe repository" in errors
-
-
-def _error(verb: str, errors: bytes, root: Path) -> RepoError:
-    text = errors.decode("utf-8", "replace").strip()
-    if _refused(errors):
-        return RepoNotOwned(
-            f"Git refuses {display(str(root))}: it belongs to another user",
-            hint=f"if you trust it: git config --global --add safe.directory {display(str(root))}",
-            path=str(root),
-        )
-    first = display(text.splitlines()[0][:300]) if text else "it gave no reason"
-    return RepoError(f"git {verb} failed: {first.removeprefix('fatal: ')}", path=str(root))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
