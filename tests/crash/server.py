@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -66,6 +67,30 @@ def _answer(request):
     return result, trace or (None if code == 0 else f"the fork ended with {code}")
 
 
+def _work_once():
+    """Run commands of many kinds here, so that no fork has to load, compile or find again what they all need."""
+    from crash_support import good
+    from scenes import make_versioned
+
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory(prefix="kist-crash-") as folder:
+        make_versioned(folder)
+        root = os.path.join(folder, "work")
+        for words in (
+            ("status",),
+            ("verify",),
+            ("checkout", "--rev", "v1"),
+            ("commit",),
+            ("push",),
+            ("fetch",),
+            ("doctor",),
+        ):
+            good(root, *words)
+        for words in ("diff",), ("log",), ("list", "-R"), ("trash",), ("gc", "--dry-run"), ("move", "data", "moved"):
+            good(root, *words)
+        os.chdir(before)
+
+
 def main():
     sys.path[:0] = [str(HERE), str(HERE.parent)]
     os.environ.pop("LD_PRELOAD", None)  # programs that are started, such as Git, go without it
@@ -74,6 +99,7 @@ def main():
     from warm import load_all
 
     load_all()
+    _work_once()
     requests = os.fdopen(os.dup(0), "rb")
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kist.engine.gc.collect import last_cache_gc, undo_cache_gc
+from kist.engine.gc.undo import last_cache_gc, undo_cache_gc
 from kist.errors import UsageError
 from kist.operations.gc import cache_trash
 from kist.repo import cache_refs
@@ -53,12 +53,12 @@ def undo(context: RepoContext, remote: str | None = None, *, dry_run: bool = Fal
                 opened.store.write_condemned(replace(condemned, keys=left))
         finally:
             opened.close()
-    else:
+    elif dry_run:
         last = last_cache_gc(context.cache, cache_trash(context))
-        count, size = (len(last.items), sum(item.size for item in last.items)) if last else (0, 0)
-        if count and not dry_run:
-            with context.writing(), context.cache.exclusive():
-                count = sum(undo_cache_gc(context.cache, cache_trash(context)).values())
+        count, size = (len(last.items), last.size) if last else (0, 0)
+    else:
+        with context.writing(), context.cache.exclusive():
+            count, size = undo_cache_gc(context.cache, cache_trash(context))
     if not count:
         raise UsageError("there is no gc to undo", hint="what was deleted with --now, or after the grace, is gone")
     return Restored(count, size)

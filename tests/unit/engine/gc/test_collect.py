@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
-from kist.engine.gc.collect import apply_cache_gc, plan_cache_gc, undo_cache_gc
+from kist.engine.cache.cache import Cache
+from kist.engine.gc.collect import apply_cache_gc, plan_cache_gc
 from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.undo import undo_cache_gc
 from kist.engine.storage.trash import Trash
 from kist.errors import ObjectCorrupt, ObjectMissing
 from kist.remotes.memory import MemoryRemote
@@ -48,11 +51,12 @@ def test_what_no_root_reaches_goes_and_comes_back(here):
     assert len(absent) == 51
     assert here.cache.missing("blake3", [old.root.raw])
     assert collect(here, new, trash=trash).candidates == 0
-    [(_, count)] = undo_cache_gc(here.cache, trash).items()
+    count, size = undo_cache_gc(here.cache, trash)
     assert count >= 2
+    assert size >= done.bytes
     assert here.files(old) == OLD
     assert here.files(new) == NEW
-    assert undo_cache_gc(here.cache, trash) == {}
+    assert undo_cache_gc(here.cache, trash) == (0, 0)
 
 
 def test_now(here):
@@ -73,6 +77,62 @@ def test_undo_after_some_of_it_was_stored_again(here):
     here.add_file(OLD["big-old"])
     undo_cache_gc(here.cache, trash)
     assert here.files(old) == OLD
+
+
+@pytest.mark.parametrize("record", [b"", b"{}", None])
+def test_undo_without_the_record_goes_by_what_the_files_hold(here, record):
+    old, new = here.add(OLD), here.add(NEW)
+    before = {path.relative_to(here.cache.root) for path in here.cache.root.rglob("*/*") if path.is_file()}
+    trash = Trash(here.cache.folder.trash, sync=False)
+    collect(here, new, trash=trash)
+    (entry,) = trash.list()
+    path = trash.folder / entry.id / "record.json"
+    path.unlink() if record is None else path.write_bytes(record)
+    count, size = undo_cache_gc(here.cache, trash)
+    assert (count, size) == (len(entry.items), entry.size)
+    assert here.files(old) == OLD
+    assert here.files(new) == NEW
+    assert all((here.cache.root / name).exists() for name in before if name.parts[0] in ("objects", "packs"))
+    assert list(trash.list()) == []
+
+
+def test_undo_without_the_record_leaves_what_nobody_knows(here):
+    old, new = here.add(OLD), here.add(NEW)
+    trash = Trash(here.cache.folder.trash, sync=False)
+    collect(here, new, trash=trash)
+    (entry,) = trash.list()
+    folder = trash.folder / entry.id
+    (folder / "record.json").write_bytes(b"{")
+    (folder / "900").symlink_to("/etc/hostname")
+    (folder / "901").mkdir()
+    assert undo_cache_gc(here.cache, trash)[0] == len(entry.items)
+    assert here.files(old) == OLD
+    assert [item.name for one in trash.list() for item in one.items] == ["900", "901"]
+
+
+def test_undo_lists_the_trash_once(here, monkeypatch):
+    _, new = here.add(OLD), here.add(NEW)
+    trash = Trash(here.folder / "trash", sync=False)
+    collect(here, new, trash=trash)
+    listed, plain = [], Trash.list
+    monkeypatch.setattr(Trash, "list", lambda self: listed.append(self) or plain(self))
+    assert undo_cache_gc(here.cache, trash)[0]
+    assert len(listed) == 1
+
+
+def test_3_3_a_plan_while_another_gc_takes_packs_away(here, monkeypatch):
+    """The packs go one by one, each when the plan has just opened it."""
+    _, new = here.add(OLD), here.add(NEW)
+    trash = Trash(here.folder / "trash", sync=False)
+    plain = Cache.packs
+
+    def packs(self):
+        for reader in plain(self):
+            trash.put(Path(reader.where), reader.where, "another gc")
+            yield reader
+
+    monkeypatch.setattr(Cache, "packs", packs)
+    assert plan_cache_gc(here.cache, roots_of(new), here.codec).packs
 
 
 def test_all_goes_when_there_are_no_roots(here):

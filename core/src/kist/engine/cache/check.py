@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.mend import has_member_header, read_place, rebuild_indexes
@@ -160,6 +161,29 @@ def quarantined(folder: CacheFolder) -> dict[Digest, str]:
     return found
 
 
+def digest_of(descriptor: int, hasher: Hasher, progress: Progress = NullProgress()) -> bytes | None:
+    """Hash an open file in bounded memory.
+
+    Args:
+        descriptor: the file, read from where it stands.
+        hasher: of the algorithm.
+        progress: advanced by bytes.
+
+    Returns:
+        The raw digest; None if it cannot be read: a bad sector is damage, not a reason to stop looking.
+    """
+    running = hasher.new()
+    block = bytearray(_BLOCK)
+    view = memoryview(block)
+    try:
+        while count := os.readv(descriptor, [block]):
+            running.update(view[:count])
+            progress.advance(count)
+    except OSError:
+        return None
+    return running.digest()
+
+
 class _Sample:
     """Chooses objects by a part of their digest that is mixed with a new random number each time."""
 
@@ -175,18 +199,10 @@ def _hash_loose(reader: CacheReader, one: LooseObject, progress: Progress) -> bo
     descriptor = reader.open_loose(one.algorithm, one.raw)
     if descriptor < 0:
         return False
-    running = reader.folder.hasher(one.algorithm).new()
-    block = bytearray(_BLOCK)
-    view = memoryview(block)
     try:
-        while count := os.readv(descriptor, [block]):
-            running.update(view[:count])
-            progress.advance(count)
-    except OSError:
-        return False  # a sector that cannot be read is damage, not a reason to stop looking
+        return digest_of(descriptor, reader.folder.hasher(one.algorithm), progress) == one.raw
     finally:
         os.close(descriptor)
-    return running.digest() == one.raw
 
 
 def _index_is_good(reader: CacheReader, name: str) -> bool:

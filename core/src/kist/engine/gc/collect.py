@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,8 @@ from kist.engine.storage.members import Members
 from kist.engine.storage.pack_writer import PackWriter, copy_members
 from kist.engine.storage.packs import PackReader
 from kist.engine.storage.trash import Trash
-from kist.engine.storage.trash_records import TrashEntry
 from kist.engine.transfer.local_side import LocalSide
-from kist.errors import ObjectError, PathConflict
+from kist.errors import ObjectError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, sync_directory
 
@@ -122,7 +121,7 @@ def plan_cache_gc(cache: Cache, roots: Iterable[GcRoot], codec: ManifestCodec, *
         if not reached.has(one.algorithm, one.raw) and one.mtime <= before:
             plan.loose[Digest.from_raw(one.algorithm, one.raw)] = one.size
     for reader in cache.packs():
-        if os.stat(reader.where).st_mtime <= before:
+        if reader.mtime <= before:
             with suppress(ObjectError):  # a damaged pack is for verify, which can save what is good in it
                 _plan_pack(plan, reader, reached)
     return plan
@@ -259,40 +258,3 @@ def _take_away(paths: Sequence[Path], trash: Trash | None) -> None:
     for path in present:
         with storage_errors(path):
             path.unlink()
-
-
-def last_cache_gc(cache: Cache, trash: Trash) -> TrashEntry | None:
-    """What the last gc of a cache took away and is still in the trash, None where there is nothing to undo."""
-    entries = [entry for entry in trash.list() if entry.reason == REASON and _is_of(cache, entry)]
-    return entries[-1] if entries else None
-
-
-def undo_cache_gc(cache: Cache, trash: Trash) -> Mapping[str, int]:
-    """Bring back what the last gc took away, as far as nothing has taken its place.
-
-    Args:
-        cache: the cache.
-        trash: where it went.
-
-    Returns:
-        trash entry -> files that are back; empty where there was nothing to undo.
-
-    Raises:
-        StorageError: the disk is full, read-only or failing.
-    """
-    last = last_cache_gc(cache, trash)
-    if last is None:
-        return {}
-    try:
-        back = len(trash.restore(last.id))
-    except PathConflict:
-        back = 0
-        for item in last.items:  # some objects were stored again meanwhile: these are the same bytes
-            with suppress(PathConflict):
-                back += len(trash.restore(last.id, only=item.name))
-    cache.catalog.refresh(force=True)
-    return {last.id: back}
-
-
-def _is_of(cache: Cache, entry: TrashEntry) -> bool:
-    return all(Path(item.original).is_relative_to(cache.root) for item in entry.items)

@@ -210,6 +210,11 @@ class PackReader:
             self._descriptor = -1
 
     @property
+    def mtime(self) -> float:
+        """When the file that :meth:`open` opened was last written, UTC seconds, also if it has no name any more."""
+        return os.fstat(self._descriptor).st_mtime
+
+    @property
     def id(self) -> str:
         """The pack's name, computed from its footer."""
         return pack_id(self._load_footer())

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -157,6 +157,35 @@ class Trash:
             if entry is not None and len(items) == len(entry.items):
                 _remove(self.folder / id)
         return targets
+
+    def bring_back(self, entry: TrashEntry, places: Mapping[str, Path]) -> Sequence[TrashItem]:
+        """Take those of an entry's items back out whose places are free; the others stay.
+
+        Args:
+            entry: as :meth:`list` gave it.
+            places: item's name -> where it goes.
+
+        Returns:
+            the items that are there now.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing; what was moved is where it goes.
+        """
+        back = []
+        with storage_errors(self.folder):
+            for item in entry.items:
+                place = places.get(item.name)
+                if place is not None and not os.path.lexists(place):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    with suppress(PathConflict):  # it came just now
+                        _move_new(self.folder / entry.id / item.name, place)
+                        back.append(item)
+            if self._sync:
+                for parent in {places[item.name].parent for item in back}:
+                    sync_directory(parent)
+            if len(back) == len(entry.items):
+                _remove(self.folder / entry.id)
+        return back
 
     def empty(self, older_than: float = 0.0) -> int:
         """Delete what has been here for a time.

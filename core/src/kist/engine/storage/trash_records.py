@@ -34,12 +34,14 @@ class TrashEntry:
         when: UTC seconds.
         reason: why it went, in a few words.
         items: what it holds, those that were restored or never arrived left out.
+        known: whether its record can be read; else nobody knows where the items were.
     """
 
     id: str
     when: float
     reason: str
     items: tuple[TrashItem, ...]
+    known: bool = True
 
     @property
     def size(self) -> int:
@@ -110,7 +112,7 @@ def _unknown(folder: Path) -> TrashEntry | None:
         return None
     names = sorted((name for name in os.listdir(folder) if name.isdigit()), key=int)
     items = tuple(TrashItem(name, f"{folder.name}/{name}", os.lstat(folder / name).st_size) for name in names)
-    return TrashEntry(folder.name, when, "unknown: its record cannot be read", items)
+    return TrashEntry(folder.name, when, "unknown: its record cannot be read", items, known=False)
 
 
 def _check(record: dict[str, Any]) -> str:
