@@ -1,9 +1,15 @@
 """doctor: one broken thing at a time is found, named, and mended where that loses nothing."""
 
 import os
+import shutil
 
 import pytest
 from cli_support import cache_of, damage, write
+
+from kist.api import Repo
+from kist.engine.storage.index_builder import IndexBuilder
+from kist.engine.storage.indexes import Index, PackEntry, index_id
+from kist.engine.storage.packs import DATA, PackReader
 
 
 def findings(result):
@@ -83,6 +89,29 @@ def test_fingerprints_that_are_damaged(tracked):
     tracked.json("doctor", "--fix", "--dry-run", code=1)
     assert "mended" in findings(tracked.json("doctor", "--fix"))["fingerprints"][0]["detail"]
     tracked.json("doctor")
+    assert tracked.json("status").data["clean"]
+
+
+@pytest.mark.parametrize("words", [("doctor", "--fix"), ("verify", "--repair")])
+def test_objects_of_packs_that_no_index_leads_to(tracked, words):
+    cache = Repo(tracked.folder).context.cache
+    (index,) = cache.folder.index_ids()
+    names = [name for name in cache.folder.pack_ids() if PackReader.open(cache.folder.packs / name).kind == DATA]
+    (name,) = names
+    with PackReader.open(cache.folder.packs / name) as pack:
+        gone = PackEntry("0" * 64, pack.size, pack.kind)
+        builder = IndexBuilder(pack.algorithm, pack.width)
+        builder.add_pack(gone, pack.members)  # the first place of a digest counts
+        builder.add_index(Index.load((cache.folder.index / index).read_bytes()))
+    content = builder.build()
+    (cache.folder.index / index).unlink()
+    (cache.folder.index / index_id(content)).write_bytes(content)
+    shutil.rmtree(tracked.folder / "data")
+    assert worst(tracked.json("doctor", code=1), "cache indexes") == "error"
+    tracked.json("checkout", code=8)
+    tracked(*words)
+    assert worst(tracked.json("doctor"), "cache indexes") == "ok"
+    tracked("checkout")
     assert tracked.json("status").data["clean"]
 
 

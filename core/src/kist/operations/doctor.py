@@ -205,14 +205,16 @@ def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
     broken = len(cache.catalog.damaged_indexes) + len(cache.catalog.broken)
     indexes = len(cache.folder.index_ids())
     lost = bool(cache.catalog.packs) and not indexes
-    if broken or lost:
+    hidden = 0 if broken or lost else cache.unindexed()
+    if broken or lost or hidden:
         what = f"{broken} indexes or packs cannot be read" if broken else "the indexes are lost"
+        what = f"{show_count(hidden, 'object')} of packs are in no index" if hidden else what
         if fix:
             with context.writing():
                 count = cache.rebuild_indexes()
             yield Finding("cache indexes", "ok", f"mended: {what}; made anew from {show_count(count, 'pack')}")
         else:
-            yield Finding("cache indexes", "error" if broken else "warning", what, _REPAIR)
+            yield Finding("cache indexes", "warning" if lost else "error", what, _REPAIR)
     else:
         yield Finding("cache indexes", "ok", f"{show_count(indexes, 'index file')}")
     quarantined = len(os.listdir(cache.folder.quarantine)) if cache.folder.quarantine.is_dir() else 0

@@ -38,7 +38,7 @@ def repair(
         for one in objects:
             detach(context, Digest.parse(one.digest), one.paths)  # an edit through a link shall stay in the workspace
             context.cache.quarantine(Digest.parse(one.digest))
-        if structures:
+        if structures or (before.missing and context.cache.unindexed()):
             context.cache.rebuild_indexes()
         wanted = {one.digest: one for one in (*objects, *before.missing) if not _is_here(context, one)}
         _from_workspace(context, [one for one in wanted.values() if one.paths])

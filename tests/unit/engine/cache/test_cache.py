@@ -10,10 +10,12 @@ import pytest
 
 from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
-from kist.engine.cache import hashed_packs
+from kist.engine.cache import hashed_packs, publish
 from kist.engine.cache.cache import Cache
 from kist.engine.process.locks import Waiting
-from kist.engine.storage.indexes import LOOSE
+from kist.engine.storage.index_builder import IndexBuilder
+from kist.engine.storage.indexes import LOOSE, PackEntry, index_id
+from kist.engine.storage.packs import PackReader
 from kist.errors import (
     InvalidOption,
     MetafileError,
@@ -367,6 +369,54 @@ def test_a_merge_between_two_looks_hides_nothing(cache):
     reader.folder.pack_ids = then_somebody_merges
     assert reader.missing(ALGORITHM, raws) == []
     assert before - set(list_packs()), "nothing was merged"
+
+
+def test_who_looked_while_another_merged_does_not_trust_it(cache, monkeypatch):
+    """Old packs and the merged one were there at once: what both have is indexed where it still is."""
+    raws = store(cache, some(20))
+    removals = []
+    monkeypatch.setattr(publish._Indexer, "_remove", lambda self, paths: removals.extend(paths))
+    late = drop_caches(cache)
+    with late.session(ALGORITHM) as session:
+        contents = some(20, seed=3)
+        session.put_small(HASHER.raw_many(contents), contents)
+        store(cache, some(20, seed=2))  # merges both packs of the cache
+        merges = [path for path in removals if path.parent == cache.folder.packs]
+        assert merges, "nothing was merged"
+        late.catalog.refresh(force=True)
+        monkeypatch.undo()
+        for path in removals:
+            path.unlink(missing_ok=True)
+        with monkeypatch.context() as stopped:
+            stopped.setattr(late.catalog, "refresh", lambda *, force=False: None)
+            session.commit()
+    assert drop_caches(cache).read_many(ALGORITHM, raws) == some(20)
+    assert drop_caches(cache).missing(ALGORITHM, raws) == []
+
+
+def test_an_index_that_leads_to_a_pack_that_is_gone_is_found_and_made_anew(cache):
+    raws = store(cache, some(20))
+    (old,) = cache.folder.pack_ids()
+    data = (cache.folder.packs / old).read_bytes()
+    store(cache, some(20, seed=5))  # merged: what was in the old pack is in the new one
+    (new,) = cache.folder.pack_ids()
+    builder = IndexBuilder(ALGORITHM, 32)
+    (cache.folder.packs / old).write_bytes(data)
+    for name in (old, new):
+        with PackReader.open(cache.folder.packs / name) as pack:
+            builder.add_pack(PackEntry(pack.id, pack.size, pack.kind), pack.members)
+    for name in cache.folder.index_ids():
+        (cache.folder.index / name).unlink()
+    content = builder.build()
+    (cache.folder.index / index_id(content)).write_bytes(content)
+    assert drop_caches(cache).unindexed() == 0
+    (cache.folder.packs / old).unlink()
+    broken = drop_caches(cache)
+    assert broken.missing(ALGORITHM, raws) == sorted(raws)
+    assert broken.unindexed() == 20
+    assert broken.rebuild_indexes() == 1
+    assert broken.unindexed() == 0
+    assert broken.read_many(ALGORITHM, raws) == some(20)
 
 
 def test_gc_keeps_sessions_out_and_waits_for_them(cache):

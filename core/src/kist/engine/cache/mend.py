@@ -59,6 +59,25 @@ def rebuild_indexes(reader: CacheReader, syncer: Syncer, rewrite: Container[str]
     return count
 
 
+def unindexed(reader: CacheReader) -> int:
+    """How many packed objects no index leads to, in packs of indexes that also name a pack which is gone.
+
+    An index keeps one place of an object. Where that was in the pack that is gone, another copy would not be found.
+
+    Args:
+        reader: the cache.
+    """
+    reader.catalog.refresh(force=True)
+    count = 0
+    for name in sorted({entry.id for one in reader.catalog.files() if not one.live for entry in one.index.packs}):
+        found = _read_footer(reader.folder.packs / name)
+        if found is not None:
+            algorithm, _, members = found
+            hidden = reader.catalog.missing(algorithm, members.raws())
+            count += sum(not reader.catalog.is_aside(name, raw) for raw in hidden)
+    return count
+
+
 def read_place(reader: CacheReader, algorithm: str, raw: bytes, place: Place) -> bytes | None:
     """An object's content out of a pack; None if it is not what its name says.
 

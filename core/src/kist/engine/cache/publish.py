@@ -138,6 +138,9 @@ class _Indexer:
         self.width = reader.folder.hasher(algorithm).digest_size
         self.syncer = syncer
         self.new_file = new_file
+        # The catalog may be from before the lock was had. What was merged away since is in no index that is written
+        # from here on: an object that an old and a merged pack both had would be looked for in the old one alone.
+        self.present = self.catalog.packs & frozenset(self.folder.pack_ids())
 
     def run(self, packs: Packs, *, merge: bool) -> None:
         """Index *packs*, which are in place; with *merge* nobody else merges now, so we may."""
@@ -151,7 +154,7 @@ class _Indexer:
         for entry, members in (merged | {name: pack for name, pack in packs.items() if name not in gone}).values():
             builder.add_pack(entry, members)
         old = self._mergeable(len(builder), gone) if merge else []
-        here = (self.catalog.packs | packs.keys() | merged.keys()) - gone
+        here = (self.present | packs.keys() | merged.keys()) - gone
         for opened in old:
             builder.add_index(opened.index, here.__contains__)
         name = write_index(self.folder, builder.build(), self.syncer, self.new_file)
@@ -163,7 +166,7 @@ class _Indexer:
             entry.id: entry
             for source in self.catalog.sources(self.algorithm)
             for entry in source.index.packs
-            if entry.id in self.catalog.packs
+            if entry.id in self.present
         }
         known |= {name: entry for name, (entry, _) in packs.items()}
         aside = self.catalog.packs_with_damage()
