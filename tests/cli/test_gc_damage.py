@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from cli_support import cache_of, commit, damage, git, stored_files, write
+from cli_support import cache_of, clone, commit, damage, git, stored_files, write
 
 
 @pytest.fixture
@@ -91,3 +91,53 @@ def test_a_damaged_manifest_stops_gc_until_it_is_back(history):
     history("fetch", "-A")
     assert history.json("gc", "-f").data["candidates"] == 0
     history("checkout", "--rev", "v1")
+
+
+# ── a marker that promises too much ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def promised(shared):
+    """What a push may leave that was killed between its marker and its last look, while two gcs crossed it."""
+    store = shared.folder.parent / "store"
+    shared("push")
+    before = set(stored_files(store))
+    write(shared.folder, {"data/a.txt": "promised\n"})
+    shared("add", "data")
+    commit(shared.folder, "v2")
+    shared("push")
+    gone = [path for path in stored_files(store) if path not in before]
+    assert gone
+    for path in gone:
+        path.unlink()
+    return shared
+
+
+def test_1_1_a_false_marker_is_named_and_mended_by_who_has_the_data(promised):
+    there = clone(promised)
+    assert promised.json("gc", "-r", "store", "-f", folder=there, code=8).classes == ["ObjectMissing"]
+    (error,) = promised.json("gc", "-r", "store", "-f", folder=there, code=8).json["errors"]
+    assert "kist push --repair" in error["hint"]
+    assert promised.json("verify", "--remote", "store", folder=there, code=8).data["missing"]
+    promised("pull", folder=there, code=8)
+    promised("push", "--repair")
+    promised("verify", "--remote", "store", folder=there)
+    promised("pull", folder=there)
+    promised("gc", "-r", "store", "-f", folder=there)
+
+
+def test_1_1_a_false_marker_of_what_is_lost_goes_when_nobody_needs_it(promised):
+    """Its data is gone with the machine that pushed it."""
+    there = clone(promised)
+    promised("gc", "-r", "store", "-f", folder=there, code=8)
+    git(there, "checkout", "-q", "v1", "--", "data.kist")
+    git(there, "commit", "-q", "-m", "back to what there is")
+    promised("pull", folder=there)
+    promised("gc", "-r", "store", "-f", "-w", folder=there)
+    promised("config", "--local", "gc.grace", "0", folder=there)
+    promised("gc", "-r", "store", "-f", "-w", folder=there)
+    promised("verify", "--remote", "store", folder=there)
+    write(there, {"data/a.txt": "promised\n"})
+    promised("add", "data", folder=there)
+    promised("push", folder=there)
+    promised("verify", "--remote", "store", folder=there)

@@ -7,6 +7,7 @@ import time
 import pytest
 from gc_support import age
 
+from kist.engine.gc import reach
 from kist.engine.gc.collect_remote import RemoteCollector
 from kist.engine.gc.reach import GcRoot
 from kist.engine.transfer.parts import TransferSettings
@@ -52,6 +53,46 @@ def new(here, old):
     version = here.add(NEW)
     here.push(version, bases=[old])
     return version
+
+
+def test_1_1_another_repositorys_manifest_that_is_gone_stops_it(here, remote, clone):
+    """Nobody can tell then what that version needs: what is left of it may be all that a repair has."""
+    other = clone(remote)
+    version = other.add(OLD)
+    other.push(version, repository_id="other")
+    mine = here.add(NEW)
+    here.push(mine)
+    remote.delete(next(key for key in remote.objects if _holds(here, remote, key, version.root)))
+    before = dict(remote.objects)
+    with pytest.raises(ObjectMissing) as caught:
+        collect(here, mine, grace=0)
+    assert str(version.root) in str(caught.value)
+    assert remote.objects == before
+    other.push(version, repository_id="other", repair=True)
+    collect(here, mine, grace=0)
+    there = clone(remote, memory=False)
+    there.fetch(version)
+    assert there.files(version) == OLD
+
+
+def test_another_repositorys_large_file_is_not_read(here, remote, clone, monkeypatch):
+    monkeypatch.setattr(reach, "MAX_UNFOLDED", 1 << 20)
+    other = clone(remote)
+    version = other.add_file(b"L" * (3 << 20))
+    other.push(version, repository_id="other")
+    mine = here.add(NEW)
+    here.push(mine)
+    read, plain = [], MemoryRemote.open
+    monkeypatch.setattr(MemoryRemote, "open", lambda self, key, **how: read.append(key) or plain(self, key, **how))
+    collect(here, mine, grace=0)
+    assert not [key for key in read if key.startswith("objects/")]
+    there = clone(remote, memory=False)
+    there.fetch(version)
+
+
+def _holds(here, remote, key, root):
+    """Whether a key is the pack with a version's root node."""
+    return key.startswith("packs/") and root.raw in remote.objects[key].data
 
 
 def test_nothing_goes_before_the_grace(here, remote, old, new, clone):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kist.engine.cache.cache import Cache
-from kist.engine.gc.reach import GcRoot, reach
+from kist.engine.gc.reach import GcRoot, reach, telling_large_files
 from kist.engine.gc.word import Word
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id
@@ -191,9 +191,10 @@ class RemoteCollector:
             for error in indexes[algorithm].damaged.values():
                 raise error
             readers[algorithm] = self._reader(algorithm, indexes[algorithm])
-        reached = reach(roots, self._settings.codec, readers)
+        told = telling_large_files(roots, lambda root: indexes[root.algorithm].lookup([root.raw]).get(root.raw))
+        reached = reach(told, self._settings.codec, readers)
         for digest in reached.unknown:
-            raise ObjectMissing(str(digest), where=f"the remote {self._store.name}")
+            raise self._missing(digest)
         for algorithm, raws in reached.alive.items():
             self._choose_places(plan, algorithm, indexes[algorithm], raws)
             alive |= self._keys_of(algorithm, plan.places[algorithm], raws)
@@ -258,18 +259,27 @@ class RemoteCollector:
             digest = Digest.from_raw(algorithm, raw)
             place = places.get(raw)
             if place is None:
-                raise ObjectMissing(str(digest), where=f"the remote {self._store.name}")
+                raise self._missing(digest)
             keys.add(place_key(place, digest))
             if place.pack == SEGMENTED:
                 segmented.append(digest)
         transfer = SegmentTransfer(self._store.remote, hasher, self._workers)
         for digest, result in self._workers.run(transfer.read_list, segmented):
             if isinstance(result, RemoteObjectNotFound):
-                raise ObjectMissing(str(digest), where=f"the remote {self._store.name}")
+                raise self._missing(digest)
             if isinstance(result, KistError):
                 raise result
             keys |= {objects.object_key(part) for part, _ in result.segments}
         return keys
+
+    def _missing(self, digest: Digest) -> ObjectMissing:
+        """The error for what a living version lacks, so that nobody can tell what it needs."""
+        name = self._store.name
+        hint = (
+            "run 'kist push --repair' where it was added; if it is lost for good, name its version nowhere any more: "
+            f"in no metafile here, and 'kist gc --remote {name} --forget ID' for a repository that is gone"
+        )
+        return ObjectMissing(str(digest), where=f"the remote {name}", hint=hint)
 
     # ── apply ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from kist.abc.metafile import ManifestCodec
+from kist.engine.storage.indexes import SEGMENTED, Place
+from kist.engine.storage.members import MAX_UNFOLDED
 from kist.engine.transfer.parts import ReadNodes, Walker, content_sizes
 from kist.errors import KistError, MetafileError, ObjectMissing
 from kist.model.digest import Digest
@@ -43,6 +45,19 @@ class Reached:
         return raw in self.alive.get(algorithm, ())
 
 
+def telling_large_files(roots: Iterable[GcRoot], place_of: Callable[[Digest], Place | None]) -> Iterator[GcRoot]:
+    """The same roots; of which nobody knew what they are, those that are too large for a node are files.
+
+    Args:
+        roots: what must live.
+        place_of: where an object lies, None where it is not there.
+    """
+    for root in roots:
+        place = place_of(root.digest) if root.is_directory is None else None
+        large = place is not None and (place.pack == SEGMENTED or place.plain > MAX_UNFOLDED)
+        yield replace(root, is_directory=False) if large else root
+
+
 def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNodes]) -> Reached:
     """Follow roots to all that they reach.
 
@@ -66,7 +81,7 @@ def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNod
     for algorithm, group in groups.items():
         walker = Walker(codec, algorithm, read[algorithm])
         alive = reached.alive[algorithm]
-        for columns in walker.leaves(_directories(group, codec, read[algorithm])):
+        for columns in walker.leaves(_directories(group, codec, read[algorithm], reached)):
             alive.update(content_sizes(columns))
         alive.update(walker.sizes)
         alive.update(walker.failed)
@@ -80,21 +95,24 @@ def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNod
     return reached
 
 
-def _directories(roots: Sequence[GcRoot], codec: ManifestCodec, read: ReadNodes) -> Iterable[bytes]:
-    """The roots that are manifests."""
+def _directories(roots: Sequence[GcRoot], codec: ManifestCodec, read: ReadNodes, reached: Reached) -> Iterator[bytes]:
+    """The roots that are manifests; one that is not here could be one, so what it needs is unknown."""
     for root in roots:
-        if root.is_directory or (root.is_directory is None and _is_manifest(root.digest, codec, read)):
+        if root.is_directory:
             yield root.digest.raw
+        elif root.is_directory is None:
+            [data] = read([root.digest.raw])
+            if isinstance(data, ObjectMissing):
+                reached.unknown.append(root.digest)
+            elif isinstance(data, KistError):
+                raise data
+            elif _is_manifest(data, codec, root.digest.algorithm):
+                yield root.digest.raw
 
 
-def _is_manifest(digest: Digest, codec: ManifestCodec, read: ReadNodes) -> bool:
-    [data] = read([digest.raw])
-    if isinstance(data, ObjectMissing):
-        return False
-    if isinstance(data, KistError):
-        raise data
+def _is_manifest(data: bytes, codec: ManifestCodec, algorithm: str) -> bool:
     try:
-        codec.children(data, digest.algorithm)
+        codec.children(data, algorithm)
     except MetafileError:
         return False
     return True
