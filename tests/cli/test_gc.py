@@ -3,9 +3,12 @@
 import json
 import os
 import stat
+import subprocess
 
 import pytest
 from cli_support import cache_of, clone, commit, stored_files, tree, write
+
+from kist.util.atomic import temp_name
 
 
 @pytest.fixture
@@ -189,3 +192,17 @@ def test_a_plan_is_written_to_a_file_only(two):
     for place in (pipe, two.folder):
         assert "is no file" in two("gc", "--plan", place, code=2).err
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
+
+
+def test_1_2_what_a_killed_gc_of_a_remote_remembered_by_half_goes_with_the_next_command_that_writes(shared):
+    shared("gc", "-r", "store", "-f")
+    (folder,) = (shared.folder / ".git" / "kist").glob("*/remotes/*/index")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = [one / temp_name("0123").replace(f"-{os.getpid()}-", f"-{dead.pid}-") for one in (folder, folder.parent)]
+    for path in left:
+        path.write_bytes(b"half")
+    shared("status")
+    assert all(path.exists() for path in left)
+    shared("commit")
+    assert not any(path.exists() for path in left)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kist.engine.process.scratch import write_alone
 from kist.errors import UsageError
 from kist.operations.gc import GcOptions, GcReport
 from kist.operations.push import Selection
 from kist.repo.context import RepoContext
-from kist.util.atomic import storage_errors, write_file
+from kist.util.atomic import storage_errors
 
 FORMAT = "kist-gc-plan/1"
 _LARGEST_PLAN = 1 << 30
@@ -60,7 +61,7 @@ def save_plan(path: Path, context: RepoContext, options: GcOptions, report: GcRe
         "bytes": report.bytes,
         "plan": [{"name": one.name, "bytes": one.bytes, "reason": one.reason} for one in report.plan],
     }
-    write_file(path, json.dumps(document, indent=1).encode() + b"\n")
+    write_alone(path, json.dumps(document, indent=1).encode() + b"\n")
 
 
 def load_plan(path: Path, context: RepoContext) -> SavedPlan:

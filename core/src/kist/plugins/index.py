@@ -219,8 +219,8 @@ def _check(body: bytes) -> bytes:
 
 def _write(file: Path, state: str, offers: Sequence[Offer]) -> None:
     """Keep *offers* for the next time; where that is not possible, the next time scans again."""
+    from kist.engine.process.scratch import write_alone
     from kist.errors import StorageError
-    from kist.util.atomic import write_file
 
     lines = ["\t".join(offer) for offer in offers]
     if not all(text.isprintable() for offer in offers for text in offer):  # a tab or line end would break the lines
@@ -229,6 +229,6 @@ def _write(file: Path, state: str, offers: Sequence[Offer]) -> None:
         body = "\n".join([_HEADER, state, *lines]).encode()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if file.parent.stat().st_uid == os.geteuid():  # under sudo the home may be somebody else's: leave nothing there
-            write_file(file, body + b"\n" + _check(body) + b"\n", mode=0o600, sync=False)
+            write_alone(file, body + b"\n" + _check(body) + b"\n", mode=0o600, sync=False)
     except (OSError, StorageError, UnicodeEncodeError):
         return

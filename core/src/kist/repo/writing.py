@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kist.repo import layout
@@ -44,7 +45,7 @@ class Writing:
         if self._scratch is not None:
             yield
             return
-        from kist.engine.process.scratch import Scratch, sweep
+        from kist.engine.process.scratch import Scratch, sweep, sweep_alone
 
         context = self._context
         layout.make(context.place)
@@ -58,6 +59,8 @@ class Writing:
             came = True
         for base in (context.place.scratch, context.cache_folder / "tmp"):
             sweep(base)
+        for folder in self._shared_with_readers():
+            sweep_alone(folder)
         with Scratch(context.place.scratch, verb=context.verb) as self._scratch:
             self._scratch.register(self._private_folders(), sync=False)
             use_token(self._scratch.token)
@@ -69,6 +72,12 @@ class Writing:
             finally:
                 use_token("")
                 self._scratch = None
+
+    def _shared_with_readers(self) -> Iterator[Path]:
+        """Where commands that only read keep what they learned, without a scratch folder."""
+        yield self._context.cache_folder / "verified"
+        for folder in self._context.place.own.glob("remotes/*"):
+            yield from (folder, folder / "index")
 
     def _private_folders(self) -> list[bytes]:
         """Where small files of ours get their names, with temporary ones beside them: swept if this process dies."""

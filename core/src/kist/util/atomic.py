@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,8 +66,18 @@ def use_token(token: str) -> None:
 
 
 def temp_name(name: str, token: str = "") -> str:
-    """A name for a temporary file beside *name*: hidden, short, unique in this process."""
-    return f".{name[:40]}{TEMP_MARK}{token or _Owner.token or os.getpid()}-{next(_numbers)}"
+    """A name for a temporary file beside *name*: hidden, short, unique; it tells whose it is."""
+    return f".{name[:40]}{TEMP_MARK}{token or _Owner.token or new_token()}-{next(_numbers)}"
+
+
+def new_token() -> str:
+    """A token ``<host>-<pid>-<random>`` of lower-case letters, digits and dashes."""
+    return f"{token_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def token_host() -> str:
+    """The host's name as it stands in tokens."""
+    return re.sub(r"[^a-z0-9]+", "", os.uname().nodename.lower())[:20] or "host"
 
 
 def discard(name: str | bytes, folder: int) -> None:

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from kist.engine.process import scratch
-from kist.engine.process.scratch import Scratch, new_token, sweep
-from kist.util.atomic import discard, temp_name, use_token, write_file
+from kist.engine.process.scratch import Scratch, sweep, sweep_alone
+from kist.util.atomic import discard, new_token, temp_name, use_token, write_file
 
 KILLED = """
 import os, sys
@@ -145,3 +145,27 @@ def test_foreign_files_and_missing_folders_are_left_alone(tmp_path):
 def test_tokens_are_plain():
     assert new_token() != new_token()
     assert set(new_token()) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_1_2_what_a_killed_reader_left_goes(tmp_path):
+    """Who only reads has no scratch folder; the names of its temporary files tell whose they are all the same."""
+    killed = subprocess.run([sys.executable, "-c", KILLED_ALONE, tmp_path / "hint"], check=False, capture_output=True)
+    assert killed.returncode == -9
+    (left,) = tmp_path.iterdir()
+    mine, hidden = tmp_path / temp_name("hint"), tmp_path / ".hint.kist-tmp-elsewhere-1-0123abcd-1"
+    for path in (mine, hidden):
+        path.write_bytes(b"half")
+    sweep_alone(tmp_path)
+    sweep_alone(tmp_path / "absent")
+    assert not left.exists()
+    assert mine.exists()
+    assert hidden.exists()
+
+
+KILLED_ALONE = """
+import os, sys
+from pathlib import Path
+from kist.util import atomic
+atomic.write_all = lambda *_: os.kill(os.getpid(), 9)
+atomic.write_file(Path(sys.argv[1]), b"whole")
+"""

@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from kist.engine.process.locks import NO_FLOCK
-from kist.engine.process.scratch import new_token, owner_gone
+from kist.engine.process.scratch import owner_gone
 from kist.errors import RepoNotOwned
-from kist.util.atomic import storage_errors, sync_directory, write_all
+from kist.util.atomic import new_token, storage_errors, sync_directory, write_all
 
 _FORMAT = b"kist-journal/1\n"
 _RECORD = "record"

@@ -17,8 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from kist.engine.process.locks import NO_FLOCK, Holder, host_name
-from kist.util.atomic import TEMP_MARK, storage_errors, sync_directory, take_left, write_all, write_file
+from kist.engine.process.locks import NO_FLOCK, Holder
+from kist.util.atomic import (
+    TEMP_MARK,
+    new_token,
+    storage_errors,
+    sync_directory,
+    take_left,
+    token_host,
+    write_all,
+    write_file,
+)
 
 _LOCK_NAME = re.compile(r"[a-z0-9-]{1,60}\.lock")
 _OLD = 14 * 86400.0
@@ -125,22 +134,13 @@ class Scratch:
         return self._base / f"{self.token}.lock"
 
 
-def new_token() -> str:
-    """A token ``<host>-<pid>-<random>`` of lower-case letters, digits and dashes."""
-    return f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
-
-
-def _host() -> str:
-    return re.sub(r"[^a-z0-9]+", "", host_name().lower())[:20] or "host"
-
-
 def owner_gone(name: str) -> bool:
     """Whether the process that made a token on this machine is dead; False where that cannot be told.
 
     Args:
         name: a name that ends with the token.
     """
-    made = re.search(rf"{re.escape(_host())}-(\d+)-[0-9a-f]{{8}}$", name)
+    made = re.search(rf"{re.escape(token_host())}-(\d+)-[0-9a-f]{{8}}$", name)
     if made is None:
         return False
     try:
@@ -152,7 +152,7 @@ def owner_gone(name: str) -> bool:
     return False
 
 
-def write_alone(path: Path, data: bytes, *, mode: int | None = None) -> None:
+def write_alone(path: Path, data: bytes, *, mode: int | None = None, sync: bool = True) -> None:
     """Replace a file that belongs to no repository, so that no scratch folder is there to tell what a kill leaves.
 
     What earlier writers left beside it goes first.
@@ -161,17 +161,32 @@ def write_alone(path: Path, data: bytes, *, mode: int | None = None) -> None:
         path: the file.
         data: its whole new content.
         mode: see :func:`kist.util.atomic.write_file`.
+        sync: whether to wait for the disk.
 
     Raises:
         StorageError: the disk is full, read-only or failing; the old file is untouched.
     """
     with storage_errors(path.parent):
-        for name in os.listdir(path.parent):
-            start, _, end = name.partition(TEMP_MARK)
-            if start == f".{path.name[:40]}" and owner_gone(end.rpartition("-")[0]):
-                with suppress(OSError):
-                    path.with_name(name).unlink()
-    write_file(path, data, mode=mode, token=new_token())
+        _sweep_alone(path.parent, f".{path.name[:40]}")
+    write_file(path, data, mode=mode, sync=sync, token=new_token())
+
+
+def sweep_alone(folder: Path) -> None:
+    """Remove temporary files of dead processes from a folder where also those write that have no scratch folder.
+
+    Args:
+        folder: where; it may be absent.
+    """
+    with suppress(OSError):
+        _sweep_alone(folder)
+
+
+def _sweep_alone(folder: Path, only: str = "") -> None:
+    for name in os.listdir(folder):
+        start, mark, end = name.partition(TEMP_MARK)
+        if mark and only in ("", start) and owner_gone(end.rpartition("-")[0]):
+            with suppress(OSError):
+                (folder / name).unlink()
 
 
 def sweep(base: Path) -> int:

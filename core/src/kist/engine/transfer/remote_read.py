@@ -178,23 +178,29 @@ class RemoteReader:
             ObjectCorrupt: the pack ends before the range does.
             RemoteError: the remote refused or failed.
         """
-        brought = Brought()
+        brought, seen, moved = Brought(), None, 0
         for _ in range(objects.TRIES):
-            moved = brought.moved
-            brought = objects.insist(lambda: self._bring_once(span))
-            brought.moved += moved
+            data = objects.insist(lambda: self._data_of(span))
+            moved += span.length
+            if data == seen:  # what comes the same twice is so on the remote, and need not be unfolded again
+                break
+            brought, seen = self._checked(span, data), data
             if not brought.bad:
                 break
             self._kept.pop(span.key, None)
+        brought.moved = moved
         return brought
 
-    def _bring_once(self, span: Span) -> Brought:
+    def _data_of(self, span: Span) -> bytes:
         kept = self._kept.get(span.key)
         data = kept if kept is not None else objects.get_range(self._store.remote, span.key, span.start, span.length)
         whole = span.start == 0 and span.key.startswith("packs/") and span.length <= SMALL_PACK
         if whole and kept is None and sum(map(len, self._kept.values())) < _KEPT:
             self._kept[span.key] = data
-        brought = Brought(moved=span.length)
+        return data
+
+    def _checked(self, span: Span, data: bytes) -> Brought:
+        brought = Brought()
         for raw, place in span.members:
             at = place.offset - span.start
             plain = decode(place.codec, data[at : at + place.stored], place.plain)
