@@ -180,6 +180,7 @@ class Scene:
         configures: whether the configuration is what it changes.
         unsaved: whether there is work that another command may record as a version of its own.
         lacks: whether the cache lacks what the command is to bring.
+        unsure: whether nobody can tell before what the cache must keep, so that gc refuses and doctor says so.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Scene:
     configures: bool = False
     unsaved: bool = False
     lacks: bool = False
+    unsure: bool = False
 
     def __str__(self):
         return self.name

@@ -1,5 +1,6 @@
 """The commands that are killed, each with the state that it starts from."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -125,6 +126,17 @@ def configured(root):
     good(root, "config", "--global", "core.jobs", "4")
 
 
+def refs_damaged(root):
+    """Nobody can tell from the cache what this worktree needs."""
+    write(root, {"data/more.txt": b"more\n"})
+    good(root, "add", "data")  # which writes what it needs
+    mine = json.dumps(str(root)).encode()
+    (path,) = (path for path in Path(root, ".git/kist/cache/refs").glob("*/*") if mine in path.read_bytes())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 def linked(root):
     """The workspace made of links of the configured type."""
     without_workspace(root)
@@ -144,6 +156,11 @@ def in_cache(stage):
 
 def nothing_to_collect(stage):
     assert "nothing to collect" in good(stage.root, "gc", "-A", "--plan")
+    good(stage.root, "verify")
+
+
+def refs_are_whole(stage):
+    good(stage.root, "gc", "-A", "--plan")
     good(stage.root, "verify")
 
 
@@ -174,6 +191,18 @@ _ALL = (
     Scene("move, inside", ("move", "data/sub", "data/deep"), again=(2,)),
     Scene("remove", ("remove", "data"), again=(2,)),
     Scene("remove, inside", ("remove", "data/sub"), again=(2,)),
+    Scene("remove, keep", ("remove", "--keep", "data"), again=(2,)),
+    *(
+        Scene(
+            f"remove, keep, {kind}",
+            ("remove", "--keep", "data"),
+            prepare=linked,
+            again=(2,),
+            settings={"KIST_CACHE_TYPE": kind},
+        )
+        for kind in ("hardlink", "symlink")
+    ),
+    Scene("doctor, refs", ("doctor", "--fix"), prepare=refs_damaged, fails=(1,), result=refs_are_whole, unsure=True),
     Scene("push", ("push",), fails=TRANSFER, settings=ONE, result=on_remote),
     Scene("push, many at once", ("push",), fails=TRANSFER, result=on_remote),
     Scene("fetch", ("fetch", "-A"), prepare=pushed_and_forgotten, settings=ONE, **BRING),

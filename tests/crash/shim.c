@@ -72,8 +72,11 @@ note(int descriptor, const char *path)
         ssize_t size = readlink(link, block->path, sizeof(block->path) - 1);
         block->path[size < 0 ? 0 : size] = 0;
     }
-    if (block->trace)
+    if (block->trace) {
+        armed = 0; /* writing the trace is no call of the command */
         raise(SIGUSR1);
+        armed = 1;
+    }
 }
 
 /* One call that changes files. Returns 1 if the call must fail, with errno set. *tear: whether half a write is due. */

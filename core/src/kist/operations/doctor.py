@@ -16,6 +16,7 @@ from kist.engine.process.locks import find_holder, has_flock
 from kist.errors import KistError, PluginError
 from kist.model.report import Finding
 from kist.operations.doctor_git import ignore_rules
+from kist.operations.doctor_links import links
 from kist.operations.needs import check_refs
 from kist.operations.plugins import installed_plugins, make_plugins
 from kist.plugins.registry import kernel_name
@@ -237,25 +238,6 @@ def _space(context: RepoContext) -> Iterator[Finding]:
         yield Finding(f"free space, {label}", state, show_size(free), "kist gc" if state == "warning" else None)
 
 
-def _links(context: RepoContext) -> Iterator[Finding]:
-    if not os.access(context.root, os.W_OK):
-        yield Finding("links", "note", "the workspace is read-only")
-        return
-    context.cache.ensure()
-    wanted = tuple(context.config.get("cache.type"))
-    chosen = None
-    for name in dict.fromkeys((*wanted, "reflink", "hardlink", "symlink", "copy")):
-        reason = context.plugins.link_type(name).probe(context.cache.root, context.root)
-        if reason is None and chosen is None and name in (*wanted, "copy"):
-            chosen = name
-        if reason is None:
-            use = "works, in use" if name == chosen else "works"
-            yield Finding(f"link type {name}", "ok", use)
-        else:
-            asked = name in wanted and name != "reflink"
-            yield Finding(f"link type {name}", "warning" if asked else "note", f"does not work here: {reason}")
-
-
 def _fingerprints(context: RepoContext, fix: bool) -> Iterator[Finding]:
     import sqlite3
 
@@ -387,7 +369,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration", _configuration),
     ("metafiles", _metafiles),
     ("free space", _space),
-    ("links", _links),
+    ("links", links),
     ("clock", _clock),
     ("locks", _locks),
     ("trash", _trash),
