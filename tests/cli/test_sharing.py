@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from cli_support import cache_of, clone, commit, damage, git, stored_files, tree, write
+from cli_support import DATA, cache_of, clone, commit, damage, git, stored_files, tree, write
 
 
 def test_push_fetch_pull(shared):
@@ -144,3 +144,23 @@ def test_a_folder_that_holds_something_else(tracked):
 def test_an_empty_repository_has_nothing_to_do(repo, words):
     repo("remote", "add", "-d", "store", "../store")
     assert repo.json(*words).json["ok"]
+
+
+def test_versions_of_what_the_workspace_no_longer_tracks(shared):
+    """What is asked for of a revision is looked up in that revision."""
+    kist = shared
+    kist("remove", "data")
+    commit(kist.folder, "v2")
+    other = clone(kist)
+    assert kist.json("fetch", "data", code=2, folder=other).classes == ["PathNotTracked"]
+    part = kist.json("fetch", "--rev", "v1", "data/sub/b.txt", folder=other).data
+    assert 0 < part["objects"] < 4, "the file and what leads to it"
+    assert kist.json("fetch", "--rev", "v1", "--dry-run", "data/s*/*.bin", folder=other).data["objects"] > 0
+    kist("fetch", "--rev", "v1", "data", folder=other)
+    assert kist.json("fetch", "-T", "data.kist", folder=other).data["objects"] == 0
+    kist("checkout", "--rev", "v1", "data", folder=other)
+    assert {f"data/{path}" for path in tree(other / "data")} == set(DATA)
+    assert kist.json("push", "--rev", "v1", "data").data["objects"] == 0
+    failed = kist.json("fetch", "--rev", "v1", "dada", code=2, folder=other)
+    assert failed.classes == ["PathNotTracked"]
+    assert "dada" in failed.json["errors"][0]["message"]

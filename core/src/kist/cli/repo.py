@@ -206,7 +206,7 @@ def _budget_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def transfer_options(args: argparse.Namespace) -> Mapping[str, Any]:
     """Keyword arguments for TransferOptions from the parsed options."""
-    from kist.operations.push import Selection
+    from kist.operations.selection import Selection
 
     select = Selection()
     if hasattr(args, "all_branches"):

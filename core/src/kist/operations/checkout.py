@@ -26,10 +26,10 @@ from kist.operations.needs import record_needs
 from kist.operations.parts import edited_view, is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
+from kist.operations.selection import among
 from kist.operations.trash import make_room
 from kist.repo import targets
 from kist.repo.context import RepoContext
-from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
 
 
@@ -112,30 +112,11 @@ def _targets(context: RepoContext, texts: Sequence[str], revision: str | None) -
         return [Target(one) for one in recorded]
     found: dict[tuple[str, bytes], Target] = {}
     for text in texts:
-        path = targets.repository_path(context, text)
-        here = [target for one in recorded if (target := _within(one, path)) is not None and _has(context, target)]
-        if not here and targets.is_glob(path):
-            here = list(targets.fitting(context, path, recorded))
+        here = among(context, text, recorded)
         if not here:
             raise PathNotTracked(f"{text} is not tracked in {revision}", path=text)
         found |= {(target.tracked.path, target.inside): target for target in here}
     return [found[key] for key in sorted(found)]
-
-
-def _has(context: RepoContext, target: Target) -> bool:
-    """Whether a version has a target, as far as is known here."""
-    try:
-        return targets.recorded(context, target)
-    except ObjectMissing:
-        return True
-
-
-def _within(tracked: Tracked, path: str) -> Target | None:
-    if path in (tracked.path, tracked.metafile, "") or tracked.path.startswith(path + "/"):
-        return Target(tracked)
-    if path.startswith(tracked.path + "/"):
-        return Target(tracked, os.fsencode(path[len(tracked.path) + 1 :]))
-    return None
 
 
 # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,8 +15,9 @@ from kist.errors import KistError, ObjectCorrupt, ObjectMissing
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
 from kist.operations.needs import record_needs
-from kist.operations.push import TransferOptions, chosen_versions, raise_failures
+from kist.operations.push import TransferOptions, raise_failures
 from kist.operations.recovery import transferring
+from kist.operations.selection import selected
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote
@@ -48,17 +49,8 @@ def fetch(
 
 
 def _wants(context: RepoContext, texts: Sequence[str], options: TransferOptions) -> list[tuple[str, Want]]:
-    if options.select:
-        chosen = chosen_versions(context, texts, options.select)
-        return [
-            (
-                options.remote or one.output.remote or default_remote(context),
-                Want(one.output.digest, is_directory=one.output.is_directory, inside=None, path=one.path),
-            )
-            for one in chosen
-        ]
     parts: dict[tuple[str, str], list[bytes]] = {}
-    found = _targets(context, texts)
+    found = selected(context, texts, options.select) if options.select else _targets(context, texts)
     for target in found:
         parts.setdefault((target.tracked.path, str(target.tracked.output.digest)), []).append(target.inside)
     wants = []
@@ -84,8 +76,7 @@ def _targets(context: RepoContext, texts: Sequence[str]) -> list[Target]:
         try:
             here = targets.resolve(context, [text])
         except ObjectMissing:
-            start = min(text.index(mark) for mark in "*?[" if mark in text)
-            here = targets.resolve(context, [posixpath.dirname(text[:start]) or os.curdir])
+            here = targets.resolve(context, [targets.fixed_part(text)])
         found |= {(target.tracked.path, target.inside): target for target in here}
     return list(found.values())
 

@@ -13,7 +13,7 @@ from kist.engine.storage.trash import Trash
 from kist.errors import ObjectMissing, UsageError
 from kist.model.digest import Digest
 from kist.operations.gc_revisions import roots_of
-from kist.operations.push import Selection
+from kist.operations.selection import Selection
 from kist.repo import cache_refs
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked

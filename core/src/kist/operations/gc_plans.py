@@ -10,7 +10,7 @@ from typing import Any
 from kist.engine.process.scratch import write_alone
 from kist.errors import UsageError
 from kist.operations.gc import GcOptions, GcReport
-from kist.operations.push import Selection
+from kist.operations.selection import Selection
 from kist.repo.context import RepoContext
 from kist.util.atomic import storage_errors
 

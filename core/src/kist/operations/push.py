@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kist.engine.transfer.parts import Version
 from kist.engine.transfer.push import push_versions
-from kist.errors import TransferError, UsageError
+from kist.errors import TransferError
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
 from kist.operations.recovery import transferring
-from kist.repo import targets
+from kist.operations.selection import Selection, chosen_versions
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.remotes import default_remote, open_remote
 from kist.util.units import show_count
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which versions a command is about.
-
-    Args:
-        branches: also those of all branches.
-        tags: also those of all tags.
-        commits: also those of all commits.
-        revisions: also those of these Git revisions.
-    """
-
-    branches: bool = False
-    tags: bool = False
-    commits: bool = False
-    revisions: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.branches or self.tags or self.commits or self.revisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +35,7 @@ class TransferOptions:
     jobs: int | None = None
     dry_run: bool = False
     repair: bool = False
-    select: Selection = Selection()
-
-
-def chosen_versions(context: RepoContext, texts: Sequence[str], select: Selection) -> list[Tracked]:
-    """The outputs, in all versions asked for, each version of an output once."""
-    paths = [target.tracked for target in targets.resolve(context, texts)] if texts or not select else []
-    found = {(one.path, one.output.digest): one for one in paths}
-    if select:
-        wanted = {one.path for one in paths}
-        for revision in revisions_of(context, select):
-            for one in context.tracked(revision=revision):
-                if not wanted or one.path in wanted:
-                    found.setdefault((one.path, one.output.digest), one)
-    return [found[key] for key in sorted(found)]
-
-
-def revisions_of(context: RepoContext, select: Selection) -> list[str]:
-    """The Git commits whose versions are asked for, each once.
-
-    Raises:
-        UsageError: there is no Git repository here, or an unknown revision.
-    """
-    git = context.git
-    if git is None:
-        raise UsageError("there is no Git repository here, so there are no revisions", hint="git init")
-    found = [git.resolve(revision) for revision in select.revisions]
-    if select.branches:
-        found += git.branches()
-    if select.tags:
-        found += git.tags()
-    if select.commits:
-        found += git.changing(context.metafile_names.patterns)
-    return list(dict.fromkeys(found))
+    select: Selection = field(default_factory=Selection)
 
 
 def by_remote(context: RepoContext, chosen: Sequence[Tracked], options: TransferOptions) -> dict[str, list[Tracked]]:

@@ -305,6 +305,11 @@ def _match_inside(context: RepoContext, tracked: Tracked, matches: Callable[[str
                     break
 
 
+def fixed_part(text: str) -> str:
+    """The folder that a glob begins with, ``.`` if that is none."""
+    return posixpath.dirname(text[: min(text.index(mark) for mark in _GLOB if mark in text)]) or os.curdir
+
+
 def glob_matcher(pattern: str) -> Callable[[str], bool]:
     """A function that tells whether a path fits a glob: ``*`` and ``?`` stop at ``/``, ``**`` does not."""
     import re

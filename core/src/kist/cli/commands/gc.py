@@ -82,7 +82,7 @@ def _options(args: argparse.Namespace, repo: Repo) -> GcOptions:
 
     from kist.operations.gc import GcOptions
     from kist.operations.gc_plans import load_plan
-    from kist.operations.push import Selection
+    from kist.operations.selection import Selection
 
     if args.apply is not None:
         saved = load_plan(Path(args.apply), repo.context).options
