@@ -25,7 +25,7 @@ from kist.testing.mutants.registration import REGISTRATION
 from kist.testing.mutants.remote import REMOTE
 from kist.testing.mutants.running import Kind, render, run_contract
 
-MODULES = ("remote_storing", "remote_reading", "remote_changing", "manifest_storing")
+MODULES = ("remote_storing", "remote_reading", "remote_changing", "remote_bytes", "manifest_storing")
 for module in MODULES:
     importlib.import_module(f"kist.testing.mutants.{module}")
 

@@ -150,15 +150,8 @@ class RemoteScope:
     trusted: bool = True
 
 
-class Remote(ABC):
-    """A flat store of immutable objects: key to bytes.
-
-    The store's own keys match ``[0-9a-z][0-9a-z._/-]{0,254}`` without ``//`` and ``..``, which all providers allow.
-    Methods are called from up to ``capabilities.max_concurrency`` threads. Sizes are bytes, times UTC seconds. Raises
-    only RemoteError subclasses, with ``from`` the cause; an exception out of ``progress`` or of the local disk
-    (StorageError) passes. Never prints, prompts (``scope.prompt`` does that) or retries: the core's one policy wraps
-    it. Opening makes no network call; the first method does.
-    """
+class RequiredMethods(ABC):
+    """The seven methods that every remote has of its own; subclass :class:`Remote`, which has the others by default."""
 
     capabilities: Capabilities = Capabilities()
 
@@ -208,7 +201,45 @@ class Remote(ABC):
     def close(self) -> None:
         """Let go of connections and threads; may be called twice."""
 
-    # Optional: each has a correct default.
+
+class Remote(RequiredMethods):
+    """A flat store of immutable objects: key to bytes. Seven methods are required; those here have a correct default.
+
+    The store's own keys match ``[0-9a-z][0-9a-z._/-]{0,254}`` without ``//`` and ``..``, which all providers allow.
+    Methods are called from up to ``capabilities.max_concurrency`` threads. Sizes are bytes, times UTC seconds. Raises
+    only RemoteError subclasses, with ``from`` the cause; an exception out of ``progress`` or of the local disk
+    (StorageError) passes. Never prints, prompts (``scope.prompt`` does that) or retries: the core's one policy wraps
+    it. Opening makes no network call; the first method does.
+    """
+
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Store bytes that are in memory, as ``put_file`` stores those of a file.
+
+        Args:
+            key: the key.
+            data: all bytes of the object.
+            progress: as in ``put_file``.
+            scratch: a folder for a temporary file, where one is needed; None: where the system keeps them.
+        """
+        import os
+        import tempfile
+
+        from kist.util.atomic import storage_errors, write_all
+
+        with storage_errors():
+            descriptor, name = tempfile.mkstemp(prefix="kist-put-", dir=scratch)
+        path = Path(name)
+        try:
+            with storage_errors(path):
+                try:
+                    write_all(descriptor, data)
+                finally:
+                    os.close(descriptor)
+            self.put_file(key, path, progress=progress)
+        finally:
+            path.unlink(missing_ok=True)
 
     def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
         """Whether each of *keys* is there."""

@@ -124,7 +124,7 @@ _Steps = tuple[tuple[str, Callable[[], str | None]], ...]
 def _steps(label: str, store: RemoteStore, key: str) -> Iterator[Finding]:
     remote = store.remote
     steps: _Steps = (
-        ("write", lambda: objects.put_bytes(remote, key, _CONTENT)),
+        ("write", lambda: remote.put_bytes(key, _CONTENT)),
         ("read", lambda: _differs(objects.get_bytes(remote, key), _CONTENT)),
         ("range", lambda: _differs(objects.get_range(remote, key, 5, 6), _CONTENT[5:11])),
         ("size", lambda: _differs(remote.stat(key).size, len(_CONTENT))),
@@ -179,7 +179,7 @@ def _any_key(remote: Remote, key: str) -> str | None:
     """Use a key that only a remote which declares to take any can have: imports and foreign layouts rely on it."""
     odd = f"{key} Ünd mehr"
     try:
-        objects.put_bytes(remote, odd, _CONTENT)
+        remote.put_bytes(odd, _CONTENT)
         return _differs(objects.get_bytes(remote, odd), _CONTENT)
     finally:
         _forget(remote, odd)
@@ -188,7 +188,7 @@ def _any_key(remote: Remote, key: str) -> str | None:
 def _large(remote: Remote, key: str) -> str | None:
     """Replace the object by one of the size from which backends send parts, and read its beginning, middle and end."""
     content = os.urandom(1 << 16) * (_LARGE >> 16)
-    objects.put_bytes(remote, key, content)
+    remote.put_bytes(key, content)
     for start in (0, _LARGE // 2, _LARGE - 4096):
         if objects.get_range(remote, key, start, 4096) != content[start : start + 4096]:
             return f"other bytes came from byte {start} on"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kist.abc.progress import NullProgress, Progress
-from kist.errors import RemoteError
+from kist.errors import RemoteError, RemoteObjectNotFound
 from kist.util.atomic import storage_errors, temp_name
 
 PIECE = 1 << 20
@@ -61,6 +61,23 @@ def read_source(source: Path, progress: Progress = NullProgress(), most: int = P
                 return
             progress.advance(len(piece))
             yield piece
+
+
+def read_data(data: bytes, progress: Progress = NullProgress()) -> Iterator[memoryview]:
+    """Hand out bytes that are in memory piece by piece, as :func:`read_source` does with a file.
+
+    Args:
+        data: the bytes to send.
+        progress: told of every piece; what it raises ends the reading.
+
+    Yields:
+        The pieces, none of them empty, and none a copy.
+    """
+    view = memoryview(data)
+    for at in range(0, len(view), PIECE):
+        piece = view[at : at + PIECE]
+        progress.advance(len(piece))
+        yield piece
 
 
 def write_target(target: Path, pieces: Iterable[bytes], progress: Progress = NullProgress()) -> int:
@@ -138,6 +155,68 @@ class LimitedReader(io.RawIOBase):
         if not self.closed:
             self._inner.close()
         super().close()
+
+
+class RangeReader(io.RawIOBase):
+    """Reads a range by requests that stand for themselves, and asks for the size only where more than one is needed.
+
+    Args:
+        fetch: brings the bytes from one position to another, or as many of them as there are.
+        size: asks for the bytes of the object.
+        start: the first byte.
+        length: how many bytes at most, None for all.
+        block: bytes of a request at most.
+
+    Raises:
+        RemoteObjectNotFound: there is no such object.
+        RemoteError: the first request failed.
+    """
+
+    def __init__(
+        self, fetch: Callable[[int, int], bytes], size: Callable[[], int], start: int, length: int | None, block: int
+    ) -> None:
+        super().__init__()
+        self._fetch, self._size, self._at, self._most = fetch, size, start, block
+        self._end = None if length is None else start + length
+        self._block = memoryview(b"")
+        self._sized = False
+        if length == 0:
+            self._learn()
+            return
+        try:
+            self._next()
+        except RemoteError as exc:
+            if exc.retryable or isinstance(exc, RemoteObjectNotFound):
+                raise
+            self._learn()  # a folder, or a range that begins at the end
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill *buffer* with what the current block still has."""
+        if not self._block and self._at != self._end:
+            if not self._sized:
+                self._learn()
+            self._next()
+        count = min(len(buffer), len(self._block))
+        buffer[:count] = self._block[:count]
+        self._block = self._block[count:]
+        return count
+
+    def _next(self) -> None:
+        end = self._at + self._most if self._end is None else min(self._end, self._at + self._most)
+        if self._at < end:
+            self._block = memoryview(self._fetch(self._at, end))
+            self._at += len(self._block)
+            if not self._block:
+                self._end = self._at  # nothing is left
+
+    def _learn(self) -> None:
+        size = self._size()
+        self._end = size if self._end is None else min(self._end, size)
+        self._sized = True
 
 
 def _write(writer: object, piece: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import threading
@@ -20,7 +19,7 @@ from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, 
 from kist.abc.options import declared_options
 from kist.errors import InvalidOption, RemoteError, RemoteExists, RemoteObjectNotFound
 from kist.remotes.failures import Translator
-from kist.remotes.files import check_key, read_pieces, read_source, write_target
+from kist.remotes.files import RangeReader, check_key, read_data, read_pieces, read_source, write_target
 from kist.remotes.wrapping import buffered
 
 _BLOCK = 8 << 20
@@ -106,27 +105,21 @@ class FsspecRemote(Remote):
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Send under a temporary name, then move; or at once where the filesystem commits on close."""
-        filesystem, root = self._open()
-        target = f"{root}/{check_key(key)}"
         if self._commits_on_close:
-            self._put_at_once(key, source, target, if_absent=if_absent, progress=progress)
+            self._put_at_once(key, source, if_absent=if_absent, progress=progress)
             return
         if if_absent and not self.capabilities.if_absent and self.exists_many([key])[key]:
             raise RemoteExists(f"the remote has {key} already")
-        temporary = f"{root}/{_TEMPORARY}/{uuid.uuid4().hex}"
-        pieces = read_source(source, progress)
-        try:
-            self._make_folder(f"{root}/{_TEMPORARY}")
-            with self._failures(key):
-                writer = filesystem.open(temporary, "wb")
-            self._send(key, writer, pieces)
-            self._make_folder(target.rpartition("/")[0])
-            with self._failures(key):
-                self._move(filesystem, temporary, target)
-        except BaseException:
-            with suppress(Exception):
-                filesystem.rm_file(temporary)
-            raise
+        self._put_and_move(key, read_source(source, progress))
+
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Send under a temporary name, then move; from a file where the filesystem commits on close."""
+        if self._commits_on_close:
+            super().put_bytes(key, data, progress=progress, scratch=scratch)
+        else:
+            self._put_and_move(key, map(bytes, read_data(data, progress)))  # not every filesystem takes views
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring the object by ranges."""
@@ -135,15 +128,16 @@ class FsspecRemote(Remote):
 
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read by range requests of at most 8 MiB, so that nothing is shared between threads."""
-        size = self.stat(key).size
-        end = size if length is None else min(size, start + length)
         filesystem, root = self._open()
+        path = f"{root}/{check_key(key)}"
 
         def fetch(first: int, last: int) -> bytes:
             with self._failures(key):
-                return bytes(filesystem.cat_file(f"{root}/{key}", start=first, end=last))
+                # From 0 some filesystems would ask twice, once for the whole file and once from there.
+                return bytes(filesystem.cat_file(path, start=first or None, end=last))
 
-        return buffered(_RangeReader(fetch, start, end), min(max(end - start, 1), 1 << 20))
+        reader = RangeReader(fetch, lambda: self.stat(key).size, start, length, _BLOCK)
+        return buffered(reader, 1 << 20 if length is None else min(max(length, 1), 1 << 20))
 
     def stat(self, key: str) -> ObjectInfo:
         """Size and time, from the filesystem itself and no cache of it."""
@@ -249,6 +243,22 @@ class FsspecRemote(Remote):
                 filesystem.makedirs(path, exist_ok=True)
         self._folders.add(path)
 
+    def _put_and_move(self, key: str, pieces: Iterator[bytes]) -> None:
+        filesystem, root = self._open()
+        target, temporary = f"{root}/{check_key(key)}", f"{root}/{_TEMPORARY}/{uuid.uuid4().hex}"
+        try:
+            self._make_folder(f"{root}/{_TEMPORARY}")
+            with self._failures(key):
+                writer = filesystem.open(temporary, "wb")
+            self._send(key, writer, pieces)
+            self._make_folder(target.rpartition("/")[0])
+            with self._failures(key):
+                self._move(filesystem, temporary, target)
+        except BaseException:
+            with suppress(Exception):
+                filesystem.rm_file(temporary)
+            raise
+
     def _send(self, key: str, writer: Any, pieces: Iterator[bytes]) -> None:
         try:
             for piece in pieces:
@@ -261,8 +271,9 @@ class FsspecRemote(Remote):
                 getattr(writer, "discard", writer.close)()
             raise
 
-    def _put_at_once(self, key: str, source: Path, target: str, *, if_absent: bool, progress: Progress) -> None:
-        filesystem, _ = self._open()
+    def _put_at_once(self, key: str, source: Path, *, if_absent: bool, progress: Progress) -> None:
+        filesystem, root = self._open()
+        target = f"{root}/{check_key(key)}"
         from kist.util.atomic import storage_errors
 
         with storage_errors(source), source.open("rb") as reader:
@@ -273,27 +284,6 @@ class FsspecRemote(Remote):
             filesystem.put_file(str(source), target, callback=callback, **extra)
         if size > callback.told:
             progress.advance(size - callback.told)
-
-
-class _RangeReader(io.RawIOBase):
-    """Reads a known range by requests that stand for themselves."""
-
-    def __init__(self, fetch: Callable[[int, int], bytes], start: int, end: int) -> None:
-        super().__init__()
-        self._fetch, self._at, self._end = fetch, start, end
-        self._block = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._block and self._at < self._end:
-            self._block = memoryview(self._fetch(self._at, min(self._end, self._at + _BLOCK)))
-            self._at += len(self._block)
-        count = min(len(buffer), len(self._block))
-        buffer[:count] = self._block[:count]
-        self._block = self._block[count:]
-        return count
 
 
 def _callback(progress: Progress) -> Any:

@@ -163,6 +163,16 @@ class RetryingRemote(WrappedRemote):
                 attempts.gained()
                 return
 
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Store the bytes; a failed attempt starts anew, counted only once in *progress*."""
+        if not has_own(self.inner, "put_bytes"):
+            super().put_bytes(key, data, progress=progress, scratch=scratch)
+            return
+        seen = _HighWater(progress)
+        self._call(lambda: self.inner.put_bytes(key, data, progress=seen, scratch=scratch), seen.restart)
+
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring the object; what arrived before a break is not asked for again."""
         if self._resume:

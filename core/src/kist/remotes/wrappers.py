@@ -54,9 +54,14 @@ class VerifyingRemote(WrappedRemote):
         with storage_errors(source):
             expected = source.stat().st_size
         self.inner.put_file(key, source, if_absent=if_absent, progress=progress)
-        found = self.inner.stat(key).size
-        if found != expected:
-            raise RemoteUnavailable(f"{key} arrived with {found} of {expected} bytes")
+        self._check_size(key, expected)
+
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Store, then ask for the size."""
+        self.inner.put_bytes(key, data, progress=progress, scratch=scratch)
+        self._check_size(key, len(data))
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring the file, then compare the sizes."""
@@ -89,6 +94,11 @@ class VerifyingRemote(WrappedRemote):
                 raise RemoteUnavailable(f"{key} was cut short at byte {reached} of {size}")
 
         return buffered(ObservedReader(self.inner.open(key, start=start, length=length), observe))
+
+    def _check_size(self, key: str, expected: int) -> None:
+        found = self.inner.stat(key).size
+        if found != expected:
+            raise RemoteUnavailable(f"{key} arrived with {found} of {expected} bytes")
 
 
 class Budget:
@@ -150,6 +160,13 @@ class ThrottledRemote(WrappedRemote):
         """Store at the allowed speed."""
         self._budget.spend(requests=1)
         self.inner.put_file(key, source, if_absent=if_absent, progress=self._paid(progress))
+
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Store at the allowed speed."""
+        self._budget.spend(requests=1)
+        self.inner.put_bytes(key, data, progress=self._paid(progress), scratch=scratch)
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Bring at the allowed speed."""
@@ -280,6 +297,13 @@ class RecordingRemote(WrappedRemote):
         """Counted."""
         self._count("put_file", key)
         self.inner.put_file(key, source, if_absent=if_absent, progress=ObservedProgress(progress, self._sent))
+
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Counted, as what it comes to."""
+        self._count("put_bytes" if has_own(self.inner, "put_bytes") else "put_file", key)
+        self.inner.put_bytes(key, data, progress=ObservedProgress(progress, self._sent), scratch=scratch)
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Counted."""

@@ -11,15 +11,8 @@ from kist.abc import Capabilities, NullProgress, ObjectInfo, Progress, Remote
 from kist.errors import RemoteError
 
 
-class WrappedRemote(Remote):
-    """Passes every call on to another remote; a subclass overrides what it changes.
-
-    A batch method that the wrapped remote implements itself is passed on; where that has only the default, the default
-    runs here, so that the single calls it is made of pass through the wrapper too.
-
-    Args:
-        inner: the remote that does the work.
-    """
+class _PassedOn(Remote):
+    """Passes single calls on."""
 
     def __init__(self, inner: Remote) -> None:
         self.inner = inner
@@ -57,6 +50,42 @@ class WrappedRemote(Remote):
         """Passed on."""
         self.inner.close()
 
+    def sync(self) -> None:
+        """Passed on."""
+        self.inner.sync()
+
+    def describe_access(self) -> Sequence[tuple[str, str]]:
+        """Passed on."""
+        return self.inner.describe_access()
+
+    def sweep(self) -> int:
+        """Passed on."""
+        return self.inner.sweep()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.inner!r})"
+
+
+class WrappedRemote(_PassedOn):
+    """Passes every call on to another remote; a subclass overrides what it changes.
+
+    A batch method that the wrapped remote implements itself is passed on; where that has only the default, the default
+    runs here, so that the single calls it is made of pass through the wrapper too. ``put_bytes`` of a subclass that
+    overrides only ``put_file`` goes through that.
+
+    Args:
+        inner: the remote that does the work.
+    """
+
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Passed on, or made of a file that is put."""
+        if has_own(self.inner, "put_bytes") and type(self).put_file is WrappedRemote.put_file:
+            self.inner.put_bytes(key, data, progress=progress, scratch=scratch)
+        else:
+            super().put_bytes(key, data, progress=progress, scratch=scratch)
+
     def exists_many(self, keys: Sequence[str]) -> dict[str, bool]:
         """Passed on, or made of single calls."""
         return self.inner.exists_many(keys) if has_own(self.inner, "exists_many") else super().exists_many(keys)
@@ -85,21 +114,6 @@ class WrappedRemote(Remote):
             self.inner.copy(source, target)
         else:
             super().copy(source, target)
-
-    def sync(self) -> None:
-        """Passed on."""
-        self.inner.sync()
-
-    def describe_access(self) -> Sequence[tuple[str, str]]:
-        """Passed on."""
-        return self.inner.describe_access()
-
-    def sweep(self) -> int:
-        """Passed on."""
-        return self.inner.sweep()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.inner!r})"
 
 
 def has_own(remote: Remote, method: str) -> bool:

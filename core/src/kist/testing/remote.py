@@ -20,6 +20,7 @@ from kist.testing.remote_parts.changing import (
     DeletingContract,
 )
 from kist.testing.remote_parts.failing import ErrorContract, HygieneContract, KeyContract, ProgressContract
+from kist.testing.remote_parts.out_of_memory import BytesContract
 from kist.testing.remote_parts.reading import AgreementContract, ListingContract, RangeContract
 from kist.testing.remote_parts.storing import StoringContract, TornContract
 
@@ -29,6 +30,7 @@ __all__ = ["RemoteContract", "StrictRemoteContract"]
 class RemoteContract(
     StoringContract,
     TornContract,
+    BytesContract,
     RangeContract,
     ListingContract,
     AgreementContract,

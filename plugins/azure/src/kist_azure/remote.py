@@ -74,23 +74,26 @@ class AzureRemote(Remote):
 
     def put_file(self, key: str, source: Path, *, if_absent: bool = False, progress: Progress = NullProgress()) -> None:
         """Send in one request, or in blocks that a last one makes the object; the service checks the MD5 of each."""
-        from kist_azure.transfer import block_size, grouped, send_blocks
+        from kist_azure.transfer import block_size, grouped
 
-        name = self._name_of(key)
+        self._name_of(key)
         with storage_errors(source):
             size = source.stat().st_size
         blocks = grouped(read_source(source, progress), block_size(size))
-        if size <= block_size(size):
-            data = b"".join(blocks)
-            self._ask(
-                key, lambda client: client.upload_blob(name, data, overwrite=not if_absent, validate_content=True)
-            )
-            return
+        self._put(key, size, blocks, if_absent=if_absent)
 
-        def ask(call: Ask[Any]) -> Any:
-            return self._ask(key, lambda client: call(client.get_blob_client(name)))
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        progress: Progress = NullProgress(),
+        scratch: Path | None = None,  # noqa: ARG002 (no file is needed)
+    ) -> None:
+        """Send in one request, or in blocks, likewise."""
+        from kist_azure.transfer import block_size, cut
 
-        send_blocks(ask, blocks, if_absent=if_absent)
+        self._put(key, len(data), cut(data, block_size(len(data)), progress))
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Read the object into a file beside the target, then rename."""
@@ -182,6 +185,22 @@ class AzureRemote(Remote):
 
     def __repr__(self) -> str:
         return f"AzureRemote({self._address.container!r}, {self._address.prefix!r}, {self._access.endpoint!r})"
+
+    def _put(self, key: str, size: int, blocks: Iterator[bytes], *, if_absent: bool = False) -> None:
+        from kist_azure.transfer import block_size, send_blocks
+
+        name = self._name_of(key)
+        if size <= block_size(size):
+            data = b"".join(blocks)
+            self._ask(
+                key, lambda client: client.upload_blob(name, data, overwrite=not if_absent, validate_content=True)
+            )
+            return
+
+        def ask(call: Ask[Any]) -> Any:
+            return self._ask(key, lambda client: call(client.get_blob_client(name)))
+
+        send_blocks(ask, blocks, if_absent=if_absent)
 
     def _name_of(self, key: str) -> str:
         return self._root + check_key(key)

@@ -13,6 +13,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock
 
+from kist.abc import Progress
 from kist_azure.connection import BLOCK, PAGE
 
 _MOST_BLOCKS = 50_000
@@ -53,6 +54,23 @@ def grouped(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
             del block
     if waiting.tell():
         yield waiting.getvalue()
+
+
+def cut(data: bytes, size: int, progress: Progress) -> Iterator[bytes]:
+    """Cut bytes that are in memory into blocks.
+
+    Args:
+        data: the bytes.
+        size: bytes of a block.
+        progress: told of each block before it is handed on.
+
+    Yields:
+        The blocks; none for no bytes.
+    """
+    for at in range(0, len(data), size):
+        block = data[at : at + size]
+        progress.advance(len(block))
+        yield block
 
 
 def send_blocks(

@@ -60,7 +60,20 @@ def _clone(source: int, target: int) -> bool:
 
 def _step(source: int, target: int) -> int:
     data = os.read(source, 1 << 20)
-    view = memoryview(data)
+    write_piece(target, data)
+    return len(data)
+
+
+def write_piece(target: int, piece: bytes | memoryview) -> None:
+    """Write all of a piece, however many calls that takes.
+
+    Args:
+        target: descriptor to write.
+        piece: the bytes.
+
+    Raises:
+        OSError: the system refused.
+    """
+    view = memoryview(piece)
     while view:
         view = view[os.write(target, view) :]
-    return len(data)

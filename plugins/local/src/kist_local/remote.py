@@ -68,6 +68,18 @@ class LocalRemote(Remote):
             self._writer.write(key, descriptor, if_absent=if_absent, progress=progress)
         self._writer.sync_folders({folder_of(key)})
 
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        progress: Progress = NullProgress(),
+        scratch: Path | None = None,  # noqa: ARG002 (no file is needed)
+    ) -> None:
+        """Write beside the final name, likewise."""
+        self._writer.write(key, data, if_absent=False, progress=progress)
+        self._writer.sync_folders({folder_of(key)})
+
     def put_many(
         self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
     ) -> dict[str, RemoteError]:

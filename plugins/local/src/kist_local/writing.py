@@ -14,7 +14,8 @@ from pathlib import Path
 from kist.abc import Progress
 from kist.errors import RemoteError, RemoteExists
 from kist.kit import storage_error, temp_name
-from kist_local.copying import copy_bytes
+from kist.remotes.files import read_data
+from kist_local.copying import copy_bytes, write_piece
 from kist_local.folder import Folders, checked_parts, translated
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -60,12 +61,12 @@ class Writer:
         self._folders = folders
         self._host = "".join(letter for letter in socket.gethostname().lower() if letter.isalnum())[:16]
 
-    def write(self, key: str, source: int, *, if_absent: bool, progress: Progress) -> None:
-        """Store an open file under a key; the name is durable only after ``sync_folders``.
+    def write(self, key: str, source: int | bytes, *, if_absent: bool, progress: Progress) -> None:
+        """Store an open file, or bytes, under a key; the name is durable only after ``sync_folders``.
 
         Args:
             key: the key.
-            source: descriptor to read, at its start.
+            source: descriptor to read, at its start, or the bytes.
             if_absent: whether to refuse to replace.
             progress: told of the bytes.
 
@@ -132,11 +133,15 @@ class Writer:
             place = self._folders.root.joinpath(*parts)
             raise RemoteError(f"{place} cannot be stored: a file stands where a folder is needed") from exc
 
-    def _write_in(self, folder: int, name: str, source: int, *, if_absent: bool, progress: Progress) -> None:
+    def _write_in(self, folder: int, name: str, source: int | bytes, *, if_absent: bool, progress: Progress) -> None:
         modes = self._folders.modes
         temporary, descriptor = self._create(folder, name, modes.file)
         try:
-            copy_bytes(source, descriptor, progress.advance)
+            if isinstance(source, int):
+                copy_bytes(source, descriptor, progress.advance)
+            else:
+                for piece in read_data(source, progress):
+                    write_piece(descriptor, piece)
             if modes.file_exact:
                 os.fchmod(descriptor, modes.file)
             if self._folders.sync:

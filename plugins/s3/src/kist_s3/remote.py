@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteScope, RemoteURL
 from kist.errors import RemoteError, RemoteObjectNotFound
 from kist.kit import storage_errors
-from kist.remotes.files import check_key, read_source, write_target
+from kist.remotes.files import check_key, read_data, read_source, write_target
 from kist.remotes.wrapping import buffered
 from kist_s3.address import place_of
 from kist_s3.client import Client
@@ -91,6 +91,23 @@ class S3Remote(Remote):
                 self._put(key, data)
         else:
             self._put_parts(key, size, _Pieces(read_source(source, progress)))
+        self._answered = True
+
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        progress: Progress = NullProgress(),
+        scratch: Path | None = None,  # noqa: ARG002 (no file is needed)
+    ) -> None:
+        """Send in one request, or in parts, without a copy of the bytes."""
+        check_key(key)
+        if len(data) <= SINGLE:
+            progress.advance(len(data))  # before it is sent: what that raises leaves nothing behind
+            self._put(key, data)
+        else:
+            self._put_parts(key, len(data), _Pieces(read_data(data, progress)))
         self._answered = True
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
@@ -273,16 +290,16 @@ class S3Remote(Remote):
 
 
 class _Pieces:
-    """Pieces of a file for obstore, which remembers what stopped them."""
+    """Pieces of an object for obstore, which remembers what stopped them."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
         self._pieces = iter(pieces)
         self.error: BaseException | None = None
 
     def __iter__(self) -> _Pieces:
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> bytes | memoryview:
         try:
             return next(self._pieces)
         except StopIteration:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
+from kist.abc import NullProgress, Progress, Remote
 from kist.errors import RemoteError
 from kist_ssh import protocol
 from kist_ssh.connection import Exchange
@@ -49,6 +51,30 @@ def _answer(exchange: Exchange, places: dict[int, int]) -> tuple[int, Attributes
     except Status as exc:
         return place, exc
     return place, None
+
+
+class FilesAtOnce(Remote):
+    """A remote that moves many files in a few threads, as it moves each."""
+
+    def put_many(
+        self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
+    ) -> dict[str, RemoteError]:
+        """Store many at once."""
+
+        def put(key: str, source: Path) -> None:
+            self.put_file(key, source, progress=progress)
+
+        return each_at_once(put, items, self.capabilities.max_concurrency)
+
+    def get_many(
+        self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
+    ) -> dict[str, RemoteError]:
+        """Bring many at once."""
+
+        def get(key: str, target: Path) -> None:
+            self.get_file(key, target, progress=progress)
+
+        return each_at_once(get, items, self.capabilities.max_concurrency)
 
 
 def each_at_once(call: Callable[[str, T], None], items: Iterable[tuple[str, T]], most: int) -> dict[str, RemoteError]:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, Remote, RemoteScope, RemoteURL
+from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, RemoteScope, RemoteURL
 from kist.errors import InvalidOption, RemoteAuthError, RemoteError, RemoteObjectNotFound
-from kist.remotes.files import write_target
+from kist.remotes.files import read_data, write_target
 from kist.remotes.wrapping import buffered
 from kist_ssh import access, protocol, sftp
-from kist_ssh.batches import each_at_once, pipelined
+from kist_ssh.batches import FilesAtOnce, pipelined
 from kist_ssh.command import Address, Command, may_ask
 from kist_ssh.connection import Connection, Exchange
 from kist_ssh.failures import of_status, shown
@@ -32,7 +32,7 @@ _ABANDONED = 24 * 3600.0
 _MOST_CONNECTIONS = 16
 
 
-class SSHRemote(Remote):
+class SSHRemote(FilesAtOnce):
     """Keeps each object as a file of the key's path below a folder on a server.
 
     Args:
@@ -86,30 +86,21 @@ class SSHRemote(Remote):
         """Write beside the final name, wait for the disk, rename."""
         self._writer.put(key, source, if_absent=if_absent, progress=progress)
 
-    def put_many(
-        self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
-    ) -> dict[str, RemoteError]:
-        """Store many at once."""
-
-        def put(key: str, source: Path) -> None:
-            self._writer.put(key, source, if_absent=False, progress=progress)
-
-        return each_at_once(put, items, self.capabilities.max_concurrency)
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        progress: Progress = NullProgress(),
+        scratch: Path | None = None,  # noqa: ARG002 (no file is needed)
+    ) -> None:
+        """Write beside the final name, likewise."""
+        self._writer.put_pieces(key, read_data(data, progress))
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Write beside the target, then rename."""
         with self._reader(key, 0, None) as reader:
             write_target(target, cast("Iterator[bytes]", reader.pieces()), progress)
-
-    def get_many(
-        self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
-    ) -> dict[str, RemoteError]:
-        """Bring many at once."""
-
-        def get(key: str, target: Path) -> None:
-            self.get_file(key, target, progress=progress)
-
-        return each_at_once(get, items, self.capabilities.max_concurrency)
 
     def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Read the file, or a range of it, asking ahead of the reader."""

@@ -43,11 +43,25 @@ class Writer:
             StorageError: the source cannot be read.
             RemoteError: the server refused or failed.
         """
-        path = self._places.path(key)
         pieces = read_source(source, progress)
         first = next(pieces, b"")  # before the server is asked for anything: the file may not be there
+        self.put_pieces(key, _chain(first, pieces), if_absent=if_absent)
+
+    def put_pieces(self, key: str, pieces: Iterable[bytes | memoryview], *, if_absent: bool = False) -> None:
+        """Store bytes as they come.
+
+        Args:
+            key: the key.
+            pieces: the bytes.
+            if_absent: whether to refuse to replace.
+
+        Raises:
+            RemoteExists: the key exists and *if_absent* was asked.
+            RemoteError: the server refused or failed.
+        """
+        path = self._places.path(key)
         with self._pool.exchange() as exchange, self._new_file(exchange, key, path) as new:
-            new.send(_chain(first, pieces))
+            new.send(pieces)
             self._publish(new, path, key, if_absent=if_absent)
 
     def copy(self, source: str, target: str) -> None:
@@ -159,7 +173,7 @@ class _NewFile:
         self.closed = False
         self._under_way = 0
 
-    def send(self, pieces: Iterable[bytes]) -> None:
+    def send(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Send bytes; the last of them may still be under way.
 
         Args:

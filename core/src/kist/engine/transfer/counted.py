@@ -43,6 +43,12 @@ class CountedRemote(Remote):
         """Count and pass on."""
         self._count().put_file(key, source, if_absent=if_absent, progress=progress)
 
+    def put_bytes(
+        self, key: str, data: bytes, *, progress: Progress = NullProgress(), scratch: Path | None = None
+    ) -> None:
+        """Count and pass on."""
+        self._count().put_bytes(key, data, progress=progress, scratch=scratch)
+
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Count and pass on."""
         self._count().get_file(key, target, progress=progress)

@@ -137,10 +137,11 @@ class DataFetch:
         path = session.file()
         item = ItemProgress(self._progresses, sum(place.plain for _, place in group))
         brought, moved = Brought(), 0
-        for _ in range(objects.TRIES):  # a line damages what the remote has whole
+        remote, key = self._store.remote, f"packs/{name}"
+        for _ in objects.tries(remote, key):
             item.restart()
             moved += self._reader.packs[name].size
-            self._store.remote.get_file(f"packs/{name}", path, progress=item)
+            remote.get_file(key, path, progress=item)
             if self._is_whole(path, name):
                 session.adopt_pack(path)  # it stays where it is until the session commits
                 brought = Brought()
@@ -182,10 +183,11 @@ class DataFetch:
         path = session.file()
         item = ItemProgress(self._progresses, place.plain)
         moved = 0
-        for _ in range(objects.TRIES):  # likewise
+        remote, key = self._store.remote, objects.object_key(digest)
+        for _ in objects.tries(remote, key):
             moved += place.plain
             item.restart()
-            self._store.remote.get_file(objects.object_key(digest), path, progress=item)
+            remote.get_file(key, path, progress=item)
             if self._digest_of(path) == raw:
                 item.complete()
                 session.put_loose_file(path, digest)

@@ -63,7 +63,10 @@ def damaged_indexes(store: RemoteStore, keys: Iterable[str], workers: Workers) -
     """
 
     def read(key: str) -> None:
-        objects.insist(lambda: named_by_content(key, objects.get_bytes(store.remote, key, limit=1 << 32), store.name))
+        def read_once() -> None:
+            named_by_content(key, objects.get_bytes(store.remote, key, limit=1 << 32), store.name)
+
+        objects.insist(read_once, store.remote, key)
 
     bad = set()
     for key, result in workers.run(read, sorted(set(keys))):

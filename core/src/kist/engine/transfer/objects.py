@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from kist.abc.remote import Remote
-from kist.errors import MetafileError, MetafileVersionError, ObjectCorrupt
+from kist.errors import KistError, MetafileError, MetafileVersionError, ObjectCorrupt
 from kist.model.digest import Digest
-from kist.util.atomic import storage_errors, write_all
 
 T = TypeVar("T")
 
@@ -81,33 +78,6 @@ def is_own_key(key: str) -> bool:
     return _OWN_KEY.fullmatch(key) is not None
 
 
-def put_bytes(remote: Remote, key: str, data: bytes, *, folder: Path | None = None) -> None:
-    """Store *data* under *key*.
-
-    Args:
-        remote: where.
-        key: the key.
-        data: its whole content.
-        folder: where the temporary file stands; None: where the system keeps them.
-
-    Raises:
-        RemoteError: the remote refused or failed.
-        StorageError: no temporary file could be written.
-    """
-    with storage_errors():
-        descriptor, name = tempfile.mkstemp(prefix="kist-put-", dir=folder)
-    path = Path(name)
-    try:
-        with storage_errors(path):
-            try:
-                write_all(descriptor, data)
-            finally:
-                os.close(descriptor)
-        remote.put_file(key, path)
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def get_bytes(remote: Remote, key: str, *, limit: int = TEXT_LIMIT) -> bytes:
     """Read a whole small object.
 
@@ -141,21 +111,45 @@ def get_range(remote: Remote, key: str, start: int, length: int) -> bytes:
     return data
 
 
-def insist(read: Callable[[], T]) -> T:
-    """Read, and again if what came was damaged: a line damages what the remote has whole.
+def tries(remote: Remote, key: str) -> Iterator[int]:
+    """Number the attempts at reading what may come damaged: a line damages what the remote has whole.
+
+    Where two failed, small requests go before the next: a server, or one of several behind an address, that spoils each
+    n-th answer would spoil the same one of every attempt if each attempt asked for as much.
+
+    Args:
+        remote: where from.
+        key: what is read.
+
+    Yields:
+        0, 1, … as often as it is worth trying.
+    """
+    for number in range(TRIES):
+        for _ in range(number - 1):
+            with suppress(KistError):
+                remote.stat(key)
+        yield number
+
+
+def insist(read: Callable[[], T], remote: Remote, key: str) -> T:
+    """Read, and again if what came was damaged.
 
     Args:
         read: raises ObjectCorrupt where the bytes are not the expected ones.
+        remote: where it reads.
+        key: what it reads.
 
     Raises:
         ObjectCorrupt: each of the TRIES times.
     """
-    for _ in range(TRIES - 1):
+    attempts = tries(remote, key)
+    while True:
+        number = next(attempts)
         try:
             return read()
         except ObjectCorrupt:
-            continue
-    return read()
+            if number == TRIES - 1:
+                raise
 
 
 def get_text(remote: Remote, what: str, key: str, *, limit: int = TEXT_LIMIT) -> dict[str, Any]:
@@ -172,7 +166,7 @@ def get_text(remote: Remote, what: str, key: str, *, limit: int = TEXT_LIMIT) ->
         ObjectCorrupt: it is not such a text, or not whole.
         RemoteError: the remote refused or failed.
     """
-    return insist(lambda: load_text(what, get_bytes(remote, key, limit=limit), where=key))
+    return insist(lambda: load_text(what, get_bytes(remote, key, limit=limit), where=key), remote, key)
 
 
 def read_exactly(reader: Any, length: int) -> bytes:

@@ -61,7 +61,7 @@ class RemoteIndexes:
             RepoFormatError: one was written by a newer version.
         """
         todo = [name for name in self.names if name not in self._opened and name not in self.damaged]
-        for name, result in workers.run(lambda name: objects.insist(lambda: self._open(name)), todo):
+        for name, result in workers.run(self._insist, todo):
             if isinstance(result, RemoteObjectNotFound | ObjectError):
                 self.damaged[name] = result
             elif isinstance(result, KistError):
@@ -69,6 +69,9 @@ class RemoteIndexes:
             else:
                 self._opened[name] = result
         self.names = [name for name in self.names if name not in self.damaged]
+
+    def _insist(self, name: str) -> Index:
+        return objects.insist(lambda: self._open(name), self._store.remote, f"index/{name}")
 
     def _open(self, name: str) -> Index:
         kept = self._store.hints.recall(f"index/{name}")

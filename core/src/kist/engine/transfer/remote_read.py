@@ -178,9 +178,9 @@ class RemoteReader:
             ObjectCorrupt: the pack ends before the range does.
             RemoteError: the remote refused or failed.
         """
-        brought, seen, moved = Brought(), None, 0
-        for _ in range(objects.TRIES):
-            data = objects.insist(lambda: self._data_of(span))
+        remote, brought, seen, moved = self._store.remote, Brought(), None, 0
+        for _ in objects.tries(remote, span.key):
+            data = objects.insist(lambda: self._data_of(span), remote, span.key)
             moved += span.length
             if data == seen:  # what comes the same twice is so on the remote, and need not be unfolded again
                 break

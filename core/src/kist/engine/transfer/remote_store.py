@@ -186,7 +186,7 @@ class RemoteStore:
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Store a small text or an index."""
-        objects.put_bytes(self.remote, key, data, folder=self.scratch)
+        self.remote.put_bytes(key, data, scratch=self.scratch)
 
     # ── markers and sets ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -106,7 +106,9 @@ class SegmentStream:
         try:
             return self._bring(segment, begun, item)
         except ObjectCorrupt:
-            return segment.size - begun + objects.insist(lambda: self._bring(segment, 0, item))
+            key = objects.object_key(segment.digest)
+            again = objects.insist(lambda: self._bring(segment, 0, item), self._remote, key)
+            return segment.size - begun + again
 
     def _bring(self, segment: Segment, begun: int, item: ItemProgress) -> int:
         """Take the first *begun* bytes from the file, and the others from the remote."""

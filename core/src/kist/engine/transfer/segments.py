@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from kist.engine.transfer.parts import ItemProgress
 from kist.engine.transfer.segment_stream import Segment, SegmentStream, Whole
 from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
-from kist.util.atomic import storage_errors, write_all
+from kist.util.atomic import storage_errors
 
 SMALLEST_SEGMENT = 2 << 20
 LARGEST_SEGMENT = 16 << 20
@@ -197,14 +196,13 @@ class SegmentTransfer:
 
         def send(piece: _Piece) -> int:
             segment, data = piece.segment, piece.take()
+            item = ItemProgress(progress, segment.size)
             key = objects.object_key(segment.digest)
             there = resend is not None and key not in resend and _is_there(self.remote, key, segment.size)
             if not there:
-                with _file_of(data, self.scratch) as part:
-                    del data
-                    self.remote.put_file(key, part)
+                self.remote.put_bytes(key, data, progress=item, scratch=self.scratch)
             note(key)
-            progress.advance(segment.size)
+            item.complete()
             return 0 if there else segment.size
 
         sent = 0
@@ -216,7 +214,7 @@ class SegmentTransfer:
         if actual != digest:
             raise ObjectCorrupt(str(digest), actual=str(actual), where=str(source))
         parts, key = tuple((one.digest, one.size) for one in found), objects.segments_key(digest)
-        objects.put_bytes(self.remote, key, SegmentList(digest, _end(found), parts).dump(), folder=self.scratch)
+        self.remote.put_bytes(key, SegmentList(digest, _end(found), parts).dump(), scratch=self.scratch)
         note(key)
         return sent
 
@@ -240,7 +238,7 @@ class SegmentTransfer:
 
         def read(segment: Segment) -> None:
             item = ItemProgress(progress, segment.size)
-            objects.insist(lambda: read_once(segment, item))
+            objects.insist(lambda: read_once(segment, item), self.remote, objects.object_key(segment.digest))
 
         def read_once(segment: Segment, item: ItemProgress) -> None:
             item.restart()
@@ -290,7 +288,7 @@ class SegmentTransfer:
 
 
 def _weight_of(piece: _Piece) -> int:
-    """What is held of a segment: its bytes until they stand in a file, then what the backend and its client hold."""
+    """What is held of a segment: its bytes, and what the backend and its client make of them."""
     return 2 * piece.segment.size
 
 
@@ -314,24 +312,6 @@ def _is_there(remote: Remote, key: str, size: int) -> bool:
         return remote.stat(key).size == size
     except RemoteObjectNotFound:
         return False
-
-
-@contextmanager
-def _file_of(data: bytes, folder: Path | None) -> Iterator[Path]:
-    """One segment as a file of its own, since that is what a remote takes."""
-    with storage_errors():
-        descriptor, name = tempfile.mkstemp(prefix="kist-segment-", dir=folder)
-    path = Path(name)
-    try:
-        with storage_errors(path):
-            try:
-                write_all(descriptor, data)
-            finally:
-                os.close(descriptor)
-        del data  # it may be large, and the file is there
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _read_up_to(descriptor: int, length: int) -> bytes:

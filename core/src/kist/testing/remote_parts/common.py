@@ -175,6 +175,7 @@ def call(remote: Remote, method: str, folder: Path) -> None:
     key = "objects/ab/cd"
     calls: dict[str, Callable[[], object]] = {
         "put_file": lambda: put(remote, folder, "objects/ab/new"),
+        "put_bytes": lambda: remote.put_bytes("objects/ab/new", b"some bytes", scratch=folder),
         "get_file": lambda: remote.get_file(key, folder / "target"),
         "open": lambda: read(remote, key),
         "stat": lambda: remote.stat(key),
@@ -185,7 +186,7 @@ def call(remote: Remote, method: str, folder: Path) -> None:
     calls[method]()
 
 
-CALLS = ("put_file", "get_file", "open", "stat", "list", "delete", "exists_many")
+CALLS = ("put_file", "put_bytes", "get_file", "open", "stat", "list", "delete", "exists_many")
 """Every method that must reach the remote."""
 
 

@@ -63,7 +63,7 @@ class ErrorContract(RemoteFixtures):
             call(unreachable, method, tmp_path)
         assert caught.value.retryable
 
-    @pytest.mark.parametrize("method", ["put_file", "delete"])
+    @pytest.mark.parametrize("method", ["put_file", "put_bytes", "delete"])
     def test_no_right_to_write(self, read_only: Remote, tmp_path: Path, method: str) -> None:
         """Where the credentials do not allow to write, that raises RemotePermissionError and changes nothing."""
         with pytest.raises(RemotePermissionError):
@@ -90,11 +90,12 @@ class KeyContract(RemoteFixtures):
 
     __test__ = False
 
+    @pytest.mark.parametrize("method", ["put_file", "put_bytes"])
     @pytest.mark.parametrize("key", HOSTILE_KEYS)
-    def test_hostile_key(self, remote: Remote, tmp_path: Path, key: str) -> None:
+    def test_hostile_key(self, remote: Remote, tmp_path: Path, key: str, method: str) -> None:
         """A key outside of the grammar is refused with a RemoteError, or kept as exactly that key."""
         source = write_file(tmp_path, b"x")
-        error = refused(lambda: remote.put_file(key, source))
+        error = refused(lambda: remote.put_file(key, source) if method == "put_file" else remote.put_bytes(key, b"x"))
         if error is None:
             assert keys(remote) == [key], "kist.remotes.files.check_key refuses such a key"
             assert read(remote, key) == b"x"

@@ -56,10 +56,14 @@ class StoringContract(RemoteFixtures):
 
     __test__ = False
 
+    @pytest.mark.parametrize("method", ["put_file", "put_bytes"])
     @pytest.mark.parametrize("size", [0, 1, 1000, 65536, 1 << 20, LARGE])
-    def test_put_then_get(self, remote: Remote, tmp_path: Path, size: int) -> None:
-        """The bytes that were put come back, from none to more than a part."""
-        remote.put_file("objects/one", write_file(tmp_path, content(size)))
+    def test_put_then_get(self, remote: Remote, tmp_path: Path, size: int, method: str) -> None:
+        """The bytes that were put, from a file or out of memory, come back, from none to more than a part."""
+        if method == "put_file":
+            remote.put_file("objects/one", write_file(tmp_path, content(size)))
+        else:
+            remote.put_bytes("objects/one", content(size))
         remote.get_file("objects/one", tmp_path / "target")
         assert not difference((tmp_path / "target").read_bytes(), content(size))
 
