@@ -50,7 +50,7 @@ def tell(capsys):
 class Recorder:
     """Every call of the local remote's own methods, counted without the core's help."""
 
-    METHODS = ("put_file", "get_file", "open", "stat", "list", "delete", "copy", "exists_many")
+    METHODS = ("put_file", "put_bytes", "get_file", "open", "stat", "list", "delete", "copy", "exists_many")
 
     def __init__(self, monkeypatch):
         from kist_local.remote import LocalRemote
