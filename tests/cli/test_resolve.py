@@ -283,3 +283,44 @@ def test_a_conflict_in_a_link_or_fifo_is_not_read(clash, tmp_path):
     (kist.folder / "data.kist").symlink_to(secret)
     assert kist.json("resolve", code=7).classes == ["MetafileError"]
     assert secret.read_text() == "s"
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_an_add_that_takes_back_what_came_through_git_says_so(shared, fetched):
+    there = clone(shared)
+    shared("pull", folder=there)
+    write(shared.folder, {"data/b.txt": "b", "data/a.txt": "edited"})
+    shared("add", "data")
+    shared("push")
+    commit(shared.folder, "second")
+    git(there, "pull", "-q")
+    write(there, {"data/mine.txt": "m"})
+    if fetched:
+        shared("fetch", folder=there)
+    assert not shared.json("status", folder=there).data["clean"]
+    (warning,) = shared.json("add", "data", folder=there).data["warnings"]
+    told = "2 changes of that (data/a.txt, data/b.txt)" if fetched else "what is new in that"
+    assert f"this takes back {told}" in warning
+    git(there, "checkout", "-q", "data.kist")  # what the warning says
+    shared("fetch", folder=there)
+    assert shared.json("add", "data/mine.txt", folder=there).data["warnings"] == []
+    shared("pull", folder=there)
+    assert sorted(tree(there / "data")) == ["a.txt", "b.txt", "mine.txt", "sub/b.txt", "sub/c.bin"]
+    assert shared.json("add", "data", folder=there).data["warnings"] == []
+
+
+def test_adding_a_part_takes_nothing_back(shared):
+    there = clone(shared)
+    shared("pull", folder=there)
+    write(shared.folder, {"data/b.txt": "b"})
+    shared("add", "data")
+    shared("push")
+    commit(shared.folder, "second")
+    git(there, "pull", "-q")
+    shared("fetch", folder=there)
+    write(there, {"data/mine.txt": "m"})
+    assert shared.json("add", "data/mine.txt", folder=there).data["warnings"] == []
+    shared("pull", folder=there)
+    assert {"b.txt", "mine.txt"} <= set(tree(there / "data"))
+    write(there, {"data/mine.txt": "again"})
+    assert shared.json("add", "data", folder=there).data["warnings"] == []

@@ -30,6 +30,7 @@ from kist.operations.parts import foretold, part_of, raise_problems, settle_fold
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.relink import relink
+from kist.operations.superseded import taken_back
 from kist.repo import metafiles, targets
 from kist.repo.beside_git import tracked_by_git
 from kist.repo.context import RepoContext
@@ -323,6 +324,7 @@ def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], opt
     algorithm = old.digest.algorithm if old and not context.algorithm_set else context.algorithm
     scanner = context.scanner(algorithm)
     name = posixpath.basename(one.path)
+    warnings: list[str] = []
     if not place.is_dir():
         entry = scanner.scan_file(os.fsencode(one.path), storing.sink(algorithm))
         if entry.digest is None:
@@ -337,8 +339,10 @@ def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], opt
         )
         raise_problems(one.path, [*scan.problems, *scan.special])
         output = TrackedOutput(name, view.root, is_directory=True, files=view.files, size=view.size)
+        warnings = taken_back(context, one.path, old, view) if old and old.is_directory else []
     assert scanner.last is not None
-    return Ingested(_edit(context, one, _keep(output, old), options, scanner.last), (scanner.last,))
+    edit = _edit(context, one, _keep(output, old), options, scanner.last)
+    return Ingested(replace(edit, warnings=(*edit.warnings, *warnings)), (scanner.last,))
 
 
 def _keep(output: TrackedOutput, old: TrackedOutput | None) -> TrackedOutput:

@@ -112,6 +112,13 @@ class Fingerprints:
         self._generations[output] = 0
         return None
 
+    def latest(self, output: bytes) -> Digest | None:
+        """The version that the rows below *output* were last known to be equal to, whatever was edited since."""
+        for (digest,) in self._query("SELECT digest FROM bases WHERE output = ?", (output,)):
+            with suppress(MetafileError, UnicodeDecodeError, AttributeError):
+                return Digest.parse(digest.decode())
+        return None
+
     def _stored(self, lower: bytes, upper: bytes | None, *, content: bool) -> Iterator[StoredRow]:
         held: StoredRow | None = None
         after = -1  # the last segment of the key *lower* that was seen
@@ -336,12 +343,12 @@ class Fingerprints:
 
 
 def _write_base(writer: sqlite3.Connection, output: bytes, digest: Digest | None, seen: int | None) -> None:
-    found = writer.execute("SELECT generation FROM bases WHERE output = ?", (output,)).fetchone()
-    generation = found[0] if found else 0
+    found = writer.execute("SELECT generation, digest FROM bases WHERE output = ?", (output,)).fetchone()
+    generation, latest = found or (0, "")
     current = digest is not None and seen in (None, generation)
     writer.execute(
         "INSERT OR REPLACE INTO bases (output, digest, current, generation) VALUES (?, ?, ?, ?)",
-        (output, str(digest or ""), int(current), generation + 1),
+        (output, str(digest or latest), int(current), generation + 1),
     )
 
 
