@@ -13,7 +13,7 @@ MEMBER = "the stored bytes (member 1): first byte flipped"
 CONTENT = "bytes: first byte flipped"
 MUTANTS = {
     "packed objects are read unchecked": (
-        [(read.CacheReader, "_check", 'actual == b"".join(raws)')],
+        [(read.CacheReader, "_check", "actual == members.digests")],
         (CACHE, "data pack", MEMBER, cache_flows.found_by_checkout),
     ),
     "loose objects are read unchecked": (
@@ -33,10 +33,7 @@ MUTANTS = {
         (REMOTE, "loose object", CONTENT, remote_flows.found_by_pull),
     ),
     "members of a remote's packs are stored unchecked": (
-        [
-            (fetch_data.DataFetch, "_salvage", "self._hasher.raw(plain) == raw"),
-            (remote_read.RemoteReader, "_bring_once", "self._hasher.raw(plain) == raw"),
-        ],
+        [(remote_read.RemoteReader, "check", "self._hasher.raw(content) == raw")],
         (REMOTE, "data pack", MEMBER, remote_flows.found_by_pull),
     ),
 }

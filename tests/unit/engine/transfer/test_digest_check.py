@@ -93,11 +93,11 @@ def test_2_1_what_comes_from_a_remote_is_compared_with_its_name(clone, remote, w
 def believes_files(patch):
     """An object by itself is stored as it came."""
 
-    def bring(self, raw, place, session):
+    def bring(self, raw, size, session):
         digest, path = Digest.from_raw(self._hasher.name, raw), session.file()
         self._store.remote.get_file(objects.object_key(digest), path)
         session.put_loose_file(path, digest)
-        return Brought(moved=place.plain)
+        return Brought(moved=size)
 
     patch.setattr(DataFetch, "_bring_loose", bring)
 
@@ -110,15 +110,15 @@ def believes_packs(patch):
 def believes_ranges(patch):
     """Members of a range are stored as they came."""
 
-    def checked(self, span, data):
+    def check(_reader, members, data, start):
         brought = Brought()
-        for raw, place in span.members:
-            at = place.offset - span.start
+        for raw, offset, stored, plain, codec in members.rows():
+            at = offset - start
             brought.raws.append(raw)
-            brought.buffers.append(decode(place.codec, data[at : at + place.stored], place.plain))
+            brought.buffers.append(decode(codec, data[at : at + stored], plain))
         return brought
 
-    patch.setattr(RemoteReader, "_checked", checked)
+    patch.setattr(RemoteReader, "check", check)
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import Index, PackEntry, Place
+from kist.engine.storage.located import Located
 from kist.engine.storage.members import descriptor_reader
 from kist.engine.storage.packs import PackReader
+from kist.engine.storage.rows import Rows
 from kist.errors import KistError, ObjectCorrupt, RepoFormatError
 from kist.util.atomic import storage_error
 
@@ -106,25 +108,22 @@ class PackCatalog:
         """Index files in use."""
         return list(self._files.values())
 
-    def lookup(self, algorithm: str, raws: Sequence[bytes]) -> list[Place | None]:
-        """Where packed objects lie; call ``refresh`` before.
+    def locate(self, algorithm: str, ranks: Mapping[bytes, int], located: Located) -> list[bytes]:
+        """Note where packed objects lie; call ``refresh`` before.
 
         Args:
             algorithm: the hash algorithm.
-            raws: raw digests, sorted.
+            ranks: raw digests, as the ``rank`` of *located* numbered them.
+            located: takes what is found.
+
+        Returns:
+            Those that are in no pack, sorted.
         """
-        sources = self.sources(algorithm)
-        if not sources or not raws:
-            return [None] * len(raws)
-        result = self._lookup_one(sources[0], raws)
-        for source in sources[1:]:
-            open_positions = [position for position, place in enumerate(result) if place is None]
-            if not open_positions:
-                break
-            found = self._lookup_one(source, [raws[position] for position in open_positions])
-            for position, place in zip(open_positions, found, strict=True):
-                result[position] = place
-        return result
+        left = sorted(ranks)
+        for source in self.sources(algorithm):
+            if left:
+                left = located.look_in(source.index, left, ranks, None if source.live else self._whole_ones)
+        return left
 
     def missing(self, algorithm: str, raws: Sequence[bytes]) -> list[bytes]:
         """Those of some sorted raw digests that are in no pack; call ``refresh`` before."""
@@ -135,8 +134,8 @@ class PackCatalog:
             if source.live:
                 left = source.index.missing(left)
             else:
-                places = self._lookup_one(source, left)
-                left = [raw for raw, place in zip(left, places, strict=True) if place is None]
+                scratch = Located(source.index.width)
+                left = scratch.look_in(source.index, left, scratch.rank(left), self._whole_ones)
         return left
 
     def all_places(self, algorithm: str, raw: bytes) -> list[Place]:
@@ -152,15 +151,11 @@ class PackCatalog:
         """Packs that have a member which is set aside."""
         return {pack for pack, _ in self._aside}
 
-    def _lookup_one(self, source: OpenIndex, raws: Sequence[bytes]) -> list[Place | None]:
-        places = source.index.lookup_many(raws)
-        if source.live:
-            return places
+    def _whole_ones(self, raws: Sequence[bytes], rows: Rows, names: Mapping[int, str]) -> Sequence[int]:
+        """Positions of those whose packs are here and that are not set aside there."""
         packs, aside = self._packs, self._aside
-        return [
-            place if place is not None and place.pack in packs and (place.pack, raw) not in aside else None
-            for raw, place in zip(raws, places, strict=True)
-        ]
+        placed = zip(raws, map(names.__getitem__, rows.packs), strict=True)
+        return [at for at, (raw, pack) in enumerate(placed) if pack in packs and (pack, raw) not in aside]
 
     def _times(self) -> tuple[int, ...]:
         times = []

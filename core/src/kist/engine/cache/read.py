@@ -13,8 +13,9 @@ from kist.engine.cache.catalog import PackCatalog
 from kist.engine.cache.checked_file import CheckedFile
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.hashed_packs import HashedPacks
-from kist.engine.storage.indexes import LOOSE, Place
-from kist.engine.storage.members import decode, join_ranges, split_unfolding
+from kist.engine.storage.indexes import Place
+from kist.engine.storage.located import Located
+from kist.engine.storage.members import Members, decode, join_ranges, split_unfolding
 from kist.errors import ObjectCorrupt, ObjectError, ObjectMissing
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error
@@ -27,12 +28,11 @@ _LISTING = 16
 
 _RETRIES = 5
 
-Placed = tuple[bytes, Place]
-
 
 class Piece(NamedTuple):
     """What one read brought of a pack: where it begins there, the bytes, whether all of the pack was just hashed."""
 
+    pack: str
     start: int
     data: bytes
     checked: bool
@@ -94,8 +94,31 @@ class CacheReader:
         """The path of a loose object, relative to the folder ``objects``."""
         return self.folder.loose_name(algorithm, raw)
 
+    def locate(self, algorithm: str, raws: Iterable[bytes], located: Located) -> list[bytes]:
+        """Note where objects lie.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, in the order in which they are wanted.
+            located: takes what is found.
+
+        Returns:
+            Those that are not here, sorted.
+
+        Raises:
+            StorageError: the cache cannot be read.
+        """
+        self.catalog.refresh()
+        ranks = located.rank(raws)
+        left = self.catalog.locate(algorithm, ranks, located)
+        sizes = {raw: self._loose_size(algorithm, raw) for raw in self._loose_present(algorithm, left)}
+        loose = [raw for raw in left if sizes.get(raw) is not None]
+        located.add_alone(loose, [sizes[raw] or 0 for raw in loose], ranks)
+        known = set(loose)
+        return [raw for raw in left if raw not in known]
+
     def places(self, algorithm: str, raws: Iterable[bytes]) -> dict[bytes, Place]:
-        """Where objects lie; those that are not here are left out.
+        """Where few objects lie; those that are not here are left out.
 
         Args:
             algorithm: the hash algorithm.
@@ -104,20 +127,13 @@ class CacheReader:
         Raises:
             StorageError: the cache cannot be read.
         """
-        self.catalog.refresh()
-        ordered = sorted(set(raws))
-        found = {}
-        left = []
-        for raw, place in zip(ordered, self.catalog.lookup(algorithm, ordered), strict=True):
-            if place is None:
-                left.append(raw)
-            else:
-                found[raw] = place
-        for raw in self._loose_present(algorithm, left):
-            size = self._loose_size(algorithm, raw)
-            if size is not None:
-                found[raw] = Place(LOOSE, 0, size, size, 0)
-        return found
+        located = Located(self.folder.hasher(algorithm).digest_size)
+        self.locate(algorithm, raws, located)
+        return {
+            raw: Place(pack, *columns)
+            for pack, group in located.groups.items()
+            for raw, *columns in group.members.rows()
+        }
 
     def size(self, digest: Digest) -> int:
         """An object's size in bytes.
@@ -209,7 +225,8 @@ class CacheReader:
     def _read(self, algorithm: str, wanted: list[bytes], on_error: OnError | None) -> Iterator[tuple[bytes, bytes]]:
         for attempt in range(_RETRIES):
             self.catalog.refresh(force=attempt > 0)
-            packs, left = self._group(algorithm, sorted(wanted))
+            located = Located(self.folder.hasher(algorithm).digest_size)
+            left = self.catalog.locate(algorithm, located.rank(wanted), located)
             wanted = []
             for raw in left:
                 try:
@@ -221,29 +238,19 @@ class CacheReader:
                     wanted.append(raw)
                 else:
                     yield raw, data
-            for pack, placed in sorted(packs.items(), key=lambda item: item[1][0][1].offset):
+            for pack, group in located.groups.items():
                 try:
-                    yield from self._read_pack(algorithm, pack, placed, on_error)
+                    yield from self._read_pack(algorithm, pack, group.members, on_error)
                 except FileNotFoundError:
                     # Merged into another pack since we looked; nothing of it was handed out yet.
-                    wanted += [raw for raw, _ in placed]
+                    wanted += group.members.raws()
             if not wanted:
                 return
         for raw in wanted:
             _report(on_error, raw, ObjectMissing(f"{algorithm}:{raw.hex()}", where="the cache"))
 
-    def _group(self, algorithm: str, ordered: list[bytes]) -> tuple[dict[str, list[Placed]], list[bytes]]:
-        packs: dict[str, list[Placed]] = {}
-        left = []
-        for raw, place in zip(ordered, self.catalog.lookup(algorithm, ordered), strict=True):
-            if place is None:
-                left.append(raw)
-            else:
-                packs.setdefault(place.pack, []).append((raw, place))
-        return packs, left
-
     def _read_pack(
-        self, algorithm: str, pack: str, placed: list[Placed], on_error: OnError | None
+        self, algorithm: str, pack: str, members: Members, on_error: OnError | None
     ) -> Iterator[tuple[bytes, bytes]]:
         path = self.folder.packs / pack
         try:
@@ -254,47 +261,43 @@ class CacheReader:
             raise storage_error(exc, path) from exc
         hasher = self.folder.hasher(algorithm)
         try:
-            placed.sort(key=lambda item: item[1].offset)
-            offsets = [place.offset for _, place in placed]
-            lengths = [place.stored for _, place in placed]
             checked = self.hashed.holds(pack, descriptor)
+            offsets, lengths = members.offsets, members.stored
             for first, stop in join_ranges(offsets, lengths):
                 start = offsets[first]
                 try:
                     data = os.pread(descriptor, offsets[stop - 1] + lengths[stop - 1] - start, start)
                 except OSError as exc:
                     raise storage_error(exc, path) from exc
-                for begin, end in split_unfolding([place.plain for _, place in placed[first:stop]]):
-                    part = placed[first + begin : first + end]
-                    yield from self._check(hasher, part, Piece(start, data, checked), on_error)
+                for begin, end in split_unfolding(members.plains[first:stop]):
+                    part = members.slice(first + begin, first + end)
+                    yield from self._check(hasher, part, Piece(pack, start, data, checked), on_error)
         finally:
             os.close(descriptor)
 
     def _check(
-        self, hasher: Hasher, placed: list[Placed], piece: Piece, on_error: OnError | None
+        self, hasher: Hasher, members: Members, piece: Piece, on_error: OnError | None
     ) -> Iterator[tuple[bytes, bytes]]:
-        start, data, checked = piece
-        raws = [raw for raw, _ in placed]
-        contents = [
-            data[place.offset - start : place.offset - start + place.stored]
-            if not place.codec
-            else decode(place.codec, data[place.offset - start : place.offset - start + place.stored], place.plain)
-            or b""
-            for _, place in placed
-        ]
-        if checked and list(map(len, contents)) == [place.plain for _, place in placed]:
+        data, start = piece.data, piece.start
+        raws, codecs, plains = members.raws(), members.codecs, members.plains
+        begins = zip(members.offsets, members.stored, strict=True)
+        contents = [data[offset - start : offset - start + length] for offset, length in begins]
+        if any(codecs):
+            each = zip(codecs, contents, plains, strict=True)
+            contents = [part if not codec else decode(codec, part, plain) or b"" for codec, part, plain in each]
+        if piece.checked and list(map(len, contents)) == list(plains):
             yield from zip(raws, contents, strict=True)
             return
         actual = hasher.raw_many(contents)
-        if actual == b"".join(raws):
+        if actual == members.digests:
             yield from zip(raws, contents, strict=True)
             return
         width = hasher.digest_size
-        for position, ((raw, place), content) in enumerate(zip(placed, contents, strict=True)):
+        for position, ((raw, *place), content) in enumerate(zip(members.rows(), contents, strict=True)):
             found = actual[position * width : position * width + width]
             if found != raw:
                 try:
-                    content = self._other_copy(hasher, raw, place, found)
+                    content = self._other_copy(hasher, raw, Place(piece.pack, *place), found)
                 except ObjectCorrupt as exc:
                     _report(on_error, raw, exc)
                     continue

@@ -13,11 +13,11 @@ from kist.engine.gc.reach import GcRoot, reach, telling_large_files
 from kist.engine.gc.word import Word
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id
+from kist.engine.storage.members import Members
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import ReadNodes, TransferSettings
 from kist.engine.transfer.published import FRESH
-from kist.engine.transfer.push_side import members_of
 from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_read import RemoteReader
 from kist.engine.transfer.remote_store import (
@@ -260,7 +260,7 @@ class RemoteCollector:
             place = places.get(raw)
             if place is None:
                 raise self._missing(digest)
-            keys.add(place_key(place, digest))
+            keys.add(place_key(place.pack, digest))
             if place.pack == SEGMENTED:
                 segmented.append(digest)
         transfer = SegmentTransfer(self._store.remote, hasher, self._workers)
@@ -341,7 +341,8 @@ class RemoteCollector:
                 if pack in (LOOSE, SEGMENTED):
                     builder.add_loose(raws, [place.plain for place in places], segmented=pack == SEGMENTED)
                 else:
-                    builder.add_pack(plan.packs[pack], members_of(builder.width, raws, places))
+                    _, *columns = zip(*places, strict=True)
+                    builder.add_pack(plan.packs[pack], Members.from_rows(builder.width, raws, *columns))
             data = builder.build()
             names[algorithm] = (index_id(data),)
             self._store.put_bytes(f"index/{names[algorithm][0]}", data)

@@ -15,9 +15,9 @@ from kist.engine.storage.indexes import (
     VERSION,
     Index,
     PackEntry,
-    Rows,
 )
 from kist.engine.storage.members import Members, split_raws, to_bytes
+from kist.engine.storage.rows import Rows
 
 
 class IndexBuilder:
@@ -37,7 +37,7 @@ class IndexBuilder:
 
     def __len__(self) -> int:
         """Number of entries added, those of equal digests counted each time."""
-        return sum(len(source.codecs) for source in self._sources)
+        return sum(map(len, self._sources))
 
     def add_pack(self, pack: PackEntry, members: Members) -> None:
         """Add a pack by its footer."""
@@ -75,7 +75,7 @@ class IndexBuilder:
         else:
             chosen = [position for position, number in enumerate(rows.packs) if number in numbers]
             raws = split_raws(rows.digests, self.width)
-            rows = _pick(rows, raws, chosen)
+            rows = rows.pick(chosen, raws)
             rows.packs = array("I", map(numbers.__getitem__, rows.packs))
         self._sources.append(rows)
 
@@ -133,13 +133,13 @@ class IndexBuilder:
     def _merge(self, byte: int, bounds: list[list[int]]) -> Rows | None:
         """The entries of all sources under one first byte; only that much is sorted at a time."""
         parts = [
-            _slice(source, self.width, bound[byte], bound[byte + 1])
+            source.slice(self.width, bound[byte], bound[byte + 1])
             for source, bound in zip(self._sources, bounds, strict=True)
             if bound[byte] < bound[byte + 1]
         ]
         if len(parts) < 2:
             return parts[0] if parts else None
-        whole = _join(parts)
+        whole = Rows.join(parts)
         raws = split_raws(whole.digests, self.width)
         order = sorted(range(len(raws)), key=raws.__getitem__)  # stable: the source that was added first leads
         last = b""
@@ -148,7 +148,7 @@ class IndexBuilder:
             if raws[position] != last:
                 last = raws[position]
                 chosen.append(position)
-        return _pick(whole, raws, chosen)
+        return whole.pick(chosen, raws)
 
 
 def build_index(algorithm: str, width: int, packs: Iterable[tuple[PackEntry, Members]]) -> bytes:
@@ -162,37 +162,3 @@ def build_index(algorithm: str, width: int, packs: Iterable[tuple[PackEntry, Mem
 def _bounds(digests: bytes, width: int) -> list[int]:
     first = digests[::width]
     return [bisect_left(first, byte) for byte in range(256)] + [len(first)]
-
-
-def _slice(rows: Rows, width: int, first: int, stop: int) -> Rows:
-    return Rows(
-        rows.digests[first * width : stop * width],
-        rows.packs[first:stop],
-        rows.offsets[first:stop],
-        rows.stored[first:stop],
-        rows.plains[first:stop],
-        rows.codecs[first:stop],
-    )
-
-
-def _join(parts: list[Rows]) -> Rows:
-    first, *others = parts
-    for part in others:
-        first.packs += part.packs
-        first.offsets += part.offsets
-        first.stored += part.stored
-        first.plains += part.plains
-    first.digests = b"".join([part.digests for part in parts])
-    first.codecs = b"".join([part.codecs for part in parts])
-    return first
-
-
-def _pick(rows: Rows, raws: Sequence[bytes], chosen: Sequence[int]) -> Rows:
-    return Rows(
-        b"".join(map(raws.__getitem__, chosen)),
-        array("I", map(rows.packs.__getitem__, chosen)),
-        array("Q", map(rows.offsets.__getitem__, chosen)),
-        array("Q", map(rows.stored.__getitem__, chosen)),
-        array("Q", map(rows.plains.__getitem__, chosen)),
-        bytes(map(rows.codecs.__getitem__, chosen)),
-    )

@@ -16,7 +16,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import isqrt
 from operator import lt
@@ -24,6 +23,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from kist.engine.storage.members import REQUEST_LIMIT, ReadRange, join_ranges, memory_reader, split_raws, to_column
+from kist.engine.storage.rows import Rows
 from kist.errors import ObjectCorrupt, RepoFormatError
 
 LOOSE, SEGMENTED = "loose", "segmented"
@@ -73,27 +73,6 @@ class PackEntry(NamedTuple):
     id: str
     size: int
     kind: int
-
-
-@dataclass(slots=True)
-class Rows:
-    """Entries of an index as columns, sorted by digest; the first four columns are arrays, codecs are bytes.
-
-    Attributes:
-        digests: raw digests, joined.
-        packs: pack number of each.
-        offsets: where the stored bytes begin.
-        stored: how many bytes are stored.
-        plains: the objects' sizes.
-        codecs: one byte each.
-    """
-
-    digests: bytes
-    packs: array[int]
-    offsets: array[int]
-    stored: array[int]
-    plains: array[int]
-    codecs: bytes
 
 
 def plan_merge(sizes: Sequence[int]) -> int:
@@ -267,27 +246,33 @@ class Index:
                 positions.append(at // width)
         return positions
 
+    @property
+    def names(self) -> dict[int, str]:
+        """The id of the pack with each number, and what stands for it where an object lies in none."""
+        names = {number: entry.id for number, entry in enumerate(self.packs)}
+        return names | {LOOSE_NUMBER: LOOSE, SEGMENTED_NUMBER: SEGMENTED}
+
     def places(self, positions: Sequence[int]) -> list[Place]:
         """The places that stand at positions given in rising order."""
-        if not positions:
-            return []
-        places: list[Place] = []
-        names = {number: entry.id for number, entry in enumerate(self.packs)} | {
-            LOOSE_NUMBER: LOOSE,
-            SEGMENTED_NUMBER: SEGMENTED,
-        }
-        for run in self._runs(positions):
-            low = run[0]
-            rows = self.rows(low, run[-1] + 1, digests=False)
-            chosen = range(len(rows.packs)) if len(run) == len(rows.packs) else [position - low for position in run]
-            columns = (rows.packs, rows.offsets, rows.stored, rows.plains, rows.codecs)
-            try:
-                picked = [map(column.__getitem__, chosen) for column in columns]
-                fields = zip(map(names.__getitem__, picked[0]), *picked[1:], strict=True)
-                places += map(_make_place, fields)
-            except KeyError:
-                raise self._corrupt("a pack number that does not exist") from None
-        return places
+        rows = self.pick(positions)
+        packs = map(self.names.__getitem__, rows.packs)
+        return list(map(_make_place, zip(packs, rows.offsets, rows.stored, rows.plains, rows.codecs, strict=True)))
+
+    def pick(self, positions: Sequence[int]) -> Rows:
+        """The entries at positions given in rising order, without their digests.
+
+        Raises:
+            ObjectCorrupt: one lies in a pack that this index does not name.
+        """
+        picked = Rows.join([self._picked(run) for run in self._runs(positions)] if positions else [])
+        if not self.names.keys() >= set(picked.packs):
+            raise self._corrupt("a pack number that does not exist")
+        return picked
+
+    def _picked(self, run: Sequence[int]) -> Rows:
+        low = run[0]
+        rows = self.rows(low, run[-1] + 1, digests=False)
+        return rows if len(run) == len(rows) else rows.pick([position - low for position in run])
 
     def rows(self, first: int = 0, stop: int | None = None, *, digests: bool = True) -> Rows:
         """The entries from *first* up to, not including, *stop*, as columns."""

@@ -76,13 +76,16 @@ def memory_reader(data: bytes) -> ReadRange:
     return lambda offset, length: data[offset : offset + length]
 
 
-def join_ranges(offsets: Sequence[int], lengths: Sequence[int], limit: int = RANGE_LIMIT) -> Iterator[tuple[int, int]]:
+def join_ranges(
+    offsets: Sequence[int], lengths: Sequence[int], limit: int = RANGE_LIMIT, gap: int = RANGE_GAP
+) -> Iterator[tuple[int, int]]:
     """Group members that lie close together, so that one read serves many.
 
     Args:
         offsets: where each one's bytes lie, ascending.
         lengths: how many bytes each one has.
         limit: bytes that one read brings at most, unless a single member is longer.
+        gap: bytes that are not wanted which it reads over at most to get to the next member.
 
     Yields:
         (first, stop): positions whose bytes are read in one range.
@@ -93,7 +96,7 @@ def join_ranges(offsets: Sequence[int], lengths: Sequence[int], limit: int = RAN
         end = start + lengths[first]
         while stop < count:
             offset = offsets[stop]
-            if offset - end > RANGE_GAP or offset + lengths[stop] - start > limit:
+            if offset - end > gap or offset + lengths[stop] - start > limit:
                 break
             end = offset + lengths[stop]
             stop += 1
@@ -149,7 +152,7 @@ def decode(codec: int, stored: bytes, plain: int) -> bytes | None:
 
 @dataclass(slots=True)
 class Members:
-    """The members of a pack as columns, sorted by digest.
+    """Members of a pack as columns: all of them, sorted by digest, or some that were picked.
 
     Attributes:
         width: bytes of one raw digest.
@@ -174,8 +177,55 @@ class Members:
         """The raw digests, one by one."""
         return split_raws(self.digests, self.width)
 
+    def rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
+        """Digest, offset, stored bytes, plain bytes and codec of each, for few."""
+        return zip(self.raws(), self.offsets, self.stored, self.plains, self.codecs, strict=True)
+
+    def by_digest(self) -> Members:
+        """The same, sorted by digest."""
+        return self.pick(sorted(range(len(self)), key=self.raws().__getitem__))
+
+    def pick(self, positions: Sequence[int]) -> Members:
+        """Some of them, in the order of the positions given."""
+        return Members(
+            self.width,
+            b"".join(map(self.raws().__getitem__, positions)),
+            array("Q", map(self.offsets.__getitem__, positions)),
+            array("Q", map(self.stored.__getitem__, positions)),
+            array("Q", map(self.plains.__getitem__, positions)),
+            bytes(map(self.codecs.__getitem__, positions)),
+        )
+
+    def slice(self, first: int, stop: int) -> Members:
+        """Those from *first* up to, not including, *stop*."""
+        return Members(
+            self.width,
+            self.digests[first * self.width : stop * self.width],
+            self.offsets[first:stop],
+            self.stored[first:stop],
+            self.plains[first:stop],
+            self.codecs[first:stop],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Members]) -> Members:
+        """One of many, in their order."""
+        whole = cls(
+            parts[0].width,
+            b"".join([part.digests for part in parts]),
+            array("Q"),
+            array("Q"),
+            array("Q"),
+            b"".join([part.codecs for part in parts]),
+        )
+        for part in parts:
+            whole.offsets += part.offsets
+            whole.stored += part.stored
+            whole.plains += part.plains
+        return whole
+
     def position(self, raw: bytes) -> int:
-        """Where a digest stands in the columns, -1 if it is not among them."""
+        """Where a digest stands in the columns if they are sorted by it, -1 if it is not among them."""
         width, digests = self.width, self.digests
         found = bisect_left(range(len(self)), raw, key=lambda i: digests[i * width : i * width + width])
         return found if digests[found * width : found * width + width] == raw else -1

@@ -5,14 +5,14 @@ What cannot be planned is left out: calls that are repeated after a failure, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from math import ceil
 
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
+from kist.engine.storage.indexes import LOOSE, SEGMENTED
+from kist.engine.storage.located import Located, split_by_size
 from kist.engine.storage.packs import DATA, PACK_LIMIT
-from kist.engine.transfer.fetch_data import packed_jobs
+from kist.engine.transfer.fetch_data import alone, packed_jobs
 from kist.engine.transfer.local_side import LocalSide
-from kist.engine.transfer.packing import is_sent_as_a_pack, sizes_from
+from kist.engine.transfer.packing import is_sent_as_a_pack
 from kist.engine.transfer.push_plan import PushPlan, Side
 from kist.engine.transfer.push_side import ASK_FROM
 from kist.engine.transfer.remote_read import RemoteReader
@@ -38,19 +38,15 @@ def push_requests(plan: PushPlan, local: LocalSide, *, pack_threshold: int, new:
 
 
 def _side_requests(side: Side, local: LocalSide, pack_threshold: int, *, new: bool) -> int:
-    places = local.places(side.algorithm, side.closure.contents)
-    sizes = sizes_from(places, side.closure.contents)
-    large = [size for raw, size in sizes.items() if size >= pack_threshold and raw in places]
-    small = {raw: places[raw] for raw, size in sizes.items() if raw in places and size < pack_threshold}
+    small, large = split_by_size(side.closure.contents.groups, pack_threshold)
     count = 0
-    left = sum(place.stored for place in small.values())
-    for reader, found in local.packs_of(small.values()):
-        if reader.kind == DATA and is_sent_as_a_pack(reader, found):
-            taken = sum(place.stored for place in small.values() if place.pack == reader.id)
-            count += _file_requests(taken, new=new)
-            left -= taken
+    left = sum(group.stored for group in small.values())
+    for reader, group in local.packs_of(small):
+        if reader.kind == DATA and is_sent_as_a_pack(reader, len(group)):
+            count += _file_requests(group.stored, new=new)
+            left -= group.stored
     count += sum(_file_requests(min(PACK_LIMIT, left - at), new=new) for at in range(0, left, PACK_LIMIT))
-    for size in large:
+    for size in large.values():
         count += _file_requests(size, new=new) if size <= SEGMENTED_FROM else 1 + _segments(size) * (1 if new else 2)
     nodes = sum(side.closure.nodes.values())
     return count + ceil(nodes / PACK_LIMIT) + 1  # and the index
@@ -65,18 +61,15 @@ def _segments(size: int) -> int:
     return ceil(size / segment_size(size))
 
 
-def fetch_requests(contents: Iterable[bytes], places: Mapping[bytes, Place], reader: RemoteReader, small: int) -> int:
+def fetch_requests(located: Located, reader: RemoteReader, small: int) -> int:
     """Requests that bringing contents will take, beside those that planning took.
 
     Args:
-        contents: what is to be brought, raw digests.
-        places: where it lies.
+        located: where they lie.
         reader: knows the remote's packs.
         small: size from which the cache keeps an object by itself.
     """
-    groups: dict[str, list[tuple[bytes, Place]]] = {}
-    for raw in contents:
-        groups.setdefault(places[raw].pack, []).append((raw, places[raw]))
-    count = len(groups.pop(LOOSE, ()))
-    count += sum(1 + _segments(place.plain) for _, place in groups.pop(SEGMENTED, ()))
+    groups = dict(located.groups)
+    count = sum(1 for _ in alone(groups.pop(LOOSE, None)))
+    count += sum(1 + _segments(size) for _, size in alone(groups.pop(SEGMENTED, None)))
     return count + sum(1 for _ in packed_jobs(groups, reader, small))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self, Unpack
 
 from kist.engine.cache.cache import Cache
-from kist.engine.storage.indexes import Place
+from kist.engine.storage.located import Located
 from kist.engine.transfer.fetch_data import DataFetch
 from kist.engine.transfer.local_side import LocalSide
-from kist.engine.transfer.parts import TransferOptions, TransferSettings, Walker, Want, content_sizes, named_paths
+from kist.engine.transfer.parts import (
+    TransferOptions,
+    TransferSettings,
+    Walker,
+    Want,
+    content_sizes,
+    in_blocks,
+    named_paths,
+)
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_read import RemoteReader
 from kist.engine.transfer.remote_store import Published, RemoteStore, never_pushed
@@ -55,16 +63,14 @@ class Lack:
         algorithm: its name.
         wants: those that are not complete here.
         reader: reads from the remote.
-        contents: what to bring: raw digest -> size.
-        places: where it lies there.
+        located: where what is to be brought lies there.
         failed: objects that are missing or damaged there.
     """
 
     algorithm: str
     wants: list[Want]
     reader: RemoteReader
-    contents: dict[bytes, int] = field(default_factory=dict)
-    places: dict[bytes, Place] = field(default_factory=dict)
+    located: Located
     failed: dict[bytes, KistError] = field(default_factory=dict)
 
 
@@ -115,14 +121,15 @@ class Fetch:
         Raises:
             RemoteError: the remote refused or failed altogether.
         """
-        moved = 0
+        moved = damaged = 0
         count, size = self._count(), self._size()
         if not self.settings.dry_run and count:
             self.settings.progress.start("fetch", total=size)
             try:
                 for lack in self._lacks:
                     data = DataFetch(self._cache, self._store, lack.reader, self._workers, self.settings.progress)
-                    moved += data.run(lack.algorithm, lack.contents, lack.places)
+                    moved += data.run(lack.algorithm, lack.located)
+                    damaged += len(data.failed)
                     lack.failed |= data.failed
             finally:
                 self.settings.progress.finish()
@@ -133,7 +140,7 @@ class Fetch:
         return TransferReport(
             "fetch",
             self._store.name,
-            objects=self._nodes + count - sum(len(lack.failed.keys() & lack.contents.keys()) for lack in self._lacks),
+            objects=self._nodes + count - damaged,
             bytes=self._node_bytes + (size if dry else moved),
             bytes_saved=max(0, sum(want.size for want in self._wants if want.inside is None) - size),
             requests=self._store.requests - self._before,
@@ -147,14 +154,14 @@ class Fetch:
         from kist.engine.transfer.expect import fetch_requests
 
         small = self._cache.pack_threshold
-        data = sum(fetch_requests(lack.contents, lack.places, lack.reader, small) for lack in self._lacks)
+        data = sum(fetch_requests(lack.located, lack.reader, small) for lack in self._lacks)
         return self._store.requests - self._before + data
 
     def _count(self) -> int:
-        return sum(len(lack.contents) for lack in self._lacks)
+        return sum(len(lack.located) for lack in self._lacks)
 
     def _size(self) -> int:
-        return sum(sum(lack.contents.values()) for lack in self._lacks)
+        return sum(lack.located.plain for lack in self._lacks)
 
     def _roots(self) -> list[Digest]:
         return [want.root for lack in self._lacks for want in lack.wants]
@@ -163,8 +170,9 @@ class Fetch:
 
     def _is_here(self, want: Want) -> bool:
         """Whether the cache has all of it, as far as names tell."""
-        contents, failed = self._contents_of(want, self._local.nodes_of(want.root.algorithm))
-        return not failed and not self._cache.missing(want.root.algorithm, contents)
+        failed: dict[bytes, KistError] = {}
+        contents = self._contents_of([want], self._local.nodes_of(want.root.algorithm), failed)
+        return not any(self._cache.missing(want.root.algorithm, block) for block in contents) and not failed
 
     def _markers(self, wants: Sequence[Want]) -> dict[Digest, Published]:
         """What the markers of these wants say; a version without one is a failure of its own."""
@@ -191,38 +199,42 @@ class Fetch:
         names = [name for want in wants for name in published[want.root].indexes.get(algorithm, ())]
         indexes = RemoteIndexes(self._store, algorithm, names)
         indexes.open(self._workers)
-        lack = Lack(algorithm, wants, RemoteReader(self._store, indexes, self._workers, algorithm))
+        reader = RemoteReader(self._store, indexes, self._workers, algorithm)
+        lack = Lack(algorithm, wants, reader, Located(self._store.hashers(algorithm).digest_size))
         keep = not self.settings.dry_run
-        with NodeSource(self, self._cache, lack.reader, algorithm, keep=keep) as source:
-            for want in wants:
-                contents, failed = self._contents_of(want, source.read)
-                lack.contents |= contents
-                lack.failed |= failed
-        absent = self._cache.missing(algorithm, lack.contents)
-        lack.places = lack.reader.locate(absent)
-        lack.failed |= {raw: lack.reader.missing(raw) for raw in absent if raw not in lack.places}
-        # The order is kept: objects that lie together are asked for together.
-        lack.contents = {raw: lack.places[raw].plain for raw in lack.contents if raw in lack.places}
+        with NodeSource(self, self._cache, reader, algorithm, keep=keep) as source:
+            for block in self._contents_of(wants, source.read, lack.failed):
+                absent = set(self._cache.missing(algorithm, block))
+                # The order is kept: objects that lie together are asked for together.
+                lack.failed |= reader.locate([raw for raw in block if raw in absent], lack.located)
         return lack
 
-    def _contents_of(self, want: Want, read: ReadNodes) -> tuple[dict[bytes, int], dict[bytes, KistError]]:
-        """The contents that a want consists of (raw digest -> size), and the nodes that could not be read."""
+    def _contents_of(
+        self, wants: Iterable[Want], read: ReadNodes, failed: dict[bytes, KistError]
+    ) -> Iterator[dict[bytes, int]]:
+        """The contents that wants consist of, in blocks.
+
+        Args:
+            wants: of one algorithm.
+            read: brings nodes.
+            failed: takes nodes that could not be read, and why.
+        """
+        return in_blocks(part for want in wants for part in self._leaves_of(want, read, failed))
+
+    def _leaves_of(self, want: Want, read: ReadNodes, failed: dict[bytes, KistError]) -> Iterator[dict[bytes, int]]:
         if not want.is_directory:
-            return {want.root.raw: want.size}, {}
-        contents: dict[bytes, int] = {}
-        if want.inside is None:
+            yield {want.root.raw: want.size}
+        elif want.inside is None:
             walker = Walker(self.settings.codec, want.root.algorithm, read)
-            for columns in walker.leaves([want.root.raw]):
-                contents |= content_sizes(columns)
-            return contents, walker.failed
-        try:
-            for columns in self._parts_of(want, read):
-                contents |= content_sizes(columns)
-        except (ObjectMissing, ObjectCorrupt) as exc:
-            return contents, {_raw_of(exc, want): exc}
-        except MetafileError as exc:
-            return contents, {want.root.raw: ObjectCorrupt(str(want.root), actual=exc.message)}
-        return contents, {}
+            yield from map(content_sizes, walker.leaves([want.root.raw]))
+            failed |= walker.failed
+        else:
+            try:
+                yield from map(content_sizes, self._parts_of(want, read))
+            except (ObjectMissing, ObjectCorrupt) as exc:
+                failed[_raw_of(exc, want)] = exc
+            except MetafileError as exc:
+                failed[want.root.raw] = ObjectCorrupt(str(want.root), actual=exc.message)
 
     def _parts_of(self, want: Want, read: ReadNodes) -> Iterator[Columns]:
         """The entries of the wanted parts; only nodes on the way to them are opened."""

@@ -9,12 +9,13 @@ from kist.abc.progress import Progress
 from kist.engine.cache.cache import Cache
 from kist.engine.cache.session import CacheSession
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
-from kist.engine.storage.members import decode
+from kist.engine.storage.indexes import LOOSE, SEGMENTED
+from kist.engine.storage.located import Group, Located
+from kist.engine.storage.members import join_ranges
 from kist.engine.storage.packs import DATA, PackReader, stored_in_pack
 from kist.engine.transfer import objects
 from kist.engine.transfer.parts import FATAL, ItemProgress
-from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans, weight_of
+from kist.engine.transfer.remote_read import Brought, RemoteReader, Span, plan_spans, weight_of
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
@@ -28,11 +29,11 @@ COMMIT_EVERY = 512 << 20
 
 _CHUNK = 1 << 20
 
-Job = Span | str | tuple[bytes, Place]
-"""Ranges of a pack, a whole pack's id, an object by itself."""
+Job = Span | str | tuple[bytes, int]
+"""Ranges of a pack, a whole pack's id, an object by itself and its size."""
 
 
-def packed_jobs(groups: Mapping[str, list[Placed]], reader: RemoteReader, small: int) -> Iterator[Span | str]:
+def packed_jobs(groups: Mapping[str, Group], reader: RemoteReader, small: int) -> Iterator[Span | str]:
     """What is to be asked for of packs: whole ones where that is nearly all, else ranges.
 
     Args:
@@ -42,12 +43,18 @@ def packed_jobs(groups: Mapping[str, list[Placed]], reader: RemoteReader, small:
     """
     for name, group in groups.items():
         entry = reader.packs.get(name)
-        taken = stored_in_pack(sum(place.stored for _, place in group), len(group), len(group[0][0]))
-        packable = max(place.plain for _, place in group) < small
+        taken = stored_in_pack(group.stored, len(group), group.members.width)
+        packable = max(group.members.plains) < small
         if packable and entry is not None and entry.kind == DATA and taken >= WHOLE_FROM * entry.size:
             yield name
         else:
-            yield from plan_spans(name, group)
+            yield from plan_spans(name, group.members)
+
+
+def alone(group: Group | None) -> Iterator[tuple[bytes, int]]:
+    """Objects that lie by themselves, each with its size."""
+    if group is not None:
+        yield from zip(group.members.raws(), group.members.plains, strict=True)
 
 
 class DataFetch:
@@ -75,15 +82,14 @@ class DataFetch:
         self._progress = progress
         self._moved = 0
         self._fresh = 0
-        self._groups: dict[str, list[Placed]] = {}
+        self._groups: dict[str, Group] = {}
 
-    def run(self, algorithm: str, contents: Mapping[bytes, int], places: Mapping[bytes, Place]) -> int:
+    def run(self, algorithm: str, located: Located) -> int:
         """Bring objects; what came stays also if this is interrupted.
 
         Args:
             algorithm: their hash algorithm.
-            contents: raw digest -> plain size, in path order.
-            places: where they lie on the remote.
+            located: where they lie on the remote.
 
         Returns:
             Bytes that moved.
@@ -93,8 +99,7 @@ class DataFetch:
             StorageError: the disk is full, read-only or failing.
         """
         self._hasher = self._store.hashers(algorithm)
-        for raw in contents:
-            self._groups.setdefault(places[raw].pack, []).append((raw, places[raw]))
+        self._groups = dict(located.groups)
         with self._cache.session(algorithm) as session:
             try:
                 self._run_all(session)
@@ -103,7 +108,7 @@ class DataFetch:
         return self._moved
 
     def _run_all(self, session: CacheSession) -> None:
-        segmented = self._groups.pop(SEGMENTED, [])
+        segmented = self._groups.pop(SEGMENTED, None)
         self._progresses = self._workers.progress(self._progress)
         for job, result in self._workers.run(lambda job: self._bring(job, session), self._jobs(), weigh=weight_of):
             if isinstance(result, FATAL):
@@ -112,12 +117,12 @@ class DataFetch:
                 self._fail(job, result)
             else:
                 self._store_brought(result, session)
-        for raw, place in segmented:
-            self._bring_segmented(raw, place, session)
+        for raw, size in alone(segmented):
+            self._bring_segmented(raw, size, session)
 
     def _jobs(self) -> Iterator[Job]:
         """Large objects first, then packs."""
-        yield from sorted(self._groups.pop(LOOSE, []), key=lambda item: -item[1].plain)
+        yield from sorted(alone(self._groups.pop(LOOSE, None)), key=lambda item: -item[1])
         yield from packed_jobs(self._groups, self._reader, self._cache.pack_threshold)
 
     # ── in worker threads ────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +140,7 @@ class DataFetch:
         """A whole pack: adopted if all of it is good, else its good members are taken."""
         group = self._groups[name]
         path = session.file()
-        item = ItemProgress(self._progresses, sum(place.plain for _, place in group))
+        item = ItemProgress(self._progresses, group.plain)
         brought, moved = Brought(), 0
         remote, key = self._store.remote, f"packs/{name}"
         for _ in objects.tries(remote, key):
@@ -165,27 +170,27 @@ class DataFetch:
         except (ObjectError, RepoFormatError):
             return False
 
-    def _salvage(self, path: Path, group: list[Placed]) -> Brought:
-        brought = Brought()
+    def _salvage(self, path: Path, group: Group) -> Brought:
+        whole = Brought()
         with path.open("rb") as file:
-            for raw, place in sorted(group, key=lambda item: item[1].offset):
-                file.seek(place.offset)
-                plain = decode(place.codec, file.read(place.stored), place.plain)
-                if plain is not None and self._hasher.raw(plain) == raw:
-                    brought.raws.append(raw)
-                    brought.buffers.append(plain)
-                else:
-                    brought.bad[raw] = self._reader.damaged(raw)
-        return brought
+            for first, stop in join_ranges(group.members.offsets, group.members.stored):
+                part = group.members.slice(first, stop)
+                file.seek(part.offsets[0])
+                data = file.read(part.offsets[-1] + part.stored[-1] - part.offsets[0])
+                brought = self._reader.check(part, data, part.offsets[0])
+                whole.raws += brought.raws
+                whole.buffers += brought.buffers
+                whole.bad |= brought.bad
+        return whole
 
-    def _bring_loose(self, raw: bytes, place: Place, session: CacheSession) -> Brought:
+    def _bring_loose(self, raw: bytes, size: int, session: CacheSession) -> Brought:
         digest = Digest.from_raw(self._hasher.name, raw)
         path = session.file()
-        item = ItemProgress(self._progresses, place.plain)
+        item = ItemProgress(self._progresses, size)
         moved = 0
         remote, key = self._store.remote, objects.object_key(digest)
         for _ in objects.tries(remote, key):
-            moved += place.plain
+            moved += size
             item.restart()
             remote.get_file(key, path, progress=item)
             if self._digest_of(path) == raw:
@@ -205,18 +210,18 @@ class DataFetch:
 
     # ── in the main thread ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _bring_segmented(self, raw: bytes, place: Place, session: CacheSession) -> None:
+    def _bring_segmented(self, raw: bytes, size: int, session: CacheSession) -> None:
         digest = Digest.from_raw(self._hasher.name, raw)
         folder = self._cache.root / "partial"
         self._cache.folder.make(folder)
         try:
-            item = ItemProgress(self._progress, place.plain)
+            item = ItemProgress(self._progress, size)
             remote = self._store.remote
             transfer = SegmentTransfer(remote, self._hasher, self._workers, item)
             with transfer.get(digest, folder) as path:
                 session.put_loose_file(path, digest)
                 session.commit()  # moves it to its place while the block still protects it
-                self._moved += place.plain
+                self._moved += size
         except FATAL:
             raise
         except RemoteObjectNotFound:
@@ -237,9 +242,9 @@ class DataFetch:
     def _fail(self, job: Job, error: KistError) -> None:
         """What a file that could not be read was to bring."""
         if isinstance(job, Span):
-            raws = [raw for raw, _ in job.members]
+            raws = job.members.raws()
         else:
-            raws = [raw for raw, _ in self._groups[job]] if isinstance(job, str) else [job[0]]
+            raws = self._groups[job].members.raws() if isinstance(job, str) else [job[0]]
         for raw in raws:
             if isinstance(error, RemoteObjectNotFound):
                 self.failed[raw] = self._reader.missing(raw)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kist.engine.cache.cache import Cache
-from kist.engine.storage.indexes import LOOSE, Place
+from kist.engine.storage.indexes import LOOSE
+from kist.engine.storage.located import Group, Located
 from kist.engine.storage.packs import PackReader
 from kist.errors import KistError, ObjectError, RepoFormatError, StorageError
 from kist.model.digest import Digest
@@ -48,22 +48,23 @@ class LocalSide:
             yield from self.cache.read_iter(algorithm, ordered[start : start + _BATCH], bad.__setitem__)
             yield from bad.items()
 
-    def places(self, algorithm: str, raws: Iterable[bytes]) -> dict[bytes, Place]:
-        """Where objects lie; those that are not here are left out."""
-        return self.cache.places(algorithm, raws)
+    def locate(self, algorithm: str, raws: Iterable[bytes], located: Located) -> list[bytes]:
+        """Note where objects lie; returns those that are not here."""
+        return self.cache.locate(algorithm, raws, located)
 
-    def packs_of(self, places: Iterable[Place]) -> Iterator[tuple[PackReader, int]]:
-        """Packs of the cache that hold some of *places*, open until the next one is asked for, and how many of them.
+    def packs_of(self, groups: Mapping[str, Group]) -> Iterator[tuple[PackReader, Group]]:
+        """Packs of the cache that hold some objects, open until the next one is asked for, each with what it holds.
 
         A pack that cannot be opened is left out: reading its members one by one says what is wrong with which.
         """
-        counts = Counter(place.pack for place in places if place.pack != LOOSE)
-        for name, count in sorted(counts.items()):
+        for name, group in sorted(groups.items(), key=lambda item: item[0]):
+            if name == LOOSE:
+                continue
             with suppress(FileNotFoundError, *UNREADABLE):
                 reader = PackReader.open(self.cache.folder.packs / name)
                 try:
-                    if reader.id == name and len(reader.members) >= count:
-                        yield reader, count
+                    if reader.id == name and len(reader.members) >= len(group):
+                        yield reader, group
                 finally:
                     reader.close()
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
-from kist.engine.storage.indexes import PackEntry, Place
+from kist.engine.storage.indexes import PackEntry
+from kist.engine.storage.located import Group, in_order
 from kist.engine.storage.members import PLAIN, ZLIB, Members
 from kist.engine.storage.pack_writer import PackWriter
 from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
@@ -48,7 +49,7 @@ class Upload:
         key: where it goes.
         path: the file; None for a large object, whose file is looked for when its turn comes.
         plain: plain bytes of the objects in it, as they count in the progress.
-        raws: the objects in it.
+        raw: the object that it is, b"" for a pack.
         pack: what the index says of it, None for an object by itself.
         members: likewise.
         temporary: whether the file is to be removed afterwards.
@@ -57,10 +58,15 @@ class Upload:
     key: str
     path: Path | None
     plain: int
-    raws: Sequence[bytes]
+    raw: bytes = b""
     pack: PackEntry | None = None
     members: Members | None = None
     temporary: bool = False
+
+    @property
+    def raws(self) -> list[bytes]:
+        """The objects in it."""
+        return self.members.raws() if self.members is not None else [self.raw]
 
 
 class Packer:
@@ -84,54 +90,52 @@ class Packer:
         self._numbers = itertools.count()
         self.failed: dict[bytes, KistError] = {}
 
-    def small(
-        self, contents: Mapping[bytes, int], places: Mapping[bytes, Place], extra: Iterable[bytes]
-    ) -> Iterator[Upload]:
-        """Files for small objects, in path order.
+    def small(self, groups: Mapping[str, Group], absent: Iterable[bytes], extra: Iterable[bytes]) -> Iterator[Upload]:
+        """Files for small objects.
 
         Args:
-            contents: objects to send: raw digest -> size. Packs of the cache that hold nothing else go as they are.
-            places: where they lie in the cache.
+            groups: objects to send, by where they lie in the cache. Packs of it that hold nothing else go as they are.
+            absent: objects to send that are not there.
             extra: objects of small packs on the remote that are packed again with them.
         """
-        left = dict(contents)
-        found = (places[raw] for raw in contents if raw in places)
-        for reader, count in self._local.packs_of(found):
-            if reader.kind != DATA or not is_sent_as_a_pack(reader, count):
+        left = dict(groups)
+        for reader, group in self._local.packs_of(groups):
+            if reader.kind != DATA or not is_sent_as_a_pack(reader, len(group)):
                 continue
             with suppress(*UNREADABLE):  # what cannot be read here is read one by one
-                upload = self._taken(reader, count, left)
+                upload, rest = self._taken(reader, group)
+                if rest:
+                    left[reader.id] = group.pick(rest)
+                else:
+                    del left[reader.id]
                 if upload is not None:
-                    for raw in upload.raws:
-                        left.pop(raw, None)
                     yield upload
-        yield from self._pack(DATA, itertools.chain(left, extra))
+        yield from self._pack(DATA, itertools.chain(in_order(left.values()), absent, extra))
 
-    def _taken(self, reader: PackReader, count: int, left: Mapping[bytes, int]) -> Upload | None:
-        """A pack of the cache as it is, or a copy with just what is to be sent; None where nothing of it is good."""
-        members = reader.members
-        if len(members) == count:
+    def _taken(self, reader: PackReader, group: Group) -> tuple[Upload | None, Sequence[int]]:
+        """A pack of the cache as it is, or a copy with just what is to be sent, and positions of what is not in it."""
+        members, everything = reader.members, range(len(group))
+        if len(members) == len(group):
             if not reader.is_whole(self._hasher):
-                return None
+                return None, everything
             pack = PackEntry(reader.id, reader.size, reader.kind)
             path = self._local.cache.folder.packs / pack.id
-            return Upload(f"packs/{pack.id}", path, sum(members.plains), members.raws(), pack, members)
-        raws = members.raws()
-        positions = [position for position in members.in_offset_order() if raws[position] in left]
-        writer = self._writer(DATA)
+            return Upload(f"packs/{pack.id}", path, sum(members.plains), pack=pack, members=members), ()
+        writer, rest = self._writer(DATA), list[int]()
         try:
-            for part, good in reader.check_parts(self._hasher, positions, members):
+            for part, good in reader.check_parts(self._hasher, everything, group.members):
                 if any(good):
-                    writer.append_part(members, part, good)
+                    writer.append_part(group.members, part, good)
+                rest += [position for position, taken in zip(part.positions, good, strict=True) if not taken]
             if len(writer):
-                return self._finish(writer)
+                return self._finish(writer), rest
         except BaseException:
             writer.path.unlink(missing_ok=True)
             raise
         finally:
             writer.close()
         writer.path.unlink()
-        return None
+        return None, rest
 
     def nodes(self, raws: Iterable[bytes]) -> Iterator[Upload]:
         """Packs of manifest nodes."""
@@ -140,7 +144,7 @@ class Packer:
     def large(self, contents: Mapping[bytes, int], key_of: Mapping[bytes, str]) -> Iterator[Upload]:
         """One file an object."""
         for raw, size in contents.items():
-            yield Upload(key_of[raw], None, size, (raw,))
+            yield Upload(key_of[raw], None, size, raw)
 
     def _pack(self, kind: int, raws: Iterable[bytes]) -> Iterator[Upload]:
         writer: PackWriter | None = None
@@ -189,9 +193,8 @@ class Packer:
         members = writer.finish()
         writer.close()
         pack = PackEntry(writer.id, writer.size, writer.kind)
-        return Upload(
-            f"packs/{pack.id}", writer.path, sum(members.plains), members.raws(), pack, members, temporary=True
-        )
+        size = sum(members.plains)
+        return Upload(f"packs/{pack.id}", writer.path, size, pack=pack, members=members, temporary=True)
 
 
 def _append_nodes(writer: PackWriter, raws: Sequence[bytes], buffers: Sequence[bytes]) -> None:
@@ -201,8 +204,3 @@ def _append_nodes(writer: PackWriter, raws: Sequence[bytes], buffers: Sequence[b
             writer.append(raw, stored, len(data), ZLIB)
         else:
             writer.append(raw, data, len(data), PLAIN)
-
-
-def sizes_from(places: Mapping[bytes, Place], told: Mapping[bytes, int]) -> dict[bytes, int]:
-    """The sizes of objects, as the cache knows them, else as the manifest tells."""
-    return {raw: places[raw].plain if raw in places else size for raw, size in told.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Required, TypedDict
 
 from kist.abc.metafile import ManifestCodec
 from kist.abc.progress import NullProgress, Progress
+from kist.engine.storage.located import BLOCK, Located
 from kist.errors import (
     KistError,
     MetafileError,
@@ -115,19 +116,26 @@ class Closure:
     """What some versions of one algorithm consist of, as far as it is not known on the other side.
 
     Attributes:
+        contents: where files' contents lie here, ranked in path order.
+        absent: contents that are not here, raw digest -> size.
         nodes: manifest nodes, raw digest -> plain bytes, parents first.
-        contents: files' contents, raw digest -> size, in path order.
         failed: nodes that could not be read, and why.
     """
 
+    contents: Located
+    absent: dict[bytes, int] = field(default_factory=dict)
     nodes: dict[bytes, int] = field(default_factory=dict)
-    contents: dict[bytes, int] = field(default_factory=dict)
     failed: dict[bytes, KistError] = field(default_factory=dict)
+
+    @property
+    def files(self) -> int:
+        """How many contents there are."""
+        return len(self.contents) + len(self.absent)
 
     @property
     def size(self) -> int:
         """Plain bytes in all."""
-        return sum(self.nodes.values()) + sum(self.contents.values())
+        return sum(self.nodes.values()) + self.contents.plain + sum(self.absent.values())
 
 
 class Walker:
@@ -194,8 +202,22 @@ class Walker:
 def content_sizes(columns: Columns) -> dict[bytes, int]:
     """The contents that a leaf names, each once, in path order: raw digest -> size."""
     files = (FILE, EXECUTABLE)
+    if not columns.kinds.translate(None, bytes(files)):
+        return dict(zip(columns.raws(), columns.sizes, strict=True))
     rows = zip(columns.raws(), columns.sizes, columns.kinds, strict=True)
     return {raw: size for raw, size, kind in rows if kind in files}
+
+
+def in_blocks(parts: Iterable[Mapping[bytes, int]]) -> Iterator[dict[bytes, int]]:
+    """Contents in blocks, each once in its block: so many that one look-up serves many, and no more in memory."""
+    block: dict[bytes, int] = {}
+    for part in parts:
+        block |= part
+        if len(block) >= BLOCK:
+            yield block
+            block = {}
+    if block:
+        yield block
 
 
 def named_paths(columns: Columns, wanted: set[bytes]) -> Iterator[tuple[bytes, bytes]]:

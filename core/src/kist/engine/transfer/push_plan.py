@@ -6,15 +6,26 @@ import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import SEGMENTED, Place
+from kist.engine.storage.indexes import SEGMENTED
+from kist.engine.storage.located import Located
 from kist.engine.transfer import objects
 from kist.engine.transfer.index_repair import lost_indexes, put_back, rebuild_index
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.merging import Merge, plan_index_merge
-from kist.engine.transfer.parts import FATAL, Closure, TransferSettings, Version, Walker, by_algorithm, content_sizes
-from kist.engine.transfer.remote_index import RemoteIndexes, place_key
+from kist.engine.transfer.parts import (
+    FATAL,
+    Closure,
+    TransferSettings,
+    Version,
+    Walker,
+    by_algorithm,
+    content_sizes,
+    in_blocks,
+)
+from kist.engine.transfer.remote_index import RemoteIndexes, keys_of
 from kist.engine.transfer.remote_store import Condemned, Published, RemoteStore, set_key
 from kist.errors import (
     KistError,
@@ -45,7 +56,7 @@ class Side:
         versions: the versions that are not complete on the remote yet.
         proven: indexes that markers name: what lies below a node that they have is there too.
         closure: what the remote lacks.
-        found: contents that lie on the remote although no marker says so.
+        found: where contents lie that are on the remote although no marker says so.
         found_nodes: likewise, manifest nodes.
         hinted: the indexes that say so.
         merge: which indexes and packs are merged.
@@ -54,9 +65,9 @@ class Side:
     algorithm: str
     versions: list[Version]
     proven: RemoteIndexes
-    closure: Closure = field(default_factory=Closure)
-    found: dict[bytes, Place] = field(default_factory=dict)
-    found_nodes: dict[bytes, Place] = field(default_factory=dict)
+    closure: Closure
+    found: Located
+    found_nodes: Located
     hinted: RemoteIndexes | None = None
     merge: Merge = field(default_factory=Merge)
 
@@ -92,7 +103,7 @@ class PushPlan:
     @property
     def objects(self) -> int:
         """Objects to send."""
-        return sum(len(side.closure.nodes) + len(side.closure.contents) for side in self.sides)
+        return sum(len(side.closure.nodes) + side.closure.files for side in self.sides)
 
     @property
     def size(self) -> int:
@@ -197,7 +208,8 @@ class PushPlanner:
         plan.resend = bad_keys | frozenset(plan.condemned.keys)
         for algorithm, group in by_algorithm(version.root for version in plan.versions).items():
             wanted = set(group)
-            side = Side(algorithm, [one for one in plan.versions if one.root in wanted], self._indexes(algorithm, ()))
+            mine = [one for one in plan.versions if one.root in wanted]
+            side = self._new_side(algorithm, mine, self._indexes(algorithm, ()))
             names = {name for root in group if root in published for name in published[root].indexes[algorithm]}
             side.hinted = self._indexes(algorithm, names, plan.resend)
             self._walk(side)
@@ -269,29 +281,35 @@ class PushPlanner:
         names = [name for one in evidence.values() for name in one.indexes.get(algorithm, ())]
         absent = set(condemned.keys)
         while True:
-            side = Side(algorithm, versions, RemoteIndexes(self._store, algorithm, names, condemned.keys))
+            proven = RemoteIndexes(self._store, algorithm, names, condemned.keys)
+            side = self._new_side(algorithm, versions, proven)
             side.proven.open(self._workers)
             side.hinted = self._hints(side, absent)
             self._walk(side)
             if gone := self._gone(side):
                 absent |= gone
                 continue
-            fresh = len(side.closure.nodes) + len(side.closure.contents) + len(side.found)
+            fresh = len(side.closure.nodes) + side.closure.files + len(side.found)
             if not side.proven.damaged:
                 with suppress(ObjectError):
                     side.merge = plan_index_merge(side.proven, fresh)
                     return side
             names = []  # what a marker promises is gone: trust no marker of this algorithm, send all again
 
+    def _new_side(self, algorithm: str, versions: list[Version], proven: RemoteIndexes) -> Side:
+        here, there, nodes = (Located(self._store.hashers(algorithm).digest_size) for _ in range(3))
+        return Side(algorithm, versions, proven, Closure(here), there, nodes)
+
     def _gone(self, side: Side) -> set[str]:
         """The keys of what hints speak of that are not there: no marker kept gc from deleting them.
 
         Of an object in segments the list proves nothing: it counts as absent, and who sends it asks for each segment.
         """
-        places = side.found | side.found_nodes
-        keys = {raw: place_key(place, Digest.from_raw(side.algorithm, raw)) for raw, place in places.items()}
-        gone = {keys[raw] for raw, place in places.items() if place.pack == SEGMENTED}
-        for key, result in self._workers.run(self._store.remote.stat, sorted({*keys.values()} - gone)):
+        keys: set[str] = set()
+        gone: set[str] = set()
+        for pack, group in (*side.found.groups.items(), *side.found_nodes.groups.items()):
+            (gone if pack == SEGMENTED else keys).update(keys_of(pack, side.algorithm, group))
+        for key, result in self._workers.run(self._store.remote.stat, sorted(keys)):
             if isinstance(result, RemoteObjectNotFound | RemotePermissionError):
                 gone.add(key)
             elif isinstance(result, KistError):
@@ -326,26 +344,21 @@ class PushPlanner:
         """Collect what is missing: nodes and contents that no index covers."""
         walker = Walker(self._settings.codec, side.algorithm, self._local.nodes_of(side.algorithm), side.proven.covered)
         closure = side.closure
-        for version in side.versions:
-            if not version.is_directory:
-                self._note(side, {version.root.raw: version.size})
-        for columns in walker.leaves(version.root.raw for version in side.versions if version.is_directory):
-            self._note(side, content_sizes(columns))
+        roots = [version.root.raw for version in side.versions if version.is_directory]
+        single = {version.root.raw: version.size for version in side.versions if not version.is_directory}
+        for block in in_blocks(chain([single], map(content_sizes, walker.leaves(roots)))):
+            self._note(side, block)
         closure.nodes, closure.failed = walker.sizes, walker.failed
         if side.hinted is not None:
-            side.found_nodes = side.hinted.lookup(closure.nodes)
-            closure.nodes = {raw: size for raw, size in closure.nodes.items() if raw not in side.found_nodes}
+            absent = side.hinted.locate(list(closure.nodes), side.found_nodes)
+            closure.nodes = {raw: closure.nodes[raw] for raw in absent}
 
-    @staticmethod
-    def _note(side: Side, contents: dict[bytes, int]) -> None:
-        fresh = [raw for raw in contents if raw not in side.closure.contents and raw not in side.found]
-        missing = [raw for raw, there in zip(fresh, side.proven.covered(fresh), strict=True) if not there]
+    def _note(self, side: Side, block: Mapping[bytes, int]) -> None:
+        missing = [raw for raw, there in zip(block, side.proven.covered(list(block)), strict=True) if not there]
         if side.hinted is not None and missing:
-            found = side.hinted.lookup(missing)
-            side.found |= found
-            missing = [raw for raw in missing if raw not in found]
-        for raw in missing:
-            side.closure.contents[raw] = contents[raw]
+            missing = side.hinted.locate(missing, side.found)
+        absent = self._local.locate(side.algorithm, missing, side.closure.contents)
+        side.closure.absent |= {raw: block[raw] for raw in absent}
 
 
 def remember_set(store: RemoteStore, roots: Iterable[Digest]) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.storage.index_builder import IndexBuilder
-from kist.engine.storage.indexes import SEGMENTED, Place, index_id
-from kist.engine.storage.members import Members
+from kist.engine.storage.indexes import SEGMENTED, index_id
+from kist.engine.storage.located import Group, in_order, split_by_size
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
-from kist.engine.transfer.packing import Packer, Upload, sizes_from
+from kist.engine.transfer.packing import Packer, Upload
 from kist.engine.transfer.parts import (
     FATAL,
     ItemProgress,
@@ -24,7 +24,7 @@ from kist.engine.transfer.parts import (
     named_paths,
 )
 from kist.engine.transfer.push_plan import Side
-from kist.engine.transfer.remote_index import place_key
+from kist.engine.transfer.remote_index import keys_of
 from kist.engine.transfer.remote_store import Published, RemoteStore
 from kist.engine.transfer.segments import SEGMENTED_FROM, SegmentTransfer
 from kist.errors import KistError, ObjectMissing, RemoteObjectNotFound
@@ -102,21 +102,17 @@ class SidePush:
     def run(self) -> dict[Digest, Published]:
         """Send everything; returns what the markers of the complete versions are to say."""
         side, push = self._side, self._push
-        told = side.closure.contents
-        places = push.local.places(side.algorithm, told)
-        sizes = sizes_from(places, told)
-        threshold = push.store.pack_threshold
-        small = {raw: size for raw, size in sizes.items() if size < threshold or raw not in places}
-        large = {raw: size for raw, size in sizes.items() if raw not in small}
+        small, large = split_by_size(side.closure.contents.groups, push.store.pack_threshold)
         data, nodes = self._to_pack_again()
-        self._send(self._packer.small(small, places, data))
+        self._send(self._packer.small(small, side.closure.absent, data))
         self._send_large(large)
         self._failed |= self._packer.failed
         complete = self._complete_versions()
         chosen = self._nodes_of(complete)
         self._send(self._packer.nodes([*(raw for raw in chosen if raw in side.closure.nodes), *nodes]))
         self._failed |= self._packer.failed
-        self._add_found(side.found | {raw: side.found_nodes[raw] for raw in chosen if raw in side.found_nodes})
+        self._add_found(side.found.groups)
+        self._add_found(side.found_nodes.only(set(chosen)))
         names = self._write_index()
         for raw, error in self._failed.items():
             push.failures[f"{side.algorithm}:{raw.hex()}"] = self._with_paths(raw, error)
@@ -146,9 +142,9 @@ class SidePush:
                 self._failed |= dict.fromkeys(upload.raws, result)
             elif upload.pack is not None and upload.members is not None:
                 self._builder.add_pack(upload.pack, upload.members)
-                self._push.note_sent(len(upload.raws), upload.pack.size)
+                self._push.note_sent(len(upload.members), upload.pack.size)
             else:
-                self._builder.add_loose(upload.raws, [upload.plain])
+                self._builder.add_loose([upload.raw], [upload.plain])
                 self._push.note_sent(1, upload.plain)
 
     def _put(self, upload: Upload, item: ItemProgress) -> None:
@@ -157,7 +153,7 @@ class SidePush:
             if not self._is_there(remote, upload.key, upload.path.stat().st_size):
                 remote.put_file(upload.key, upload.path, progress=item)
             return
-        digest = Digest.from_raw(self._hasher.name, upload.raws[0])
+        digest = Digest.from_raw(self._hasher.name, upload.raw)
         with self._push.local.file_of(digest, self._scratch / f"object-{digest.hex}") as path:
             if not self._is_there(remote, upload.key, path.stat().st_size):
                 remote.put_file(upload.key, path, progress=item)
@@ -214,14 +210,14 @@ class SidePush:
         for name, entry in merge.packs.items():
             if not self._push.local.cache.missing(side.algorithm, merge.members[name]):
                 groups.setdefault(entry.kind, []).append(name)
-        fresh = {True: len(side.closure.nodes), False: len(side.closure.contents)}
+        fresh = {True: len(side.closure.nodes), False: side.closure.files}
         lists: dict[bool, list[bytes]] = {True: [], False: []}
         for kind, names in groups.items():
             if len(names) < 2 and not fresh[kind == NODES]:
                 continue
             self._rewritten.update(names)
             lists[kind == NODES] += [raw for name in names for raw in merge.members[name]]
-        new = side.closure.contents
+        new = side.closure.contents.among(lists[False]) | side.closure.absent.keys()
         return [raw for raw in lists[False] if raw not in new], lists[True]
 
     def _complete_versions(self) -> list[Version]:
@@ -241,7 +237,7 @@ class SidePush:
     def _nodes_of(self, versions: Sequence[Version]) -> Iterable[bytes]:
         """The missing nodes of these versions: a node may stand in an index only if all below it is on the remote."""
         if len(versions) == len(self._side.versions):
-            return [*self._side.closure.nodes, *self._side.found_nodes]
+            return [*self._side.closure.nodes, *in_order(self._side.found_nodes.groups.values())]
         walker = self._walker()
         for _ in walker.leaves(version.root.raw for version in versions if version.is_directory):
             pass
@@ -286,37 +282,19 @@ class SidePush:
             self._push.unmarked.append(name)
         return [*side.merge.kept, name]
 
-    def _add_found(self, found: Mapping[bytes, Place]) -> None:
+    def _add_found(self, found: Mapping[str, Group]) -> None:
         """Take over where objects lie that no marker knew of."""
-        hinted = self._side.hinted
-        if hinted is None or not found:
-            return
-        for raw, place in found.items():
-            self._push.note_put(place_key(place, Digest.from_raw(self._side.algorithm, raw)))
-        packs = hinted.pack_entries()
-        rows: dict[str, list[bytes]] = {}
-        for raw, place in found.items():
-            rows.setdefault(place.pack, []).append(raw)
-        for name, raws in rows.items():
-            places = [found[raw] for raw in raws]
+        side = self._side
+        packs = side.hinted.pack_entries() if side.hinted is not None and found else {}
+        for name, group in found.items():
+            for key in keys_of(name, side.algorithm, group):
+                self._push.note_put(key)
             if name in packs:
-                self._builder.add_pack(packs[name], members_of(self._hasher.digest_size, raws, places))
+                self._builder.add_pack(packs[name], group.members.by_digest())
             else:
-                self._builder.add_loose(raws, [place.plain for place in places], segmented=name == SEGMENTED)
+                self._builder.add_loose(group.members.raws(), group.members.plains, segmented=name == SEGMENTED)
 
 
 def _weight_of(upload: Upload) -> int:
     """Bytes that a backend may hold of a file that it sends: what is one part of a large upload for most."""
     return min(upload.pack.size if upload.pack is not None else upload.plain, PART)
-
-
-def members_of(width: int, raws: Sequence[bytes], places: Sequence[Place]) -> Members:
-    """Some members of one pack as columns, from their places."""
-    return Members.from_rows(
-        width,
-        raws,
-        [place.offset for place in places],
-        [place.stored for place in places],
-        [place.plain for place in places],
-        [place.codec for place in places],
-    )

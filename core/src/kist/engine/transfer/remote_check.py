@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kist.engine.cache.cache import Cache
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, Place
+from kist.engine.storage.indexes import LOOSE, SEGMENTED
+from kist.engine.storage.located import Group, Located
 from kist.engine.transfer import objects
+from kist.engine.transfer.fetch_data import alone
 from kist.engine.transfer.hints import Hints
 from kist.engine.transfer.pack_check import PackJob, is_whole
 from kist.engine.transfer.parts import (
@@ -19,10 +21,11 @@ from kist.engine.transfer.parts import (
     Walker,
     by_algorithm,
     content_sizes,
+    in_blocks,
     named_paths,
 )
 from kist.engine.transfer.remote_index import RemoteIndexes, place_key
-from kist.engine.transfer.remote_read import Brought, Placed, RemoteReader, Span, plan_spans, weight_of
+from kist.engine.transfer.remote_read import Brought, RemoteReader, Span, plan_spans, weight_of
 from kist.engine.transfer.remote_store import Published, RemoteStore
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
@@ -30,7 +33,8 @@ from kist.model.digest import Digest
 
 _CHUNK = 1 << 20
 
-Job = Span | tuple[bytes, Place]
+Job = Span | tuple[bytes, int]
+"""A range of a pack, an object by itself and its size."""
 
 
 @dataclass(slots=True)
@@ -176,29 +180,29 @@ class _AlgorithmCheck:
         indexes.open(self._workers)
         reader = RemoteReader(self._store, indexes, self._workers, self._algorithm)
         bad: dict[bytes, KistError] = {}
-        contents: dict[bytes, int] = {}
         walker = self._walker(reader)
-        for version in self._versions:
-            if not version.is_directory:
-                contents[version.root.raw] = version.size
-        for columns in walker.leaves(version.root.raw for version in self._versions if version.is_directory):
-            contents |= content_sizes(columns)
+        located, nodes = Located(self._hasher.digest_size), Located(self._hasher.digest_size)
+        for block in in_blocks(self._contents(walker)):
+            bad |= reader.locate([raw for raw in block if _in_sample(raw, sample)], located)
+        findings.checked += len(walker.sizes) + len(located) + len(bad)
         bad |= walker.failed
-        findings.checked += len(walker.sizes)
-        chosen = [raw for raw in contents if _in_sample(raw, sample)]
-        places = reader.locate(chosen)
-        bad |= {raw: reader.missing(raw) for raw in chosen if raw not in places}
-        self._settings.progress.start("verify", total=sum(place.plain for place in places.values()))
+        self._settings.progress.start("verify", total=located.plain)
         try:
+            groups = dict(located.groups)
             if sample >= 100:
-                whole = self._check_packs(reader, [*places.values(), *reader.locate(walker.sizes).values()], findings)
-                places = {raw: place for raw, place in places.items() if place.pack not in whole}
-            bad |= self._read_all(reader, places)
+                reader.locate(list(walker.sizes), nodes)
+                for pack in self._check_packs(reader, groups, groups.keys() | nodes.groups.keys(), findings):
+                    groups.pop(pack, None)
+            bad |= self._read_all(reader, groups)
         finally:
             self._settings.progress.finish()
-        findings.checked += len(chosen)
         self._report(findings, bad, reader)
         findings.keys |= {f"index/{name}" for name in indexes.damaged}
+
+    def _contents(self, walker: Walker) -> Iterator[Mapping[bytes, int]]:
+        yield {version.root.raw: version.size for version in self._versions if not version.is_directory}
+        roots = [version.root.raw for version in self._versions if version.is_directory]
+        yield from map(content_sizes, walker.leaves(roots))
 
     def _walker(self, reader: RemoteReader) -> Walker:
         def read(raws: Sequence[bytes]) -> list[bytes | KistError]:
@@ -207,9 +211,11 @@ class _AlgorithmCheck:
 
         return Walker(self._settings.codec, self._algorithm, read)
 
-    def _check_packs(self, reader: RemoteReader, places: Sequence[Place], findings: RemoteFindings) -> set[str]:
+    def _check_packs(
+        self, reader: RemoteReader, groups: Mapping[str, Group], packs: Iterable[str], findings: RemoteFindings
+    ) -> set[str]:
         """Read the packs that are needed as they are; returns those that are whole, so that no member need be read."""
-        jobs = [PackJob(entry) for name in {place.pack for place in places} if (entry := reader.packs.get(name))]
+        jobs = [PackJob(entry) for name in packs if (entry := reader.packs.get(name))]
         whole: set[str] = set()
         check = partial(is_whole, self._store, self._hasher)
         for job, result in self._workers.run(check, jobs, weigh=lambda job: job.weight):
@@ -217,39 +223,36 @@ class _AlgorithmCheck:
                 raise result
             if result is True:
                 whole.add(job.entry.id)
-                self._settings.progress.advance(sum(place.plain for place in places if place.pack == job.entry.id))
+                self._settings.progress.advance(groups[job.entry.id].plain if job.entry.id in groups else 0)
             elif result is False:
                 findings.damaged[Digest("pack", job.entry.id)] = ()
                 findings.keys.add(f"packs/{job.entry.id}")
             # A pack that is not there is told by the objects that are missing with it.
         return whole
 
-    def _read_all(self, reader: RemoteReader, places: dict[bytes, Place]) -> dict[bytes, KistError]:
+    def _read_all(self, reader: RemoteReader, groups: dict[str, Group]) -> dict[bytes, KistError]:
         bad: dict[bytes, KistError] = {}
-        groups: dict[str, list[Placed]] = {}
-        for raw, place in places.items():
-            groups.setdefault(place.pack, []).append((raw, place))
-        segmented = groups.pop(SEGMENTED, [])
+        segmented = groups.pop(SEGMENTED, None)
         for job, result in self._workers.run(lambda job: self._read(reader, job), _jobs(groups), weigh=weight_of):
             if isinstance(result, FATAL):
                 raise result
             if isinstance(result, KistError):
-                raws = [raw for raw, _ in job.members] if isinstance(job, Span) else [job[0]]
+                raws = job.members.raws() if isinstance(job, Span) else [job[0]]
                 gone = isinstance(result, RemoteObjectNotFound)
                 bad |= {raw: reader.missing(raw) if gone else reader.damaged(raw) for raw in raws}
             else:
                 bad |= result.bad
                 self._settings.progress.advance(result.moved)
-        for raw, _ in segmented:
+        for raw, _ in alone(segmented):
             bad |= self._read_segments(reader, raw)
         return bad
 
     def _read(self, reader: RemoteReader, job: Job) -> Brought:
         if isinstance(job, Span):
             return reader.bring(job)
-        raw, place = job
+        raw, size = job
         good = self._is_good(raw) or self._is_good(raw)  # a line damages what the remote has whole
-        return Brought(bad={} if good else {raw: reader.damaged(raw)}, moved=place.plain)
+        return Brought(bad={} if good else {raw: reader.damaged(raw)}, moved=size)
 
     def _is_good(self, raw: bytes) -> bool:
         running = self._hasher.new()
@@ -269,7 +272,9 @@ class _AlgorithmCheck:
         return {}
 
     def _report(self, findings: RemoteFindings, bad: dict[bytes, KistError], reader: RemoteReader) -> None:
-        places = reader.locate(bad)
+        located = Located(self._hasher.digest_size)
+        reader.locate(list(bad), located)
+        packs = {raw: pack for pack, group in located.groups.items() for raw in group.members.raws()}
         paths = self._paths_of(reader, set(bad)) if bad else {}
         for raw, error in bad.items():
             digest = Digest.from_raw(self._algorithm, raw)
@@ -280,8 +285,8 @@ class _AlgorithmCheck:
                 findings.damaged[digest] = where
             else:
                 raise error
-            if raw in places:
-                findings.keys.add(place_key(places[raw], digest))
+            if raw in packs:
+                findings.keys.add(place_key(packs[raw], digest))
 
     def _paths_of(self, reader: RemoteReader, bad: set[bytes]) -> dict[bytes, list[str]]:
         """The workspace paths that need objects; a manifest node counts for its whole output."""
@@ -298,10 +303,10 @@ class _AlgorithmCheck:
         return paths
 
 
-def _jobs(groups: dict[str, list[Placed]]) -> Iterator[Job]:
-    yield from groups.pop(LOOSE, [])
+def _jobs(groups: dict[str, Group]) -> Iterator[Job]:
+    yield from alone(groups.pop(LOOSE, None))
     for name, group in groups.items():
-        yield from plan_spans(name, group)
+        yield from plan_spans(name, group.members)
 
 
 def _in_sample(raw: bytes, percent: float) -> bool:

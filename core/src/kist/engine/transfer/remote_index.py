@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import chain
 
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, WHOLE_LIMIT, Index, PackEntry, Place
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, SEGMENTED_NUMBER, WHOLE_LIMIT, Index, PackEntry
+from kist.engine.storage.located import Group, Located
+from kist.engine.storage.rows import Rows
 from kist.engine.transfer import objects
 from kist.engine.transfer.remote_store import RemoteStore, named_by_content
 from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
@@ -19,11 +22,27 @@ PART = 4 << 20
 """Bytes of one range when a large index is read whole."""
 
 
-def place_key(place: Place, digest: Digest) -> str:
-    """The key under which an object's bytes lie."""
-    if place.pack == LOOSE:
+MEMBER_LIMIT = 64 << 20
+"""No member of a pack is larger, stored or plain; an index that says so is not believed."""
+
+
+def place_key(pack: str, digest: Digest) -> str:
+    """The key under which an object's bytes lie.
+
+    Args:
+        pack: the id of the pack that it lies in, ``LOOSE`` or ``SEGMENTED``.
+        digest: the object.
+    """
+    if pack == LOOSE:
         return objects.object_key(digest)
-    return objects.segments_key(digest) if place.pack == SEGMENTED else f"packs/{place.pack}"
+    return objects.segments_key(digest) if pack == SEGMENTED else f"packs/{pack}"
+
+
+def keys_of(pack: str, algorithm: str, group: Group) -> Iterable[str]:
+    """The keys under which the bytes of some objects lie: one for all that lie in a pack."""
+    if pack not in (LOOSE, SEGMENTED):
+        return (f"packs/{pack}",)
+    return (place_key(pack, Digest.from_raw(algorithm, raw)) for raw in group.members.raws())
 
 
 class RemoteIndexes:
@@ -118,40 +137,50 @@ class RemoteIndexes:
         """Every pack that an opened index mentions, by its id."""
         return {entry.id: entry for index in self._opened.values() for entry in index.packs}
 
-    def lookup(self, raws: Iterable[bytes]) -> dict[bytes, Place]:
-        """Where objects lie; those that no index has are left out. The smallest, newest index is asked first."""
-        left, found = sorted(set(raws)), dict[bytes, Place]()
+    def locate(self, raws: Iterable[bytes], located: Located) -> list[bytes]:
+        """Note where objects lie; the smallest, newest index is asked first.
+
+        Args:
+            raws: raw digests, in the order in which they are wanted.
+            located: takes what is found.
+
+        Returns:
+            Those that are nowhere, or at a place that makes no sense, in the same order.
+        """
+        ranks = located.rank(raws)
+        left = sorted(ranks)
         for name in reversed(self.names):
-            if not left:
-                break
-            for raw, place in zip(left, self._ask(name, left), strict=True):
-                if place is not None and not self._is_excluded(place, raw):
-                    found[raw] = place
-            if found:
-                left = [raw for raw in left if raw not in found]
-        return found
+            if left and name not in self.damaged:
+                try:
+                    left = located.look_in(self._index_for(name, len(left)), left, ranks, self._believed)
+                except ObjectError as exc:
+                    self.damaged[name] = exc
+        return sorted(left, key=ranks.__getitem__)
 
-    def _ask(self, name: str, raws: Sequence[bytes]) -> Sequence[Place | None]:
-        if name in self.damaged:
-            return [None] * len(raws)
-        try:
-            large = self._large.get(name)
-            if large is not None and len(raws) * RANGE_COST >= large.size:
-                return self.whole(name).lookup_many(raws)
-            return self._opened[name].lookup_many(raws)
-        except ObjectError as exc:
-            self.damaged[name] = exc
-            return [None] * len(raws)
+    def _index_for(self, name: str, count: int) -> Index:
+        """An index that so many digests are asked of."""
+        large = self._large.get(name)
+        return self.whole(name) if large is not None and count * RANGE_COST >= large.size else self._opened[name]
 
-    def _is_excluded(self, place: Place, raw: bytes) -> bool:
-        return bool(self._exclude) and place_key(place, Digest.from_raw(self._algorithm, raw)) in self._exclude
+    def _believed(self, raws: Sequence[bytes], rows: Rows, names: Mapping[int, str]) -> Sequence[int]:
+        """Positions of those that lie at a place which makes sense and does not count as absent."""
+        chosen: Sequence[int] = range(len(rows))
+        if max(chain(rows.stored, rows.plains), default=0) > MEMBER_LIMIT:
+            sizes = list(map(max, rows.stored, rows.plains))
+            chosen = [at for at in chosen if rows.packs[at] >= SEGMENTED_NUMBER or sizes[at] <= MEMBER_LIMIT]
+        if self._exclude:
+            chosen = [at for at in chosen if self._key(names[rows.packs[at]], raws[at]) not in self._exclude]
+        return chosen
+
+    def _key(self, pack: str, raw: bytes) -> str:
+        return place_key(pack, Digest.from_raw(self._algorithm, raw))
 
     def covered(self, raws: Sequence[bytes]) -> list[bool]:
         """Whether each object is on the remote."""
         if not self.names:
             return [False] * len(raws)
-        found = self.lookup(raws)
-        return [raw in found for raw in raws]
+        absent = set(self.locate(raws, Located(self._store.hashers(self._algorithm).digest_size)))
+        return [raw not in absent for raw in raws]
 
 
 class _LargeIndex:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice
+from operator import add, sub
 
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry, Place
-from kist.engine.storage.members import RANGE_GAP, REQUEST_LIMIT, decode
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry
+from kist.engine.storage.located import Located
+from kist.engine.storage.members import PLAIN, RANGE_GAP, REQUEST_LIMIT, Members, decode, join_ranges
 from kist.engine.transfer import objects
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import RemoteStore
@@ -21,15 +23,10 @@ MOST_RANGES = 16
 SMALL_PACK = 1 << 20
 """A node pack of at most this many bytes is brought whole: other levels of the tree will want more of it."""
 
-MEMBER_LIMIT = 64 << 20
-"""No member of a pack is larger, stored or plain; an index that says so is not believed."""
-
 STREAM = 2 << 20
 """Bytes that a stream from a remote into a file holds in memory."""
 
 _KEPT = 32 << 20
-
-Placed = tuple[bytes, Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +37,18 @@ class Span:
         key: the pack's key.
         start: first byte.
         length: number of bytes.
-        members: raw digest and place of each, by offset.
+        members: what is wanted, by offset.
     """
 
     key: str
     start: int
     length: int
-    members: tuple[Placed, ...]
+    members: Members
 
     @property
     def plain(self) -> int:
         """Plain bytes of the members."""
-        return sum(place.plain for _, place in self.members)
+        return sum(self.members.plains)
 
 
 @dataclass(slots=True)
@@ -64,45 +61,25 @@ class Brought:
     moved: int = 0
 
 
-def plan_spans(pack: str, placed: Iterable[Placed]) -> list[Span]:
+def plan_spans(pack: str, members: Members) -> Iterator[Span]:
     """The ranges to ask of one pack: few, and not much longer than what is wanted.
 
     Args:
         pack: its id.
-        placed: what is wanted of it.
+        members: what is wanted of it, by offset.
     """
-    members = sorted(placed, key=lambda item: item[1].offset)
-    gaps = sorted(after[1].offset - _end(before[1]) for before, after in pairwise(members))
-    gap = RANGE_GAP
-    if len(gaps) >= MOST_RANGES:
-        gap = max(gap, gaps[-MOST_RANGES])
-    spans: list[Span] = []
-    first = 0
-    for position in range(1, len(members) + 1):
-        if position < len(members):
-            place = members[position][1]
-            near = place.offset - _end(members[position - 1][1]) <= gap
-            if near and _end(place) - members[first][1].offset <= REQUEST_LIMIT:
-                continue
-        start = members[first][1].offset
-        length = _end(members[position - 1][1]) - start
-        spans.append(Span(f"packs/{pack}", start, length, tuple(members[first:position])))
-        first = position
-    return spans
-
-
-def _end(place: Place) -> int:
-    return place.offset + place.stored
+    offsets, stored = members.offsets, members.stored
+    gaps = sorted(map(sub, islice(offsets, 1, None), map(add, offsets, stored)))
+    gap = max(RANGE_GAP, gaps[-MOST_RANGES]) if len(gaps) >= MOST_RANGES else RANGE_GAP
+    for first, stop in join_ranges(offsets, stored, REQUEST_LIMIT, gap):
+        start = offsets[first]
+        length = offsets[stop - 1] + stored[stop - 1] - start
+        yield Span(f"packs/{pack}", start, length, members.slice(first, stop))
 
 
 def weight_of(job: object) -> int:
     """Bytes that reading a range, or streaming something else, holds in memory until its result is taken."""
     return job.length + job.plain if isinstance(job, Span) else STREAM
-
-
-def sensible(place: Place) -> bool:
-    """Whether a place in a pack is one that a member can have."""
-    return place.pack in (LOOSE, SEGMENTED) or max(place.stored, place.plain) <= MEMBER_LIMIT
 
 
 class RemoteReader:
@@ -131,9 +108,17 @@ class RemoteReader:
             self._packs = self._indexes.pack_entries()
         return self._packs
 
-    def locate(self, raws: Iterable[bytes]) -> dict[bytes, Place]:
-        """Where objects lie; those that are nowhere, or at a place that makes no sense, are left out."""
-        return {raw: place for raw, place in self._indexes.lookup(raws).items() if sensible(place)}
+    def locate(self, raws: Sequence[bytes], located: Located) -> dict[bytes, KistError]:
+        """Note where objects lie.
+
+        Args:
+            raws: raw digests, in the order in which they are wanted.
+            located: takes what is found.
+
+        Returns:
+            What is wrong with the others.
+        """
+        return {raw: self.missing(raw) for raw in self._indexes.locate(raws, located)}
 
     def missing(self, raw: bytes) -> ObjectMissing:
         """The error for an object that is not on the remote."""
@@ -143,15 +128,12 @@ class RemoteReader:
 
     def read_nodes(self, raws: Sequence[bytes]) -> dict[bytes, bytes | KistError]:
         """Bring manifest nodes: plain bytes, or what is wrong."""
-        places = self.locate(raws)
-        result: dict[bytes, bytes | KistError] = {raw: self.missing(raw) for raw in raws if raw not in places}
-        groups: dict[str, list[Placed]] = {}
-        for raw, place in places.items():
-            groups.setdefault(place.pack, []).append((raw, place))
-        spans = [span for name, placed in groups.items() for span in self._node_spans(name, placed)]
+        located = Located(self._hasher.digest_size)
+        result: dict[bytes, bytes | KistError] = {**self.locate(raws, located)}
+        spans = [span for name, group in located.groups.items() for span in self._node_spans(name, group.members)]
         for span, brought in self._workers.run(self.bring, spans, weigh=weight_of):
             if isinstance(brought, RemoteObjectNotFound | ObjectError):
-                result |= {raw: self.missing(raw) for raw, _ in span.members}
+                result |= {raw: self.missing(raw) for raw in span.members.raws()}
             elif isinstance(brought, KistError):
                 raise brought
             else:
@@ -159,16 +141,16 @@ class RemoteReader:
                 result |= brought.bad
         return result
 
-    def _node_spans(self, name: str, placed: list[Placed]) -> Iterator[Span]:
+    def _node_spans(self, name: str, members: Members) -> Iterator[Span]:
         entry = self.packs.get(name)
         if name in (LOOSE, SEGMENTED):
-            for raw, place in placed:
+            for position, raw in enumerate(members.raws()):
                 key = objects.object_key(Digest.from_raw(self._algorithm, raw))
-                yield Span(key, 0, place.stored, ((raw, place),))
+                yield Span(key, 0, members.stored[position], members.slice(position, position + 1))
         elif entry is not None and entry.size <= SMALL_PACK:
-            yield Span(f"packs/{name}", 0, entry.size, tuple(placed))
+            yield Span(f"packs/{name}", 0, entry.size, members)
         else:
-            yield from plan_spans(name, placed)
+            yield from plan_spans(name, members)
 
     def bring(self, span: Span) -> Brought:
         """Read one range and check its members, again if that finds damage; called in worker threads.
@@ -184,7 +166,7 @@ class RemoteReader:
             moved += span.length
             if data == seen:  # what comes the same twice is so on the remote, and need not be unfolded again
                 break
-            brought, seen = self._checked(span, data), data
+            brought, seen = self.check(span.members, data, span.start), data
             if not brought.bad:
                 break
             self._kept.pop(span.key, None)
@@ -199,14 +181,27 @@ class RemoteReader:
             self._kept[span.key] = data
         return data
 
-    def _checked(self, span: Span, data: bytes) -> Brought:
+    def check(self, members: Members, data: bytes, start: int) -> Brought:
+        """Take what is good out of bytes of a pack.
+
+        Args:
+            members: what is wanted.
+            data: the bytes.
+            start: where they begin in the pack; members lie behind that.
+        """
+        begins = [offset - start for offset in members.offsets]
+        stored = [data[begin : begin + length] for begin, length in zip(begins, members.stored, strict=True)]
+        raws = members.raws()
+        # Many hashed at once cost much less than each by itself; what may unfold to more is not held together.
+        plain = members.codecs.count(PLAIN) == len(raws) and list(map(len, stored)) == list(members.plains)
+        if plain and self._hasher.raw_many(stored) == members.digests:
+            return Brought(raws, stored)
         brought = Brought()
-        for raw, place in span.members:
-            at = place.offset - span.start
-            plain = decode(place.codec, data[at : at + place.stored], place.plain)
-            if plain is not None and self._hasher.raw(plain) == raw:
+        for raw, codec, part, size in zip(raws, members.codecs, stored, members.plains, strict=True):
+            content = decode(codec, part, size)
+            if content is not None and self._hasher.raw(content) == raw:
                 brought.raws.append(raw)
-                brought.buffers.append(plain)
+                brought.buffers.append(content)
             else:
                 brought.bad[raw] = self.damaged(raw)
         return brought
