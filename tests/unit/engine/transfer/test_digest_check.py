@@ -104,7 +104,7 @@ def believes_files(patch):
 
 def believes_packs(patch):
     """A pack is adopted as it came."""
-    patch.setattr(DataFetch, "_is_whole", lambda _self, _path, _name: True)
+    patch.setattr(DataFetch, "_is_whole", lambda _self, _reader, _name: True)
 
 
 def believes_ranges(patch):

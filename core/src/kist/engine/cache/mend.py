@@ -52,7 +52,7 @@ def rebuild_indexes(reader: CacheReader, syncer: Syncer, rewrite: Container[str]
                 builder = builders.setdefault(algorithm, IndexBuilder(algorithm, members.width))
                 builder.add_pack(entry, members)
                 count += 1
-        new = {write_index(folder, builder.build(), syncer, scratch.file) for builder in builders.values()}
+        new = {write_index(folder, builder, syncer, scratch.file) for builder in builders.values()}
         for name in set(old) - new:
             (folder.index / name).unlink(missing_ok=True)
     reader.catalog.refresh(force=True)

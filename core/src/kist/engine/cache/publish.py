@@ -102,19 +102,21 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: New
             lock.release()
 
 
-def write_index(folder: CacheFolder, data: bytes, syncer: Syncer, new_file: NewFile) -> str:
-    """Write an index file, durably; returns its id.
+def write_index(folder: CacheFolder, builder: IndexBuilder, syncer: Syncer, new_file: NewFile) -> str:
+    """Write an index file of what a builder collected, durably; returns its id.
 
     Raises:
         StorageError: the disk is full, read-only or failing.
     """
-    name = index_id(data)
+    pieces = builder.pieces()
+    name = index_id(*pieces)
     path = new_file()
     with storage_errors(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                write_all(descriptor, data)
+                for piece in pieces:
+                    write_all(descriptor, piece)
                 os.fchmod(descriptor, 0o444)
                 syncer.sync(descriptor)
             finally:
@@ -157,7 +159,7 @@ class _Indexer:
         here = (self.present | packs.keys() | merged.keys()) - gone
         for opened in old:
             builder.add_index(opened.index, here.__contains__)
-        name = write_index(self.folder, builder.build(), self.syncer, self.new_file)
+        name = write_index(self.folder, builder, self.syncer, self.new_file)
         self._remove([self.folder.packs / pack for pack in gone])
         self._remove([self.folder.index / opened.id for opened in old if opened.id and opened.id != name])
 

@@ -224,11 +224,12 @@ class CacheSession:
                 os.close(descriptor)
             self._adopt(path, digest.algorithm, raw, size)
 
-    def adopt_pack(self, path: Path, *, verified: bool = True) -> str:
+    def adopt_pack(self, path: Path, opened: PackReader | None = None, *, verified: bool = True) -> str:
         """Take over a whole pack, such as one from a remote; its structure is checked.
 
         Args:
             path: the file; best one made by ``file``, on the cache's file system.
+            opened: a reader of it, where there is one; it is closed.
             verified: whether its members were hashed already; else they are now.
 
         Returns:
@@ -238,7 +239,7 @@ class CacheSession:
             ObjectCorrupt: it is no pack, or a member is damaged; it stays where it is.
             StorageError: the disk is full, read-only or failing.
         """
-        with PackReader.open(path) as reader, storage_errors(path):
+        with opened or PackReader.open(path) as reader, storage_errors(path):
             members = reader.members
             hasher = self._folder.hasher(reader.algorithm)
             if not verified:

@@ -6,6 +6,7 @@ forked before any thread exists; where that is not so, or not worth it, there is
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -129,6 +130,7 @@ def share_out(
 
     helpers: list[Helper] = []
     results = []
+    gc.freeze()  # a collection in any of the processes would write on, and so copy, what they share
     try:
         for help_, tally in zip(helps, tallies, strict=True):
             helpers.append(Helper(partial(help_, tally)))
@@ -138,6 +140,7 @@ def share_out(
             tell()
         return results
     finally:
+        gc.unfreeze()
         for helper in helpers:
             helper.stop()
 

@@ -200,6 +200,7 @@ class FileWriter:
                     raise storage_error(exc, self._full(folder)) from exc
                 if ends and place.temporary is not None:
                     self._finish(place)
+            found = {}  # else these contents would stay in memory while the next ones are read
             if check is not None:
                 check()
 

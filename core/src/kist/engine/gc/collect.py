@@ -239,9 +239,7 @@ def _replace_indexes(cache: Cache, gone: set[str], new: Sequence[NewPack]) -> No
     syncer = Syncer(cache.sync)
     with Scratch(cache.folder.tmp, verb="gc") as scratch:
         written = {
-            write_index(cache.folder, builder.build(), syncer, scratch.file)
-            for builder in builders.values()
-            if len(builder)
+            write_index(cache.folder, builder, syncer, scratch.file) for builder in builders.values() if len(builder)
         }
     syncer.close()
     for name in old:

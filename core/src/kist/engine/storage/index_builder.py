@@ -16,7 +16,7 @@ from kist.engine.storage.indexes import (
     Index,
     PackEntry,
 )
-from kist.engine.storage.members import Members, split_raws, to_bytes
+from kist.engine.storage.members import Members, split_raws, to_buffer
 from kist.engine.storage.rows import Rows
 
 
@@ -97,34 +97,32 @@ class IndexBuilder:
 
     def build(self) -> bytes:
         """The bytes of the index: the same for the same entries, in whatever order they were added."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> list[bytes | memoryview]:
+        """The same in pieces, so that not all is in memory twice. Afterwards nothing is collected any more."""
         order = sorted(self._packs)
-        fanout = array("I", [0])
-        merged: list[Rows] = []
-        total = 0
+        numbers = {self._numbers[key]: number for number, key in enumerate(order)}
+        numbers |= {LOOSE_NUMBER: LOOSE_NUMBER, SEGMENTED_NUMBER: SEGMENTED_NUMBER}
+        fanout, digests, codecs = array("I", [0]), bytearray(), bytearray()
+        packs, offsets, stored, plains = array("I"), array("Q"), array("Q"), array("Q")
         bounds = [_bounds(source.digests, self.width) for source in self._sources]
         for byte in range(256):
             rows = self._merge(byte, bounds)
             if rows is not None:
-                merged.append(rows)
-                total += len(rows.codecs)
-            fanout.append(total)
-        numbers = {self._numbers[key]: number for number, key in enumerate(order)}
-        numbers |= {LOOSE_NUMBER: LOOSE_NUMBER, SEGMENTED_NUMBER: SEGMENTED_NUMBER}
+                digests += rows.digests
+                packs.extend(map(numbers.__getitem__, rows.packs))
+                offsets += rows.offsets
+                stored += rows.stored
+                plains += rows.plains
+                codecs += rows.codecs
+            fanout.append(len(codecs))
         name = self.algorithm.encode("ascii")
-        table = (PACK_ROW.pack(bytes.fromhex(key), self._packs[key].size, self._packs[key].kind) for key in order)
-        return b"".join(
-            (
-                HEADER.pack(MAGIC, VERSION, self.width, len(name), name, total, len(order)),
-                *table,
-                to_bytes(fanout),
-                *(rows.digests for rows in merged),
-                *(to_bytes(array("I", map(numbers.__getitem__, rows.packs))) for rows in merged),
-                *(to_bytes(rows.offsets) for rows in merged),
-                *(to_bytes(rows.stored) for rows in merged),
-                *(to_bytes(rows.plains) for rows in merged),
-                *(rows.codecs for rows in merged),
-            )
-        )
+        table = [PACK_ROW.pack(bytes.fromhex(key), self._packs[key].size, self._packs[key].kind) for key in order]
+        head = HEADER.pack(MAGIC, VERSION, self.width, len(name), name, len(codecs), len(order))
+        self._packs, self._numbers, self._sources = {}, {}, []
+        columns = map(to_buffer, (packs, offsets, stored, plains))
+        return [b"".join([head, *table, to_buffer(fanout)]), memoryview(digests), *columns, memoryview(codecs)]
 
     def _number(self, pack: PackEntry) -> int:
         self._packs.setdefault(pack.id, pack)

@@ -93,11 +93,14 @@ def plan_merge(sizes: Sequence[int]) -> int:
     return count if count > 1 else 0
 
 
-def index_id(data: bytes) -> str:
-    """The name of an index file."""
+def index_id(*pieces: bytes | memoryview) -> str:
+    """The name of an index file, given its bytes, perhaps in pieces."""
     from hashlib import sha256
 
-    return sha256(data, usedforsecurity=False).hexdigest()
+    running = sha256(usedforsecurity=False)
+    for piece in pieces:
+        running.update(piece)
+    return running.hexdigest()
 
 
 class Index:

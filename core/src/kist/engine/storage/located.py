@@ -6,12 +6,13 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index
 from kist.engine.storage.members import Members
 from kist.engine.storage.rows import Rows
 
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 """Objects that are looked up at a time: only of so many there are single digests in memory."""
 
 
@@ -114,11 +115,14 @@ class Located:
         while start < len(order):
             number = packs[order[start]]
             stop = bisect_right(order, number, start, key=packs.__getitem__)
+            pack = names[number]
             chosen = order[start:stop]
+            if pack not in (LOOSE, SEGMENTED):
+                chosen.sort(key=rows.offsets.__getitem__)
             part = rows.pick(chosen, raws)
             members = Members(self.width, part.digests, part.offsets, part.stored, part.plains, part.codecs)
             numbers = array("Q", map(ranks.__getitem__, map(raws.__getitem__, chosen)))
-            self._fresh.setdefault(names[number], []).append(Group(members, numbers))
+            self._fresh.setdefault(pack, []).append(Group(members, numbers))
             start = stop
 
     def add_alone(self, raws: Sequence[bytes], sizes: Sequence[int], ranks: Mapping[bytes, int]) -> None:
@@ -139,6 +143,11 @@ class Located:
             order = sorted(self._groups, key=lambda pack: min(self._groups[pack].ranks))
             self._groups = {pack: self._groups[pack] for pack in order}
         return self._groups
+
+    def take(self) -> dict[str, Group]:
+        """Hand the groups over to who lets go of each when it is done; nothing is noted here any more."""
+        groups, self._groups = self.groups, {}
+        return groups
 
     def __len__(self) -> int:
         return sum(map(len, self.groups.values()))
@@ -196,15 +205,22 @@ def in_order(groups: Iterable[Group]) -> list[bytes]:
     return list(map(raws.__getitem__, sorted(range(len(raws)), key=ranks.__getitem__)))
 
 
-def _joined(parts: Sequence[Group], pack: str) -> Group:
+def _joined(parts: list[Group], pack: str) -> Group:
     """One group of what was found in several turns; what is wanted twice counts once, with its first rank."""
-    whole = parts[0]
-    chosen: Iterable[int] = range(len(whole))
-    if len(parts) > 1:
-        ranks = array("Q")
-        for part in parts:
-            ranks += part.ranks
-        whole = Group(Members.join([part.members for part in parts]), ranks)
-        chosen = dict(zip(reversed(whole.members.raws()), reversed(range(len(whole))), strict=True)).values()
-    key = whole.ranks if pack in (LOOSE, SEGMENTED) else whole.members.offsets
-    return whole.pick(sorted(chosen, key=key.__getitem__))
+    alone = pack in (LOOSE, SEGMENTED)
+    if not alone:
+        parts.sort(key=lambda part: part.members.offsets[0])
+    ranks = array("Q")
+    for part in parts:
+        ranks += part.ranks
+    whole = Group(Members.join([part.members for part in parts]), ranks)
+    apart = (before.members.offsets[-1] < after.members.offsets[0] for before, after in pairwise(parts))
+    if not alone and all(apart):  # as a rule: what is wanted together was packed together
+        return whole
+    chosen: dict[bytes, int] = {}
+    by_rank = sorted(range(len(whole)), key=ranks.__getitem__)
+    raws = whole.members.raws()
+    for position in by_rank:
+        chosen.setdefault(raws[position], position)
+    key = ranks if alone else whole.members.offsets
+    return whole.pick(sorted(chosen.values(), key=key.__getitem__))

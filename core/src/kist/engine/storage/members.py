@@ -44,6 +44,11 @@ def to_bytes(column: array[int]) -> bytes:
     return column.tobytes()
 
 
+def to_buffer(column: array[int]) -> bytes | memoryview:
+    """The same without a copy where the machine has them in that order."""
+    return memoryview(column).cast("B") if sys.byteorder == "little" else to_bytes(column)
+
+
 def to_column(typecode: str, data: bytes | memoryview) -> array[int]:
     """The column whose little-endian bytes are *data*."""
     column = array(typecode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, compress
 from pathlib import Path
 
 from kist.engine.storage.members import Members
@@ -76,32 +76,28 @@ class PackWriter:
         self._codecs += bytes(len(lengths))
         self._raws += raws
 
-    def append_part(self, members: Members, part: PackPart, good: Sequence[bool]) -> None:
+    def append_part(self, part: PackPart, good: Sequence[bool]) -> None:
         """Append the good members of a part of another pack in their stored form.
 
         Args:
-            members: the columns of that pack.
             part: what was read of it.
             good: which of the members in it to take.
         """
-        width, step, view = self.width, self.width + MEMBER.size, memoryview(part.data)
-        positions = [position for position, taken in zip(part.positions, good, strict=True) if taken]
-        stored = array("Q", map(members.stored.__getitem__, positions))
+        step, view = self.width + MEMBER.size, memoryview(part.data)
+        members = part.members.pick([position for position, taken in enumerate(good) if taken])
         pieces, start, end = [], 0, 0
-        for begin, length in zip(
-            (at for at, taken in zip(part.begins, good, strict=True) if taken), stored, strict=True
-        ):
+        for begin, length in zip(compress(part.begins, good), members.stored, strict=True):
             if begin != end:
                 pieces.append(view[start:end])
                 start = begin
             end = begin + step + length
-        offsets = accumulate(stored, lambda offset, length: offset + length + step, initial=self.size + step)
+        offsets = accumulate(members.stored, lambda offset, length: offset + length + step, initial=self.size + step)
         self._write([*pieces, view[start:end]])
-        self._columns[0].extend(offset for offset, _ in zip(offsets, stored, strict=False))
-        self._columns[1].extend(stored)
-        self._columns[2].extend(map(members.plains.__getitem__, positions))
-        self._codecs += bytes(map(members.codecs.__getitem__, positions))
-        self._raws += [members.digests[position * width : position * width + width] for position in positions]
+        self._columns[0].extend(offset for offset, _ in zip(offsets, members.stored, strict=False))
+        self._columns[1].extend(members.stored)
+        self._columns[2].extend(members.plains)
+        self._codecs += members.codecs
+        self._raws += members.raws()
 
     def append(self, raw: bytes, stored: bytes, plain: int, codec: int) -> int:
         """Append one member in its stored form; returns where its stored bytes begin."""

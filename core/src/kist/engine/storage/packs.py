@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import ge
 from pathlib import Path
 from struct import Struct
@@ -28,6 +28,7 @@ from kist.abc.hasher import Hasher
 from kist.engine.storage.members import (
     EMPTY,
     FOOTER_ROW,
+    PLAIN,
     RANGE_LIMIT,
     ZLIB,
     Members,
@@ -37,7 +38,7 @@ from kist.engine.storage.members import (
     join_ranges,
 )
 from kist.errors import ObjectCorrupt, RepoFormatError
-from kist.util.atomic import storage_error
+from kist.util.atomic import storage_error, storage_errors
 
 DATA, NODES = 0, 1
 """Kinds of pack: files' content, manifest nodes."""
@@ -119,14 +120,14 @@ class PackPart:
     """Some members of a pack, read at once.
 
     Args:
-        positions: which ones, in the order in which they lie there.
+        members: which ones, in the order in which they lie there.
         begins: where in *data* the header before each one begins.
-        data: the bytes; fewer than the columns promise where the file was cut off.
+        data: the bytes, until the next part is read; fewer than the columns promise where the file was cut off.
     """
 
-    positions: Sequence[int]
+    members: Members
     begins: Sequence[int]
-    data: bytes
+    data: bytes | memoryview
 
 
 class PackReader:
@@ -156,7 +157,8 @@ class PackReader:
         self._descriptor = -1
         self._head = b""
         self._footer: bytes | None = None
-        self._members: Members | None = None
+        self._members: tuple[Members, Members] | None = None
+        self._buffer = memoryview(b"")
         head = read(0, HEADER_SIZE)
         if len(head) < HEADER_SIZE or not head.startswith(_MAGIC):
             raise self._corrupt("no pack header")
@@ -226,12 +228,12 @@ class PackReader:
         Raises:
             ObjectCorrupt: the footer is missing or damaged; ``scan`` may still find members.
         """
-        if self._members is None:
-            members = Members.load(self._load_footer(), self.width)
-            if members is None or not self._makes_sense(members):
-                raise self._corrupt("a footer that makes no sense")
-            self._members = members
-        return self._members
+        return self._load_members()[0]
+
+    @property
+    def in_order(self) -> Members:
+        """The same in the order in which they lie in the file."""
+        return self._load_members()[1]
 
     def scan(self) -> Members:
         """Find the members without the footer, by walking from one to the next until something else comes.
@@ -278,67 +280,74 @@ class PackReader:
             (position, whether it is good), in the order in which they lie in the file.
         """
         members = self.members if members is None else members
-        for part, good in self.check_parts(hasher, members.in_offset_order(), members):
-            yield from zip(part.positions, good, strict=True)
+        order = members.in_offset_order()
+        positions = iter(order)
+        for _, good in self.check_parts(hasher, members.pick(order)):
+            yield from ((position, fine) for fine, position in zip(good, positions, strict=False))
 
     def is_whole(self, hasher: Hasher) -> bool:
         """Whether every member is what the footer says; see ``check``."""
-        members = self.members
-        return all(all(good) for _, good in self.check_parts(hasher, members.in_offset_order(), members))
+        return all(all(good) for _, good in self.check_parts(hasher, self.in_order))
 
-    def check_parts(
-        self, hasher: Hasher, positions: Sequence[int], members: Members
-    ) -> Iterator[tuple[PackPart, list[bool]]]:
+    def check_parts(self, hasher: Hasher, members: Members) -> Iterator[tuple[PackPart, list[bool]]]:
         """Read members with the headers before them, adjacent ones in one range, and check both.
 
         Args:
             hasher: of the pack's algorithm.
-            positions: which members, in the order in which they lie in the file.
-            members: their columns.
+            members: which ones, in the order in which they lie in the file.
 
         Yields:
             What one read brought, and whether each member in it is good.
         """
         step = self.width + MEMBER.size
-        starts = [members.offsets[position] - step for position in positions]
-        lengths = [members.stored[position] + step for position in positions]
+        starts = [offset - step for offset in members.offsets]
+        lengths = list(map(step.__add__, members.stored))
         for first, stop in join_ranges(starts, lengths, self._reach):
             start = starts[first]
-            data = self.read_range(start, starts[stop - 1] + lengths[stop - 1] - start)
-            begins = [begin - start for begin in starts[first:stop]]
-            part = PackPart(positions[first:stop], begins, data)
+            data = self._read_part(start, starts[stop - 1] + lengths[stop - 1] - start)
+            part = PackPart(members.slice(first, stop), [begin - start for begin in starts[first:stop]], data)
             # Many hashed at once cost much less than each by itself; what may unfold to more is not held together.
-            if self._all_plain(hasher, members, part):
-                yield part, [True] * len(begins)
+            if self._all_plain(hasher, part):
+                yield part, [True] * (stop - first)
             else:
-                each = zip(part.positions, begins, strict=True)
-                yield part, [self._is_good(hasher, members, position, begin, data) for position, begin in each]
+                yield part, [self._is_good(hasher, part, position) for position in range(stop - first)]
 
-    def _all_plain(self, hasher: Hasher, members: Members, part: PackPart) -> bool:
+    def _read_part(self, start: int, length: int) -> bytes | memoryview:
+        """A range of the file; of one on this machine in a buffer that serves again and goes back to the system."""
+        if self._descriptor < 0:
+            return self.read_range(start, length)
+        if len(self._buffer) < length:
+            from mmap import mmap
+
+            self._buffer = memoryview(mmap(-1, max(length, self._reach)))
+        view, done = self._buffer[:length], 0
+        with storage_errors():
+            while done < length and (more := os.preadv(self._descriptor, [view[done:]], start + done)):
+                done += more
+        return view[:done]
+
+    def _all_plain(self, hasher: Hasher, part: PackPart) -> bool:
         """Whether all members of a part are stored as they are, and are what the columns say."""
-        width, view = self.width, memoryview(part.data)
-        step, pack = width + MEMBER.size, LENGTHS.pack
-        lengths = [members.stored[position] for position in part.positions]
-        if any(members.codecs[position] for position in part.positions):
+        members, view = part.members, memoryview(part.data)
+        step, pack = self.width + MEMBER.size, LENGTHS.pack
+        if members.codecs.count(PLAIN) < len(members):
             return False
-        digests = members.digests
-        raws = [digests[position * width : position * width + width] for position in part.positions]
-        plains = [members.plains[position] for position in part.positions]
-        headers = [raw + pack(*sizes) for raw, *sizes in zip(raws, lengths, plains, strict=True)]
-        if b"".join(headers) != b"".join([view[begin : begin + step] for begin in part.begins]):
+        sizes = map(pack, members.stored, members.plains)
+        headers = b"".join(chain.from_iterable(zip(members.raws(), sizes, strict=True)))
+        if headers != b"".join([view[begin : begin + step] for begin in part.begins]):
             return False
-        contents = [view[at + step : at + step + length] for at, length in zip(part.begins, lengths, strict=True)]
-        return list(map(len, contents)) == plains and hasher.raw_many(contents) == b"".join(raws)
+        contents = [view[at + step : at + step + size] for at, size in zip(part.begins, members.stored, strict=True)]
+        return list(map(len, contents)) == list(members.plains) and hasher.raw_many(contents) == members.digests
 
-    def _is_good(self, hasher: Hasher, members: Members, position: int, begin: int, data: bytes) -> bool:
-        """Whether one member is what the columns say; *begin*: where in *data* the header before it lies."""
-        width = self.width
+    def _is_good(self, hasher: Hasher, part: PackPart, position: int) -> bool:
+        """Whether one member of a part is what the columns say."""
+        members, data, begin, width = part.members, part.data, part.begins[position], self.width
         at = begin + width + MEMBER.size
         stored, plain, codec = members.stored[position], members.plains[position], members.codecs[position]
         raw = members.digests[position * width : position * width + width]
         if data[begin:at] != member_header(raw, stored, plain, codec) or len(data) < at + stored:
             return False
-        content = decode(codec, data[at : at + stored], plain)
+        content = decode(codec, bytes(data[at : at + stored]), plain)
         return content is not None and hasher.raw(content) == raw
 
     def _load_footer(self) -> bytes:
@@ -362,19 +371,20 @@ class PackReader:
         trailer = self.read_range(max(0, self.size - TRAILER_SIZE), TRAILER_SIZE)
         return len(trailer) == TRAILER_SIZE and trailer.startswith(_END) and _TRAILER.unpack(trailer)[3] == version
 
-    def _makes_sense(self, members: Members) -> bool:
-        raws = members.raws()
-        if not raws or any(map(ge, raws, raws[1:])):
-            return False
-        if max(members.codecs) > ZLIB:
-            return False
-        # Without gaps and overlaps the members are exactly what lies between header and footer.
-        step, order = self.width + MEMBER.size, members.in_offset_order()
-        sizes = map(step.__add__, map(members.stored.__getitem__, order))
-        starts = list(accumulate(sizes, initial=HEADER_SIZE + step))
-        end = starts.pop() - step
-        found = list(map(members.offsets.__getitem__, order))
-        return found == starts and end == self.size - TRAILER_SIZE - len(self._load_footer())
+    def _load_members(self) -> tuple[Members, Members]:
+        """The members by digest, and in the order in which they lie in the file."""
+        if self._members is None:
+            members = Members.load(self._load_footer(), self.width)
+            if members is None or not (raws := members.raws()) or any(map(ge, raws, raws[1:])):
+                raise self._corrupt("a footer that makes no sense")
+            # Without gaps and overlaps the members are exactly what lies between header and footer.
+            step, ordered = self.width + MEMBER.size, members.pick(members.in_offset_order())
+            starts = list(accumulate(map(step.__add__, ordered.stored), initial=HEADER_SIZE + step))
+            end = starts.pop() - step + TRAILER_SIZE + len(self._load_footer())
+            if max(members.codecs) > ZLIB or list(ordered.offsets) != starts or end != self.size:
+                raise self._corrupt("a footer that makes no sense")
+            self._members = members, ordered
+        return self._members
 
     def _corrupt(self, found: str) -> ObjectCorrupt:
         return ObjectCorrupt(f"pack:{Path(self.where).name}", actual=found, where=self.where)

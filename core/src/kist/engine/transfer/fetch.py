@@ -207,6 +207,7 @@ class Fetch:
                 absent = set(self._cache.missing(algorithm, block))
                 # The order is kept: objects that lie together are asked for together.
                 lack.failed |= reader.locate([raw for raw in block if raw in absent], lack.located)
+        reader.forget_indexes()
         return lack
 
     def _contents_of(

@@ -41,8 +41,8 @@ def packed_jobs(groups: Mapping[str, Group], reader: RemoteReader, small: int) -
         reader: knows the remote's packs.
         small: size from which the cache keeps an object by itself.
     """
-    for name, group in groups.items():
-        entry = reader.packs.get(name)
+    for name in list(groups):
+        group, entry = groups[name], reader.packs.get(name)
         taken = stored_in_pack(group.stored, len(group), group.members.width)
         packable = max(group.members.plains) < small
         if packable and entry is not None and entry.kind == DATA and taken >= WHOLE_FROM * entry.size:
@@ -89,7 +89,7 @@ class DataFetch:
 
         Args:
             algorithm: their hash algorithm.
-            located: where they lie on the remote.
+            located: where they lie on the remote; used up.
 
         Returns:
             Bytes that moved.
@@ -99,7 +99,7 @@ class DataFetch:
             StorageError: the disk is full, read-only or failing.
         """
         self._hasher = self._store.hashers(algorithm)
-        self._groups = dict(located.groups)
+        self._groups = located.take()
         with self._cache.session(algorithm) as session:
             try:
                 self._run_all(session)
@@ -117,6 +117,8 @@ class DataFetch:
                 self._fail(job, result)
             else:
                 self._store_brought(result, session)
+            if isinstance(job, str):
+                del self._groups[job]
         for raw, size in alone(segmented):
             self._bring_segmented(raw, size, session)
 
@@ -147,8 +149,7 @@ class DataFetch:
             item.restart()
             moved += self._reader.packs[name].size
             remote.get_file(key, path, progress=item)
-            if self._is_whole(path, name):
-                session.adopt_pack(path)  # it stays where it is until the session commits
+            if self._adopted(path, name, session):
                 brought = Brought()
                 break
             brought = self._salvage(path, group)
@@ -159,16 +160,21 @@ class DataFetch:
         item.complete()
         return brought
 
-    def _is_whole(self, path: Path, name: str) -> bool:
+    def _adopted(self, path: Path, name: str, session: CacheSession) -> bool:
+        """Whether a pack is good and the session has it; the file stays where it is until that commits."""
         try:
             with PackReader.open(path) as reader:
-                if reader.id != name or reader.algorithm != self._hasher.name:
+                if not self._is_whole(reader, name):
                     return False
-                if max(reader.members.plains) >= self._cache.pack_threshold:
-                    return False
-                return reader.is_whole(self._hasher)
+                session.adopt_pack(path, reader)
+                return True
         except (ObjectError, RepoFormatError):
             return False
+
+    def _is_whole(self, reader: PackReader, name: str) -> bool:
+        if reader.id != name or reader.algorithm != self._hasher.name:
+            return False
+        return max(reader.members.plains) < self._cache.pack_threshold and reader.is_whole(self._hasher)
 
     def _salvage(self, path: Path, group: Group) -> Brought:
         whole = Brought()

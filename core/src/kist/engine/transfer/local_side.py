@@ -57,9 +57,10 @@ class LocalSide:
 
         A pack that cannot be opened is left out: reading its members one by one says what is wrong with which.
         """
-        for name, group in sorted(groups.items(), key=lambda item: item[0]):
+        for name in sorted(groups):
             if name == LOOSE:
                 continue
+            group = groups[name]
             with suppress(FileNotFoundError, *UNREADABLE):
                 reader = PackReader.open(self.cache.folder.packs / name)
                 try:

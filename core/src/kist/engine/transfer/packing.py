@@ -90,43 +90,46 @@ class Packer:
         self._numbers = itertools.count()
         self.failed: dict[bytes, KistError] = {}
 
-    def small(self, groups: Mapping[str, Group], absent: Iterable[bytes], extra: Iterable[bytes]) -> Iterator[Upload]:
+    def small(self, groups: dict[str, Group], absent: Iterable[bytes], extra: Iterable[bytes]) -> Iterator[Upload]:
         """Files for small objects.
 
         Args:
-            groups: objects to send, by where they lie in the cache. Packs of it that hold nothing else go as they are.
+            groups: objects to send, by where they lie in the cache; used up. Packs of it that hold nothing else go as
+                they are.
             absent: objects to send that are not there.
             extra: objects of small packs on the remote that are packed again with them.
         """
-        left = dict(groups)
         for reader, group in self._local.packs_of(groups):
             if reader.kind != DATA or not is_sent_as_a_pack(reader, len(group)):
                 continue
             with suppress(*UNREADABLE):  # what cannot be read here is read one by one
                 upload, rest = self._taken(reader, group)
                 if rest:
-                    left[reader.id] = group.pick(rest)
+                    groups[reader.id] = group.pick(rest)
                 else:
-                    del left[reader.id]
+                    del groups[reader.id]
                 if upload is not None:
                     yield upload
-        yield from self._pack(DATA, itertools.chain(in_order(left.values()), absent, extra))
+        yield from self._pack(DATA, itertools.chain(in_order(groups.values()), absent, extra))
 
     def _taken(self, reader: PackReader, group: Group) -> tuple[Upload | None, Sequence[int]]:
         """A pack of the cache as it is, or a copy with just what is to be sent, and positions of what is not in it."""
-        members, everything = reader.members, range(len(group))
+        members = reader.members
         if len(members) == len(group):
             if not reader.is_whole(self._hasher):
-                return None, everything
+                return None, range(len(group))
             pack = PackEntry(reader.id, reader.size, reader.kind)
             path = self._local.cache.folder.packs / pack.id
             return Upload(f"packs/{pack.id}", path, sum(members.plains), pack=pack, members=members), ()
-        writer, rest = self._writer(DATA), list[int]()
+        wanted = set(group.members.raws())
+        chosen = reader.in_order.pick([at for at, raw in enumerate(reader.in_order.raws()) if raw in wanted])
+        writer = self._writer(DATA)
         try:
-            for part, good in reader.check_parts(self._hasher, everything, group.members):
+            for part, good in reader.check_parts(self._hasher, chosen):
                 if any(good):
-                    writer.append_part(group.members, part, good)
-                rest += [position for position, taken in zip(part.positions, good, strict=True) if not taken]
+                    writer.append_part(part, good)
+                wanted.difference_update(itertools.compress(part.members.raws(), good))
+            rest = [position for position, raw in enumerate(group.members.raws()) if raw in wanted]
             if len(writer):
                 return self._finish(writer), rest
         except BaseException:

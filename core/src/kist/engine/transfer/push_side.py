@@ -102,8 +102,8 @@ class SidePush:
     def run(self) -> dict[Digest, Published]:
         """Send everything; returns what the markers of the complete versions are to say."""
         side, push = self._side, self._push
-        small, large = split_by_size(side.closure.contents.groups, push.store.pack_threshold)
         data, nodes = self._to_pack_again()
+        small, large = split_by_size(side.closure.contents.take(), push.store.pack_threshold)
         self._send(self._packer.small(small, side.closure.absent, data))
         self._send_large(large)
         self._failed |= self._packer.failed

@@ -137,6 +137,10 @@ class RemoteIndexes:
         """Every pack that an opened index mentions, by its id."""
         return {entry.id: entry for index in self._opened.values() for entry in index.packs}
 
+    def forget(self) -> None:
+        """Let go of all that was opened."""
+        self.names, self._opened, self._large = [], {}, {}
+
     def locate(self, raws: Iterable[bytes], located: Located) -> list[bytes]:
         """Note where objects lie; the smallest, newest index is asked first.
 

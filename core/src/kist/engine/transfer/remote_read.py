@@ -108,6 +108,11 @@ class RemoteReader:
             self._packs = self._indexes.pack_entries()
         return self._packs
 
+    def forget_indexes(self) -> None:
+        """Nothing else will be looked for: the indexes need not stay in memory."""
+        self._packs = dict(self.packs)
+        self._indexes.forget()
+
     def locate(self, raws: Sequence[bytes], located: Located) -> dict[bytes, KistError]:
         """Note where objects lie.
 
