@@ -110,7 +110,7 @@ def believes_packs(patch):
 def believes_ranges(patch):
     """Members of a range are stored as they came."""
 
-    def check(_reader, members, data, start):
+    def believed(_reader, members, data, start):
         brought = Brought()
         for raw, offset, stored, plain, codec in members.rows():
             at = offset - start
@@ -118,7 +118,7 @@ def believes_ranges(patch):
             brought.buffers.append(decode(codec, data[at : at + stored], plain))
         return brought
 
-    patch.setattr(RemoteReader, "check", check)
+    patch.setattr(RemoteReader, "check", believed)
 
 
 @pytest.mark.parametrize(

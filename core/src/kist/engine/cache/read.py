@@ -129,11 +129,7 @@ class CacheReader:
         """
         located = Located(self.folder.hasher(algorithm).digest_size)
         self.locate(algorithm, raws, located)
-        return {
-            raw: Place(pack, *columns)
-            for pack, group in located.groups.items()
-            for raw, *columns in group.members.rows()
-        }
+        return located.places()
 
     def size(self, digest: Digest) -> int:
         """An object's size in bytes.

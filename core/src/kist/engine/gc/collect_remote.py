@@ -191,7 +191,7 @@ class RemoteCollector:
             for error in indexes[algorithm].damaged.values():
                 raise error
             readers[algorithm] = self._reader(algorithm, indexes[algorithm])
-        told = telling_large_files(roots, lambda root: indexes[root.algorithm].lookup([root.raw]).get(root.raw))
+        told = telling_large_files(roots, lambda root: indexes[root.algorithm].place_of(root.raw))
         reached = reach(told, self._settings.codec, readers)
         for digest in reached.unknown:
             raise self._missing(digest)

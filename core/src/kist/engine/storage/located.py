@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, Place
 from kist.engine.storage.members import Members
 from kist.engine.storage.rows import Rows
 
@@ -143,6 +143,12 @@ class Located:
             order = sorted(self._groups, key=lambda pack: min(self._groups[pack].ranks))
             self._groups = {pack: self._groups[pack] for pack in order}
         return self._groups
+
+    def places(self) -> dict[bytes, Place]:
+        """The same one by one, for few."""
+        return {
+            raw: Place(pack, *columns) for pack, group in self.groups.items() for raw, *columns in group.members.rows()
+        }
 
     def take(self) -> dict[str, Group]:
         """Hand the groups over to who lets go of each when it is done; nothing is noted here any more."""

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 
 from kist.engine.process.workers import Workers
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, SEGMENTED_NUMBER, WHOLE_LIMIT, Index, PackEntry
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, SEGMENTED_NUMBER, WHOLE_LIMIT, Index, PackEntry, Place
 from kist.engine.storage.located import Group, Located
 from kist.engine.storage.rows import Rows
 from kist.engine.transfer import objects
@@ -161,6 +161,15 @@ class RemoteIndexes:
                     self.damaged[name] = exc
         return sorted(left, key=ranks.__getitem__)
 
+    def place_of(self, raw: bytes) -> Place | None:
+        """Where one object lies, None where it is not there."""
+        located = self._nowhere()
+        self.locate([raw], located)
+        return located.places().get(raw)
+
+    def _nowhere(self) -> Located:
+        return Located(self._store.hashers(self._algorithm).digest_size)
+
     def _index_for(self, name: str, count: int) -> Index:
         """An index that so many digests are asked of."""
         large = self._large.get(name)
@@ -183,7 +192,7 @@ class RemoteIndexes:
         """Whether each object is on the remote."""
         if not self.names:
             return [False] * len(raws)
-        absent = set(self.locate(raws, Located(self._store.hashers(self._algorithm).digest_size)))
+        absent = set(self.locate(raws, self._nowhere()))
         return [raw not in absent for raw in raws]
 
 
