@@ -25,7 +25,7 @@ MUTANTS = {
         (CACHE, "data pack", MEMBER, cache_flows.named_and_mended),
     ),
     "verify takes loose objects for good": (
-        [(check, "_hash_loose", "running.digest() == one.raw")],
+        [(check, "_hash_loose", "digest_of(descriptor, reader.folder.hasher(one.algorithm), progress) == one.raw")],
         (CACHE, "loose object", CONTENT, cache_flows.named_and_mended),
     ),
     "what a remote sends is stored unchecked": (
