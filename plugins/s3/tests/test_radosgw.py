@@ -158,21 +158,31 @@ class TestRights:
             remote.delete("objects/one")
 
 
-class TestUploads:
-    def test_many_parts(self, radosgw: Radosgw, bucket: str, folder: str, tmp_path: Path) -> None:
-        remote = S3Remote((bucket, folder), options(radosgw))
-        data = content(40 << 20)
+def put_large(remote: S3Remote, method: str, tmp_path: Path, progress: Recorder) -> bytes:
+    """Store what takes several parts, from a file or out of memory."""
+    data = content(40 << 20)
+    if method == "put_file":
         (tmp_path / "source").write_bytes(data)
-        progress = Recorder()
         remote.put_file("objects/large", tmp_path / "source", progress=progress)
+    else:
+        remote.put_bytes("objects/large", data, progress=progress)
+    return data
+
+
+class TestUploads:
+    @pytest.mark.parametrize("method", ["put_file", "put_bytes"])
+    def test_many_parts(self, radosgw: Radosgw, bucket: str, folder: str, tmp_path: Path, method: str) -> None:
+        remote = S3Remote((bucket, folder), options(radosgw))
+        progress = Recorder()
+        data = put_large(remote, method, tmp_path, progress)
         assert sum(progress.amounts) == len(data)
         remote.get_file("objects/large", tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == data
         assert RawBucket(radosgw, bucket, folder).keys() == ["objects/large"]
 
-    def test_broken_off(self, radosgw: Radosgw, bucket: str, folder: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("method", ["put_file", "put_bytes"])
+    def test_broken_off(self, radosgw: Radosgw, bucket: str, folder: str, tmp_path: Path, method: str) -> None:
         remote = S3Remote((bucket, folder), options(radosgw))
-        (tmp_path / "source").write_bytes(content(40 << 20))
         abort = Abort()
 
         class Breaking(Recorder):
@@ -182,7 +192,7 @@ class TestUploads:
                     raise abort
 
         with pytest.raises(Abort) as caught:
-            remote.put_file("objects/large", tmp_path / "source", progress=Breaking())
+            put_large(remote, method, tmp_path, Breaking())
         assert caught.value is abort
         assert RawBucket(radosgw, bucket, folder).keys() == []
 
