@@ -15,7 +15,7 @@ from children import as_nobody
 from kist.abc.progress import Progress
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects, partial
-from kist.engine.transfer.segments import SegmentList, SegmentTransfer
+from kist.engine.transfer.segments import Flying, SegmentList, SegmentTransfer
 from kist.errors import MetafileVersionError, ObjectCorrupt, RemoteObjectNotFound, RemoteUnavailable
 from kist.model.digest import Digest
 from kist.remotes.memory import MemoryRemote
@@ -61,6 +61,18 @@ def test_round_trip(source, tmp_path):
     assert told.done == len(CONTENT)
     assert list((tmp_path / "partial").iterdir()) == []
     assert transfer(remote).check(DIGEST)
+
+
+def test_more_is_in_flight_the_longer_nothing_fails():
+    failed = 0
+    flying = Flying(1 << 30, 2 << 20, lambda: failed)
+    assert flying.most() == 2
+    flying.moved = 200 << 20
+    assert flying.most() == 10
+    failed = 1
+    assert flying.most() == 2
+    flying.moved = 260 << 20
+    assert flying.most() == 3
 
 
 def test_segments_that_are_there_are_not_sent_again(source):

@@ -72,6 +72,10 @@ class Workers:
         self._refusals = self._load.refusals
         self._good = 0
 
+    def refusals(self) -> int:
+        """How often a call to the remote failed in a way that may pass, also where the retry policy hid that."""
+        return self._load.refusals
+
     def progress(self, outer: Progress) -> StoppableProgress:
         """A progress for the calls of any run, which ends those whose run was given up."""
         return StoppableProgress(outer, lambda: hasattr(self._here, "stop") and self._here.stop.is_set())

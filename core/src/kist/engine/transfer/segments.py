@@ -31,8 +31,9 @@ SEGMENTED_FROM = 64 << 20
 FLYING_LEAST = 4 << 20
 FLYING_PART = 256
 FLYING_SHARE = 10
-"""What is in flight is lost when a process is killed, so it is at most these bytes, or this part of the object, or this
-part of what has moved since the process began: twenty kills in 1 GiB then cost less than an eighth of it."""
+"""What is in flight is lost when a process is killed or a line is cut, so it is at most these bytes, or this part of
+the object, or this part of what has moved since the process began or a call failed: twenty kills or cuts in 1 GiB then
+cost less than an eighth of it."""
 
 _CHUNK = 1 << 20
 
@@ -57,19 +58,24 @@ class Flying:
     Args:
         size: the object's bytes.
         length: bytes of a segment.
+        refusals: tells how often a call failed, also those that were repeated.
 
     Attributes:
         moved: bytes that have moved since the process began.
     """
 
-    def __init__(self, size: int, length: int) -> None:
+    def __init__(self, size: int, length: int, refusals: Callable[[], int] = int) -> None:
         self._least = max(FLYING_LEAST, size // FLYING_PART)
         self._length = max(1, length)
+        self._refusals, self._seen = refusals, refusals()
+        self._since = 0
         self.moved = 0
 
     def most(self) -> int:
         """Segments in flight, at least one."""
-        return max(1, max(self._least, self.moved // FLYING_SHARE) // self._length)
+        if (refusals := self._refusals()) != self._seen:
+            self._seen, self._since = refusals, self.moved
+        return max(1, max(self._least, (self.moved - self._since) // FLYING_SHARE) // self._length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +191,7 @@ class SegmentTransfer:
         with storage_errors(source):
             size = source.stat().st_size
         length = self.length or segment_size(size)
-        flying = Flying(size, length)
+        flying = Flying(size, length, self.workers.refusals)
 
         def cut() -> Iterator[_Piece]:
             with storage_errors(source), source.open("rb", buffering=0) as reader:
@@ -274,7 +280,7 @@ class SegmentTransfer:
         with partial_file(folder, digest, listed.size) as (path, descriptor):
             stream = SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
             largest = max((size for _, size in listed.segments), default=1)
-            flying = Flying(listed.size, largest)
+            flying = Flying(listed.size, largest, self.workers.refusals)
             whole = Whole(descriptor, self.hasher)
             for segment, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=flying.most):
                 if isinstance(result, KistError):
