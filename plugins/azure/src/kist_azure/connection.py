@@ -6,9 +6,10 @@ import asyncio
 import io
 import logging
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import aiohttp
 from adlfs import AzureBlobFileSystem
 from azure.storage.blob.aio import BlobServiceClient
 
@@ -112,6 +113,16 @@ class Connection:
             self.run(self._credential.close())
 
 
+async def _send_once(request: Any, handler: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    """Keep aiohttp from sending again by itself what was lost on a cut line: the core must learn of each loss."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise aiohttp.ClientConnectionError(str(exc)) from exc
+
+
 def _prepare(request: Any) -> None:
     """Change a request before it is signed.
 
@@ -119,6 +130,7 @@ def _prepare(request: Any) -> None:
     boundary of letters as the sync client has it: the one that the async client takes from the standard library is
     refused by servers that want it quoted.
     """
+    request.context.options["middlewares"] = (_send_once,)
     body, kind = request.http_request.data, request.http_request.headers.get("Content-Type", "")
     if isinstance(body, bytes) and kind.startswith("multipart/mixed; boundary=="):
         old, new = kind.partition("boundary=")[2], f"batch_{uuid.uuid4()}"
