@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import ge
 
 from kist.util.atomic import storage_errors
 
@@ -34,6 +35,10 @@ MAX_UNFOLDED = 18 << 20
 
 FOOTER_ROW = 25
 """Bytes that a member takes in a footer beside its digest."""
+
+
+_TURN = 4096
+"""Digests that are looked at one by one at a time."""
 
 
 def to_bytes(column: array[int]) -> bytes:
@@ -192,14 +197,25 @@ class Members:
 
     def pick(self, positions: Sequence[int]) -> Members:
         """Some of them, in the order of the positions given."""
+        digests, width = self.digests, self.width
+        # In turns: a digest by itself takes three times its bytes, and a pack may have very many.
+        turns = (positions[first : first + _TURN] for first in range(0, len(positions), _TURN))
         return Members(
-            self.width,
-            b"".join(map(self.raws().__getitem__, positions)),
+            width,
+            b"".join([b"".join([digests[at * width : at * width + width] for at in turn]) for turn in turns]),
             array("Q", map(self.offsets.__getitem__, positions)),
             array("Q", map(self.stored.__getitem__, positions)),
             array("Q", map(self.plains.__getitem__, positions)),
             bytes(map(self.codecs.__getitem__, positions)),
         )
+
+    def are_rising(self) -> bool:
+        """Whether the digests are in order, each once."""
+        for first in range(0, len(self), _TURN):
+            raws = split_raws(self.digests[first * self.width : (first + _TURN + 1) * self.width], self.width)
+            if any(map(ge, raws, raws[1:])):
+                return False
+        return True
 
     def slice(self, first: int, stop: int) -> Members:
         """Those from *first* up to, not including, *stop*."""

@@ -15,10 +15,10 @@ whose footer is lost can be read from its members alone.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from operator import ge
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
@@ -300,8 +300,8 @@ class PackReader:
             What one read brought, and whether each member in it is good.
         """
         step = self.width + MEMBER.size
-        starts = [offset - step for offset in members.offsets]
-        lengths = list(map(step.__add__, members.stored))
+        starts = array("q", [offset - step for offset in members.offsets])
+        lengths = array("Q", map(step.__add__, members.stored))
         for first, stop in join_ranges(starts, lengths, self._reach):
             start = starts[first]
             data = self._read_part(start, starts[stop - 1] + lengths[stop - 1] - start)
@@ -375,13 +375,13 @@ class PackReader:
         """The members by digest, and in the order in which they lie in the file."""
         if self._members is None:
             members = Members.load(self._load_footer(), self.width)
-            if members is None or not (raws := members.raws()) or any(map(ge, raws, raws[1:])):
+            if not members or not members.are_rising():
                 raise self._corrupt("a footer that makes no sense")
             # Without gaps and overlaps the members are exactly what lies between header and footer.
             step, ordered = self.width + MEMBER.size, members.pick(members.in_offset_order())
-            starts = list(accumulate(map(step.__add__, ordered.stored), initial=HEADER_SIZE + step))
+            starts = array("Q", accumulate(map(step.__add__, ordered.stored), initial=HEADER_SIZE + step))
             end = starts.pop() - step + TRAILER_SIZE + len(self._load_footer())
-            if max(members.codecs) > ZLIB or list(ordered.offsets) != starts or end != self.size:
+            if max(members.codecs) > ZLIB or ordered.offsets != starts or end != self.size:
                 raise self._corrupt("a footer that makes no sense")
             self._members = members, ordered
         return self._members

@@ -27,6 +27,9 @@ WHOLE_FROM = 0.9
 COMMIT_EVERY = 512 << 20
 """Bytes after which what came is made permanent, so that a killed fetch does not begin anew."""
 
+_MEMBER_COST = 250
+"""Bytes in memory for each member of a pack that is checked as a whole."""
+
 _CHUNK = 1 << 20
 
 Job = Span | str | tuple[bytes, int]
@@ -110,7 +113,7 @@ class DataFetch:
     def _run_all(self, session: CacheSession) -> None:
         segmented = self._groups.pop(SEGMENTED, None)
         self._progresses = self._workers.progress(self._progress)
-        for job, result in self._workers.run(lambda job: self._bring(job, session), self._jobs(), weigh=weight_of):
+        for job, result in self._workers.run(lambda job: self._bring(job, session), self._jobs(), weigh=self._weigh):
             if isinstance(result, FATAL):
                 raise result
             if isinstance(result, KistError):
@@ -126,6 +129,10 @@ class DataFetch:
         """Large objects first, then packs."""
         yield from sorted(alone(self._groups.pop(LOOSE, None)), key=lambda item: -item[1])
         yield from packed_jobs(self._groups, self._reader, self._cache.pack_threshold)
+
+    def _weigh(self, job: Job) -> int:
+        """Bytes that a job holds in memory: of a whole pack the columns of all members, several times."""
+        return weight_of(job) + (len(self._groups[job]) * _MEMBER_COST if isinstance(job, str) else 0)
 
     # ── in worker threads ────────────────────────────────────────────────────────────────────────────────────────────
 
