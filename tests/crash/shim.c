@@ -37,7 +37,7 @@ typedef struct {
 } Block;
 
 static Block *block;
-static int armed;
+static volatile int armed; /* read in a handler of a signal too */
 
 __attribute__((constructor)) static void
 begin(void)

@@ -261,7 +261,7 @@ def _not_now(scene):
     if scene.unsaved or scene.unsure:
         return ("commit",) if scene.unsaved else ("gc",)
     if scene.configures:
-        return ("config", "remote", "push", "fetch", "pull")
+        return ("config", "remote", "push", "fetch", "pull", "commit")  # the new setting may ask for another version
     if "KIST_CACHE_TYPE" in scene.settings:  # which other commands would use too
         return ("remove", "move", "checkout", "pull")
     return ("remove", "move") if "fresh" in scene.name else ()

@@ -312,7 +312,7 @@ def limited(folder, *words):
             code = main(list(words))
         os.write(tell, f"{code} {said.getvalue()[:3000]}".encode())
 
-    child = forked(work)
+    child = forked(work, patience=15 * SECONDS)  # by the wall's clock, on a machine that is busy
     os.close(tell)
     with open(told, "rb") as answers:
         heard = answers.read()

@@ -13,6 +13,7 @@ from kist.operations.gc import GcOptions, GcReport
 from kist.operations.selection import Selection
 from kist.repo.context import RepoContext
 from kist.util.atomic import storage_errors
+from kist.util.json_text import load_json
 
 FORMAT = "kist-gc-plan/1"
 _LARGEST_PLAN = 1 << 30
@@ -81,7 +82,7 @@ def load_plan(path: Path, context: RepoContext) -> SavedPlan:
     with storage_errors(path), open(path, "rb") as stream:
         data = stream.read(_LARGEST_PLAN)
     try:
-        document: Any = json.loads(data)
+        document: Any = load_json(data)
         if document["format"] != FORMAT:
             raise ValueError(FORMAT)
         select = Selection(

@@ -23,6 +23,7 @@ from kist.errors import MetafileError, ObjectCorrupt
 from kist.model.digest import Digest
 from kist.repo.context import RepoContext
 from kist.util.atomic import storage_errors, write_all, write_file
+from kist.util.json_text import load_json
 
 _HEAD = b"kist-cache-refs/1\n"
 _WHOLE = re.compile(rb"\S+ (?:directory|file) .{16}", re.DOTALL)
@@ -199,7 +200,7 @@ def forget(context: RepoContext, owner: str) -> None:
 
 def _place(data: bytes) -> dict[str, Any]:
     """What a file says of its worktree; raises ValueError or IndexError if it says nothing."""
-    found = json.loads(data.split(b"\n", 2)[1].rpartition(b" ")[0])
+    found = load_json(data.split(b"\n", 2)[1].rpartition(b" ")[0])
     return found if isinstance(found, dict) else {}
 
 

@@ -14,6 +14,7 @@ from kist.repo.config import Config
 from kist.repo.config_edit import EditedFile
 from kist.repo.config_files import user_file
 from kist.util.atomic import storage_errors
+from kist.util.json_text import load_json
 
 FORMAT = "kist-trust/1"
 ENVIRONMENT = "KIST_TRUST_ENDPOINTS"
@@ -99,7 +100,7 @@ def _read(path: Path) -> dict[str, list[str]]:
     """What is recorded; a file that cannot be read trusts nobody."""
     try:
         with open(path, "rb") as stream:
-            data = json.loads(stream.read(_LIMIT))
+            data = load_json(stream.read(_LIMIT))
         return {
             str(key): [str(one) for one in value]
             for key, value in data["trusted"].items()

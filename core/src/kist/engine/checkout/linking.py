@@ -13,6 +13,7 @@ from pathlib import Path
 from kist.abc.link import LinkType
 from kist.errors import KistError, LinkUnsupported, StorageError
 from kist.util.atomic import discard, storage_error, temp_name, write_file
+from kist.util.json_text import load_json
 
 _PROBE = b"kist link probe\n"
 _TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -92,7 +93,7 @@ def _recall(memory: Path | None) -> dict[str, dict[str, str | None]]:
     if memory is None:
         return {}
     try:
-        found = json.loads(memory.read_bytes())
+        found = load_json(memory.read_bytes())
     except (OSError, ValueError):
         return {}  # Absent or broken: everything is probed again.
     if not isinstance(found, dict):

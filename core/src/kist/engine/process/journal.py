@@ -22,6 +22,7 @@ from kist.engine.process.locks import NO_FLOCK
 from kist.engine.process.scratch import owner_gone
 from kist.errors import RepoNotOwned
 from kist.util.atomic import new_token, storage_errors, sync_directory, write_all
+from kist.util.json_text import load_json
 
 _FORMAT = b"kist-journal/1\n"
 _RECORD = "record"
@@ -222,7 +223,7 @@ def _load(descriptor: int) -> tuple[dict[str, Any], bytes] | None:
     if digest != b"sha256:" + hashlib.sha256(line + b"\n" + data).hexdigest().encode():
         return None
     try:
-        header = json.loads(line)
+        header = load_json(line)
     except ValueError:
         return None
     return (header, data) if isinstance(header, dict) else None

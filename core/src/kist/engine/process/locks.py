@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from kist.errors import RepoLocked
 from kist.util.atomic import storage_error, storage_errors, temp_name
+from kist.util.json_text import load_json
 from kist.util.paths import display
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
@@ -58,7 +59,7 @@ class Holder:
     def parse(cls, text: str) -> Holder | None:
         """Read what :meth:`dump` wrote, None if it is torn or foreign."""
         try:
-            data = json.loads(text)
+            data = load_json(text)
             host, machine_name, verb = (str(data[key]) for key in ("host", "machine", "verb"))
             return cls(int(data["pid"]), host, machine_name, verb, float(data["since"]))
         except (ValueError, TypeError, KeyError):

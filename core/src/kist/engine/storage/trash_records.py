@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kist.util.json_text import load_json
+
 RECORD = "record.json"
 _FORMAT = "kist-trash/1"
 _STAMP = "%Y%m%dT%H%M%S"
@@ -95,14 +97,14 @@ def read_entry(folder: Path) -> TrashEntry | None:
 
 def _load(folder: Path, data: bytes) -> TrashEntry | None:
     try:
-        record = json.loads(data)
+        record = load_json(data)
         check = record.pop("check", None)
         if record["format"] != _FORMAT or check not in (None, _check(record)):
             return None
         items = (TrashItem(str(one["name"]), str(one["original"]), int(one["size"])) for one in record["items"])
         kept = tuple(item for item in items if item.name.isdigit() and os.path.lexists(folder / item.name))
         return TrashEntry(folder.name, float(record["when"]), str(record["reason"]), kept)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

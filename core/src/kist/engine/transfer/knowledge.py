@@ -14,6 +14,7 @@ from kist.engine.transfer.published import Condemned
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import KistError, RemoteObjectNotFound
 from kist.model.digest import Digest
+from kist.util.json_text import load_json
 
 _CHECKS = "checks"
 _MOST_CHECKS = 20_000
@@ -97,7 +98,7 @@ def _goes(store: RemoteStore, condemned: Condemned, key: str) -> bool:
 def recall_checks(hints: Hints) -> dict[str, Check]:
     """What this machine remembers of versions that it read back from a remote; root -> when."""
     try:
-        told = json.loads(hints.recall(_CHECKS) or b"{}")
+        told = load_json(hints.recall(_CHECKS) or b"{}")
         return {root: Check(float(when), float(sample)) for root, (when, sample) in told.items()}
     except (ValueError, TypeError, AttributeError):  # damaged: it only ever says what was done
         return {}

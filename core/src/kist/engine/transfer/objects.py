@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from kist.abc.remote import Remote
 from kist.errors import KistError, MetafileError, MetafileVersionError, ObjectCorrupt
 from kist.model.digest import Digest
+from kist.util.json_text import load_json
 
 T = TypeVar("T")
 
@@ -213,8 +214,8 @@ def load_text(what: str, data: bytes, *, where: str) -> dict[str, Any]:
     if match[2] != b"1":  # only now: a number that was damaged is no newer version
         raise MetafileVersionError(f"{where} was written by a newer version ({head.decode()})", path=where)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        value = load_json(text)
+    except ValueError as exc:
         raise ObjectCorrupt(where, actual="a text that is not JSON", where="the remote") from exc
     if not isinstance(value, dict):
         raise ObjectCorrupt(where, actual="a text of another form", where="the remote")
