@@ -42,7 +42,7 @@ def adding(root, name, *place):
 
 def in_publish(root, tmp_path, name="b.txt"):
     """An add that stands still with the write lock, its objects stored, its metafile not yet written."""
-    return Stopped(adding(root, name, metafiles, "save"), tmp_path / "adder.log")
+    return Stopped(adding(root, name, metafiles, "save_many"), tmp_path / "adder.log")
 
 
 def test_3_2_a_waiting_writer_tells_for_whom_it_waits_and_takes_over_from_the_dead(root, tmp_path):
@@ -68,8 +68,8 @@ def test_3_2_a_waiting_writer_tells_for_whom_it_waits_and_takes_over_from_the_de
 @pytest.mark.parametrize(
     ("place", "words", "what"),
     [
-        ((metafiles, "save"), ("add", "data"), "the repository"),
-        ((metafiles, "save"), ("config", "--local", "core.jobs", "3"), "the repository"),
+        ((metafiles, "save_many"), ("add", "data"), "the repository"),
+        ((metafiles, "save_many"), ("config", "--local", "core.jobs", "3"), "the repository"),
         ((CacheSession, "put_small"), ("gc", "-w", "-f"), "the cache"),
     ],
 )
@@ -125,7 +125,7 @@ def two_adds(root, tmp_path, before=lambda: None):
 
     def first(run):
         before()
-        adding(root, "b.txt", metafiles, "save")(run)
+        adding(root, "b.txt", metafiles, "save_many")(run)
 
     def second(run):
         before()

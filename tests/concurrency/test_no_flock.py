@@ -55,7 +55,7 @@ def stopped(root, without):
     """A program that stands still in the publication of data/b.txt, holding the write lock."""
     write(root, {"data/b.txt": b"b\n"})
     process = subprocess.Popen(
-        [sys.executable, HERE / "stopping.py", "kist.repo.metafiles", "save", "add", "data/b.txt"],
+        [sys.executable, HERE / "stopping.py", "kist.repo.metafiles", "save_many", "add", "data/b.txt"],
         cwd=root,
         env={**os.environ, **without, "PYTHONPATH": str(HERE.parent)},
         stdout=subprocess.PIPE,

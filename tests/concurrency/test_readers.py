@@ -32,7 +32,7 @@ PLACES = {
     "reading": (CacheSession, "put_small"),
     "publishing objects": (cache_publish, "write_index"),
     "before the metafile": (add_operation, "publish"),
-    "in the metafile": (metafiles, "save"),
+    "in the metafile": (metafiles, "save_many"),
     "in the ignore rules": (gitignore, "update"),
     "in the fingerprints": (fingerprints, "_write_base"),
 }

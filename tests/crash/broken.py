@@ -39,7 +39,7 @@ def names_before_it_publishes():
     """The metafile is written before the packs with the objects that it names are in the cache."""
     from kist.repo import metafiles
 
-    plain, save, waiting = os.replace, metafiles.save, []
+    plain, save, waiting = os.replace, metafiles.save_many, []
 
     def replace(source, target, **options):
         if os.path.basename(os.path.dirname(target)) != "packs":
@@ -54,7 +54,7 @@ def names_before_it_publishes():
             plain(f"{target}.later", target)
 
     os.replace = os.rename = replace
-    metafiles.save = save_first
+    metafiles.save_many = save_first
 
 
 def forgets_the_journal():

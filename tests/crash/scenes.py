@@ -60,12 +60,27 @@ def make_many(site):
             to_v2(root)
 
 
+def make_files(site):
+    """Outputs of one file each in several folders, beside data; two versions."""
+    make_untracked(site)
+    root = os.path.join(site, "work")
+    names = ["files/a.bin", "files/b.bin", "files/deep/c.bin", "d.bin"]
+    for version in (1, 2):
+        write(root, {name: b"%d of %s\n" % (version, name.encode()) for name in names})
+        good(root, "add", "data", "other.bin", *names)
+        _save_in_git(root, f"v{version}")
+        if version == 1:
+            _git(root, "tag", "v1")
+            good(root, "push")
+            to_v2(root)
+
+
 def _save_in_git(root, message):
     _git(root, "add", "-A")
     _git(root, "commit", "-q", "-m", message)
 
 
-SITES = {"untracked": make_untracked, "versioned": make_versioned, "many": make_many}
+SITES = {"untracked": make_untracked, "versioned": make_versioned, "many": make_many, "files": make_files}
 
 
 # ── what stands before ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,6 +237,8 @@ _ALL = (
     Scene("remote, remove", ("remote", "remove", "store"), configures=True, again=(2, 3)),
     Scene("add, pure kernel", ("add", "data"), prepare=edited, settings=PURE),
     Scene("checkout, pure kernel", ("checkout", "--rev", "v1"), settings=PURE),
+    Scene("checkout, files", ("checkout", "--rev", "v1"), "files"),
+    Scene("push, files", ("push",), "files", fails=TRANSFER, settings=ONE, result=on_remote),
     Scene("checkout, processes", ("checkout", "--rev", "v1"), "many", patch=few_are_worth_a_process),
     Scene("checkout, processes, fresh", ("checkout",), "many", without_workspace, patch=few_are_worth_a_process),
     *(

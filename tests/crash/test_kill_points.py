@@ -25,6 +25,7 @@ SAMPLE = {
     "checkout, switch": (Plan(most=3), Plan(FAIL_FROM, "ENOSPC", 2)),
     "checkout, hardlink": (Plan(most=2),),
     "checkout, processes": (Plan(KILL_ONE, most=2), Plan(most=2)),
+    "checkout, files": (Plan(most=4), Plan(FAIL, "EIO", 2)),
     "move": (Plan(most=3),),
     "remove": (Plan(KILL_TORN, most=1), Plan(FAIL, "EIO", 2)),
     "push": (Plan(most=3), Plan(FAIL, "EIO", 1)),

@@ -12,11 +12,11 @@ MOST = {"add": 6.6, "status": 1.4, "checkout": 4.5}
 add: stat, open, stat, read, stat, close, so that a change while it reads is seen; checkout: open, write, stat, close."""
 
 
-def calls_of(repository, *words):
+def calls_of(repository, *words, folder=None):
     """System calls of a command and of its workers."""
     strace = program("strace", "strace")
     table = repository.place / "calls"
-    repository.run(*words, before=[strace, "-f", "-c", "-U", "name,calls", "-o", str(table)])
+    repository.run(*words, folder=folder, before=[strace, "-f", "-c", "-U", "name,calls", "-o", str(table)])
     rows = [line.split() for line in table.read_text().splitlines()]
     return {name: int(count) for name, count in (row for row in rows if len(row) == 2 and row[1].isdigit())}
 

@@ -40,7 +40,7 @@ from kist.errors import KistError
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import Entry
-from kist.operations.intents import target_of
+from kist.operations.intents import targets_of
 from kist.plugins import index as plugin_index
 from kist.remotes.memory import MemoryRemote, Stored
 from kist.repo import cache_refs, gitignore, trust
@@ -403,7 +403,7 @@ def journal(data, folder):
     (record / "record").write_bytes(data)
     for one in Journal(folder / "journal", sync=False).pending():
         try:
-            target_of(one.header)
+            targets_of(one.header)
         finally:
             one.release()
 

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
+from kist.engine.workspace.file_scan import FileScan, ScannedFile
 from kist.engine.workspace.scan import Scan
-from kist.errors import (
-    MetafileError,
-    ObjectMissing,
-    PathConflict,
-    PathIgnored,
-    PathNotTracked,
-    StorageError,
-    UsageError,
-    WorkspaceError,
-)
+from kist.errors import PathConflict, PathNotTracked, StorageError, UsageError, WorkspaceError
 from kist.model.change import Change
 from kist.model.delta import changes, deltas
+from kist.model.entry import Entry
 from kist.model.report import AddedOutput, AddReport
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.operations.edited_links import ObjectsEdited, setting_aside
@@ -31,23 +22,11 @@ from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.relink import relink
 from kist.operations.superseded import taken_back
-from kist.repo import metafiles, targets
-from kist.repo.beside_git import tracked_by_git
+from kist.operations.wanted import Wanted, find_wanted
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.storing import Storing
-from kist.repo.targets import Target
-from kist.util.paths import display, parts
 from kist.util.units import show_count
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to add: a new or known output, or a part of a known one."""
-
-    path: str
-    tracked: Tracked | None
-    inside: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,129 +62,8 @@ def add(context: RepoContext, texts: Sequence[str], options: AddOptions = AddOpt
     """
     if not texts:
         raise UsageError("nothing to add", hint="name files or directories: kist add data")
-    wanted: dict[tuple[str, bytes], Wanted] = {}
     with nullcontext() if options.dry_run else changing(context):  # a killed move is undone before paths are looked at
-        for text in texts:
-            for one in _wanted(context, text):
-                wanted.setdefault((one.path, one.inside), one)
-        check_overlaps(context, [one.path for one in wanted.values() if one.tracked is None])
-        return add_wanted(context, list(wanted.values()), options)
-
-
-def _wanted(context: RepoContext, text: str) -> list[Wanted]:
-    path = targets.repository_path(context, text)
-    if not path:
-        raise UsageError(f"{text} is the repository itself", path=text, hint="name a folder or file inside it")
-    if metafiles.format_of(context.formats, posixpath.basename(path)) and (context.root / path).is_file():
-        targets.check_own(context, path)
-        return [Wanted(one.path, one) for one in metafiles.load(context, path)]
-    owner = targets.owner_of(context, path)
-    if targets.is_glob(path) and _is_no_name(context, path, owner):
-        return _fitting(context, path)
-    if owner is not None:
-        if owner.inside and not owner.tracked.output.is_directory:
-            raise PathConflict(f"{text} lies inside {owner.tracked.path}, which is tracked as a file", path=text)
-        if owner.inside and not _is_recorded(context, owner):
-            _check_visible(context, path, text)
-        return [Wanted(owner.tracked.path, owner.tracked, owner.inside)]
-    if not os.path.lexists(context.root / path):
-        raise PathNotTracked(f"{text} does not exist", path=text, hint=targets.similar(context, path))
-    check_name(path, text)
-    _check_new(context, path, text)
-    return [Wanted(path, None)]
-
-
-def check_name(path: str, text: str) -> None:
-    """Refuse a path that nothing tracked may have.
-
-    Args:
-        path: relative to the repository.
-        text: as typed.
-
-    Raises:
-        UsageError: it enters a private folder, say.
-    """
-    try:
-        parts(os.fsencode(path))
-    except MetafileError as error:
-        raise UsageError(str(error), path=text) from error
-
-
-def _is_no_name(context: RepoContext, path: str, owner: Target | None) -> bool:
-    """Whether a text with glob characters is not just the name of something."""
-    if os.path.lexists(context.root / path) or (owner is not None and not owner.inside):
-        return False
-    return owner is None or not _is_recorded(context, owner)
-
-
-def _fitting(context: RepoContext, pattern: str) -> list[Wanted]:
-    """What a glob stands for: names in the workspace, and recorded ones that are gone from tracked directories."""
-    found = [
-        one
-        for name in targets.workspace_names(context, pattern)
-        if not _is_hidden(context, name)
-        for one in _wanted(context, os.path.join(context.root, name))
-    ]
-    gone = [target for target in targets.fitting(context, pattern) if target.inside]
-    found += [Wanted(target.tracked.path, target.tracked, target.inside) for target in gone]
-    if not found:
-        raise PathNotTracked(f"nothing fits {pattern}", path=pattern)
-    return found
-
-
-def _is_hidden(context: RepoContext, path: str) -> bool:
-    return context.ignore.hides(os.fsencode(path), is_directory=os.path.isdir(context.root / path))
-
-
-def _check_visible(context: RepoContext, path: str, text: str) -> None:
-    if _is_hidden(context, path):
-        raise PathIgnored(
-            f"{text} is hidden by a rule in {context.dialect.ignore_file}",
-            path=text,
-            hint=f"change {context.dialect.ignore_file}, or name another path",
-        )
-
-
-def _is_recorded(context: RepoContext, owner: Target) -> bool:
-    try:
-        return targets.recorded(context, owner)
-    except ObjectMissing:
-        return False
-
-
-def _check_new(context: RepoContext, path: str, text: str) -> None:
-    targets.check_own(context, path)
-    _check_visible(context, path, text)
-    mode = os.lstat(context.root / path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
-        raise PathConflict(f"{text} is {kind} and cannot be an output of its own", path=text)
-    held = tracked_by_git(context, path)
-    if held and (inner := targets.inner_repository(context, path, text)) is not None:
-        raise inner  # a submodule; a clone that Git does not know may be data
-    if held:
-        raise PathConflict(
-            f"{text} is tracked by Git ({display(held[0])})",
-            path=text,
-            hint=f"take it out of Git first: git rm -r --cached {text}",
-        )
-
-
-def check_overlaps(context: RepoContext, new: Sequence[str]) -> None:
-    """Refuse outputs that lie in one another.
-
-    Raises:
-        PathConflict: naming both.
-    """
-    known = [one.path for path in new if (context.root / path).is_dir() for one in context.tracked(path)]
-    everything = sorted({*known, *new}, key=lambda path: path + "/")  # what lies in a folder follows it directly
-    for one, other in pairwise(everything):
-        if other.startswith(one + "/"):
-            raise PathConflict(
-                f"{one} and {other} overlap: an output cannot lie inside another",
-                path=other,
-                hint=f"'kist remove --keep {other}' stops tracking it on its own",
-            )
+        return add_wanted(context, find_wanted(context, texts), options)
 
 
 def add_wanted(
@@ -227,7 +85,7 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *,
     context.progress.start("add")
     with context.storing(dry_run=options.dry_run) as storing:
         with foretold(context, [os.path.join(os.fsencode(one.path), one.inside) for one in wanted]):
-            ingested = _ingest_all(context, storing, wanted, options)
+            ingested, bytes_read = _ingest_all(context, storing, wanted, options)
         if context.edited_links and not options.dry_run:
             raise ObjectsEdited
         storing.commit()
@@ -243,7 +101,7 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *,
             AddedOutput(edit.path, edit.metafile, str(edit.output.digest), edit.output.files, edit.output.size)
             for edit in edits
         ),
-        bytes_read=sum(one.bytes_read for one in ingested),
+        bytes_read=bytes_read,
         bytes_stored=stored,
         warnings=tuple(warning for edit in edits for warning in edit.warnings),
     )
@@ -254,18 +112,39 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *,
 
 def _ingest_all(
     context: RepoContext, storing: Storing, wanted: Sequence[Wanted], options: AddOptions
-) -> list[Ingested]:
-    """Read all that is wanted; the failures of several outputs become the context's problems."""
+) -> tuple[list[Ingested], int]:
+    """Read all that is wanted, tell how much was read; failures of several outputs become the context's problems."""
     groups = _by_output(wanted)
+    files, size = _scan_files(context, storing, groups)
     ingested = []
     for group in groups:
         try:
-            ingested.append(_ingest(context, storing, group, options))
+            ingested.append(_ingest(context, storing, group, options, files.get(group[0].path)))
         except (WorkspaceError, StorageError, UsageError) as error:
             if len(groups) == 1:
                 raise
             context.problems.append(error)
-    return ingested
+    return ingested, size + sum(scan.bytes_read for one in ingested for scan in one.scans if isinstance(scan, Scan))
+
+
+def _scan_files(
+    context: RepoContext, storing: Storing, groups: Sequence[Sequence[Wanted]]
+) -> tuple[dict[str, ScannedFile], int]:
+    """What the outputs of one plain file are now, read folder by folder, and how many bytes that took."""
+    paths: dict[str, list[bytes]] = {}
+    for one in (group[0] for group in groups if not group[0].inside):
+        paths.setdefault(_algorithm(context, one), []).append(os.fsencode(one.path))
+    found: dict[str, ScannedFile] = {}
+    size = 0
+    for algorithm, some in paths.items():
+        scan = FileScan(context.scanner(algorithm), storing.sink(algorithm))
+        found |= {os.fsdecode(one.path): one for one in scan.scan(some)}
+        size += scan.bytes_read
+    return found, size
+
+
+def _algorithm(context: RepoContext, one: Wanted) -> str:
+    return one.tracked.output.digest.algorithm if one.tracked and not context.algorithm_set else context.algorithm
 
 
 def _by_output(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
@@ -290,12 +169,7 @@ class Ingested:
     """One output (or parts of it) that was read into the cache."""
 
     edit: Edit
-    scans: tuple[Scan, ...]
-
-    @property
-    def bytes_read(self) -> int:
-        """Content read from the workspace."""
-        return sum(scan.bytes_read for scan in self.scans)
+    scans: tuple[Scan | ScannedFile, ...]
 
     @property
     def changed(self) -> bool:
@@ -308,11 +182,17 @@ class Ingested:
             scan.commit_fingerprints(self.edit.output.digest if len(self.scans) == 1 else None)
 
 
-def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], options: AddOptions) -> Ingested:
-    """Read one output (or parts of it) into the cache; tells how its metafile changes."""
+def _ingest(
+    context: RepoContext, storing: Storing, group: Sequence[Wanted], options: AddOptions, scanned: ScannedFile | None
+) -> Ingested:
+    """Read one output (or parts of it) into the cache, unless it was; tells how its metafile changes."""
     one = group[0]
     if one.tracked is not None and one.inside:
         return _ingest_parts(context, storing, one.tracked, [part.inside for part in group])
+    old = one.tracked.output if one.tracked else None
+    if scanned is not None:
+        output = _keep(_single(one, scanned.entry), old)
+        return Ingested(_edit(context, one, output, options, scanned), (scanned,))
     place = context.root / one.path
     if not os.path.lexists(place):
         raise PathNotTracked(
@@ -320,24 +200,18 @@ def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], opt
             path=one.path,
             hint=f"'kist checkout {one.path}' brings it back, 'kist remove {one.path}' stops tracking it",
         )
-    old = one.tracked.output if one.tracked else None
-    algorithm = old.digest.algorithm if old and not context.algorithm_set else context.algorithm
+    algorithm = _algorithm(context, one)
     scanner = context.scanner(algorithm)
-    name = posixpath.basename(one.path)
     warnings: list[str] = []
     if not place.is_dir():
-        entry = scanner.scan_file(os.fsencode(one.path), storing.sink(algorithm))
-        if entry.digest is None:
-            raise PathConflict(f"{one.path} is no regular file", path=one.path)
-        output = TrackedOutput(
-            name, entry.digest, is_directory=False, executable=entry.kind == "executable", size=entry.size
-        )
+        output = _single(one, scanner.scan_file(os.fsencode(one.path), storing.sink(algorithm)))
     else:
         scan = scanner.scan(os.fsencode(one.path), storing.sink(algorithm))
         view = context.codec.write(
             scan, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
         )
         raise_problems(one.path, [*scan.problems, *scan.special])
+        name = posixpath.basename(one.path)
         output = TrackedOutput(name, view.root, is_directory=True, files=view.files, size=view.size)
         warnings = taken_back(context, one.path, old, view) if old and old.is_directory else []
     assert scanner.last is not None
@@ -345,11 +219,21 @@ def _ingest(context: RepoContext, storing: Storing, group: Sequence[Wanted], opt
     return Ingested(replace(edit, warnings=(*edit.warnings, *warnings)), (scanner.last,))
 
 
+def _single(one: Wanted, entry: Entry) -> TrackedOutput:
+    if entry.digest is None:
+        raise PathConflict(f"{one.path} is no regular file", path=one.path)
+    executable = entry.kind == "executable"
+    name = posixpath.basename(one.path)
+    return TrackedOutput(name, entry.digest, is_directory=False, executable=executable, size=entry.size)
+
+
 def _keep(output: TrackedOutput, old: TrackedOutput | None) -> TrackedOutput:
     return output if old is None else replace(output, path=old.path, remote=old.remote, links=old.links)
 
 
-def _edit(context: RepoContext, one: Wanted, output: TrackedOutput, options: AddOptions, scan: Scan) -> Edit:
+def _edit(
+    context: RepoContext, one: Wanted, output: TrackedOutput, options: AddOptions, scan: Scan | ScannedFile
+) -> Edit:
     extra = {"description": options.description} if options.description is not None else {}
     metafile = one.tracked.metafile if one.tracked else context.metafile_names.of(one.path)[0]
     document = one.tracked.document if one.tracked else Metafile(())
@@ -357,7 +241,7 @@ def _edit(context: RepoContext, one: Wanted, output: TrackedOutput, options: Add
     return Edit(one.path, metafile, one.tracked, document, warnings=tuple(_outside(scan)))
 
 
-def _outside(scan: Scan) -> list[str]:
+def _outside(scan: Scan | ScannedFile) -> list[str]:
     found = [os.fsdecode(path) for path in scan.outside]
     if not found:
         return []

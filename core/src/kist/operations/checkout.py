@@ -20,15 +20,17 @@ from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.model.report import CheckoutReport
 from kist.model.tracked import TrackedOutput
+from kist.operations.checkout_files import FileRows, as_entry, plan_files
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
-from kist.operations.intents import intent_of, saved_in_cache, target_of
+from kist.operations.intents import intent_of, intent_of_many, saved_in_cache, targets_of
 from kist.operations.needs import record_needs
 from kist.operations.parts import edited_view, is_empty_folder, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
 from kist.operations.selection import among
 from kist.operations.trash import make_room
-from kist.repo import targets
+from kist.repo import metafiles, targets
+from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
 
@@ -50,19 +52,21 @@ class CheckoutOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Intended:
-    """One output (or part) with the plan that makes it right.
+    """One output (or part), or many single-file outputs, with the plan that makes them right.
 
     Args:
-        target: what was asked for.
+        target: what was asked for; the first one of many.
         folder: the workspace folder that the plan's paths are relative to.
         plan: what must change.
         special: what to tell of FIFOs, sockets and devices, which stay where they are.
+        files: all of many single-file outputs, none for one output.
     """
 
     target: Target
     folder: str
     plan: CheckoutPlan
     special: Sequence[str] = ()
+    files: Sequence[Target] = ()
 
 
 def checkout(
@@ -123,9 +127,10 @@ def _targets(context: RepoContext, texts: Sequence[str], revision: str | None) -
 
 
 def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Intended], Missing]:
-    planned: list[_Intended] = []
     missing: list[tuple[str, tuple[str, ...]]] = []
-    for target in found:
+    together, others = plan_files(context, found)
+    planned = [_Intended(one.targets[0], "", one.plan, files=one.targets) for one in together]
+    for target in others:
         try:
             planned.append(_plan(context, target))
         except ObjectMissing as error:
@@ -211,9 +216,7 @@ def _base(context: RepoContext, target: Target) -> Iterable[Columns] | None:
 
 def single(output: TrackedOutput, name: bytes) -> Columns:
     """A single-file output as Columns."""
-    kind = "executable" if output.executable else "file"
-    entry = Entry(name, "executable" if kind == "executable" else "file", output.size, output.digest)
-    return Columns.from_entries(output.digest.algorithm, len(output.digest.raw), [entry])
+    return Columns.from_entries(output.digest.algorithm, len(output.digest.raw), [as_entry(output, name)])
 
 
 def below(name: bytes, part: Columns) -> Columns:
@@ -251,6 +254,8 @@ def tools_for(context: RepoContext, output: TrackedOutput) -> CheckoutTools:
 
 def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:
     output = one.target.tracked.output
+    if one.files:
+        return _apply_files(context, one, force=force)
     if not one.plan and (context.root / one.target.tracked.path).exists():
         return CheckoutReport(kept=_texts(one.folder, one.plan.kept), warnings=tuple(one.special))
     whole = len(one.plan.kept) == 0 and not one.target.inside and not one.special
@@ -267,14 +272,33 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
     return replace(report, warnings=(*one.special, *report.warnings))
 
 
+def _apply_files(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:
+    report = apply_checkout(
+        context.root,
+        b"",
+        one.plan,
+        replace(tools_for(context, one.target.tracked.output), fingerprints=FileRows(context.fingerprints)),
+        intent=intent_of_many("checkout", one.files),
+        force=force,
+    )
+    for target in one.files:
+        context.fingerprints.set_base(os.fsencode(target.tracked.path), None)
+    return report
+
+
 def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
     """Finish a killed checkout: plan it anew, so that edits made since then are protected."""
+    found = targets_of(header)
     try:
-        planned = _without_empty(context, _plan(context, target_of(header)))
+        if len(found) == 1:
+            planned = [_without_empty(context, _plan(context, found[0]))]
+        else:
+            planned, _ = _plan_all(context, found)
     except ObjectMissing:
         return
-    _refuse_unsaved(context, [planned])
-    _apply(context, planned, force=False)
+    _refuse_unsaved(context, planned)
+    for one in planned:
+        _apply(context, one, force=False)
     context.save_fingerprints()
 
 
@@ -314,17 +338,20 @@ def _texts(folder: str, paths: Iterable[bytes]) -> tuple[str, ...]:
 
 
 def _edits(context: RepoContext, found: Sequence[Target]) -> list[Edit]:
-    """How the metafiles change: one edit each, also for many parts."""
+    """How the metafiles change: one edit each, also for many parts; metafiles that are as in the revision stay."""
     groups: dict[str, list[Target]] = {}
     for target in found:
         groups.setdefault(target.tracked.metafile, []).append(target)
-    return [_edit(context, group[0], [target.inside for target in group]) for group in groups.values()]
+    edits = []
+    for metafile, group in groups.items():
+        if metafiles.bytes_if_present(context, metafile) != group[0].tracked.data:
+            edits.append(_edit(context, group[0], [target.inside for target in group]))
+    ignore_in_git(context, [target.tracked.path for target in found])
+    return edits
 
 
 def _edit(context: RepoContext, target: Target, insides: Sequence[bytes]) -> Edit:
     """How the metafile changes for the version of a revision: whole, or just the parts."""
-    from kist.repo import metafiles
-
     now = metafiles.load_if_present(context, target.tracked.metafile)
     if b"" in insides or not now or not now[0].output.is_directory:
         return Edit(target.tracked.path, target.tracked.metafile, now[0] if now else None, target.tracked.document)

@@ -8,8 +8,9 @@ from contextlib import nullcontext
 
 from kist.errors import KistError
 from kist.model.report import AddReport
-from kist.operations.add import AddOptions, Wanted, add_wanted
+from kist.operations.add import AddOptions, add_wanted
 from kist.operations.recovery import changing
+from kist.operations.wanted import Wanted
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target

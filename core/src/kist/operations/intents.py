@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kist.errors import MetafileError
@@ -35,6 +35,32 @@ def intent_of(verb: str, target: Target, **more: Any) -> dict[str, Any]:
         "size": output.size,
         **more,
     }
+
+
+def intent_of_many(verb: str, found: Sequence[Target]) -> dict[str, Any]:
+    """The journal's header for one change of many targets.
+
+    Args:
+        verb: who finishes it.
+        found: what is changed, at least one.
+    """
+    paths = [target.tracked.path for target in found]
+    output = paths[0] if len(paths) == 1 else posixpath.commonpath(paths)
+    return {"verb": verb, "output": output, "targets": [intent_of(verb, target) for target in found]}
+
+
+def targets_of(header: Mapping[str, Any]) -> list[Target]:
+    """The targets that a header made by :func:`intent_of` or :func:`intent_of_many` is about.
+
+    Raises:
+        MetafileError: a digest is none, or it is no such header.
+    """
+    many = header.get("targets")
+    if many is None:
+        return [target_of(header)]
+    if not isinstance(many, list) or not many or not all(isinstance(one, dict) for one in many):
+        raise MetafileError("a journal whose header makes no sense")
+    return [target_of(one) for one in many]
 
 
 def target_of(header: Mapping[str, Any]) -> Target:

@@ -13,10 +13,10 @@ from kist.engine.process.journal import JournalRecord
 from kist.errors import PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.entry import Entry
-from kist.operations.add import check_name, check_overlaps
 from kist.operations.parts import edited_view, part_of, settle_folders
 from kist.operations.publish import Edit, publish
 from kist.operations.recovery import changing
+from kist.operations.wanted import check_name, check_overlaps
 from kist.repo import metafiles, targets
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
@@ -140,7 +140,7 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str, metafile: str
         metafile,
         replace(tracked.document, outputs=(output,)),
         tracked.data,  # comments and order survive
-        sync=context.sync,
+        sync=str(context.config.get("core.fsync")),
         token=context.scratch.token_for(context.root / posixpath.dirname(metafile)),
     )
     _drop(context, tracked.metafile)

@@ -62,24 +62,22 @@ def publish(
     Raises:
         PathConflict: both changed the same entry in different ways.
     """
-    published: list[Edit] = []
     with nullcontext() if locked else context.write_lock():
         edits = [_current(context, edit) for edit in edits]
         record_needs(context, [GcRoot(edit.output.digest, edit.output.is_directory) for edit in edits])
-        for edit in edits:
-            metafiles.save(
-                context,
-                edit.metafile,
-                edit.document,
-                edit.before.data if edit.before else None,
-                sync=context.sync,
-                token=context.scratch.token_for(context.root / posixpath.dirname(edit.metafile)),
-            )
-            published.append(edit)
-        ignore_in_git(context, [edit.path for edit in published])
+        changed = [edit for edit in edits if edit.before is None or edit.before.document != edit.document]
+        folders = dict.fromkeys(posixpath.dirname(edit.metafile) for edit in changed)
+        context.scratch.register([os.fsencode(os.path.abspath(context.root / folder)) for folder in folders])
+        metafiles.save_many(
+            context,
+            [(edit.metafile, edit.document, edit.before.data if edit.before else None) for edit in changed],
+            sync=str(context.config.get("core.fsync")),
+            token=context.scratch.token,
+        )
+        ignore_in_git(context, [edit.path for edit in edits])
         settle()
         context.save_fingerprints()
-    return _warned(context, published)
+    return _warned(context, edits)
 
 
 def _warned(context: RepoContext, published: list[Edit]) -> list[Edit]:
@@ -98,7 +96,7 @@ def _warned(context: RepoContext, published: list[Edit]) -> list[Edit]:
 
 def _current(context: RepoContext, edit: Edit) -> Edit:
     """The edit on top of what the metafile says by now."""
-    current = metafiles.load_if_present(context, edit.metafile)
+    current = metafiles.load_if_present(context, edit.metafile, known=edit.before)
     return replace(_merge(context, edit, current[0]), before=current[0]) if current else replace(edit, before=None)
 
 

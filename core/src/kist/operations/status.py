@@ -19,7 +19,7 @@ from kist.operations.parts import note_problems, part_of, raise_problems
 from kist.repo import targets
 from kist.repo.beside_git import not_ignored
 from kist.repo.context import RepoContext
-from kist.repo.targets import Target
+from kist.repo.targets import Target, recorded_file
 
 if TYPE_CHECKING:
     from kist.engine.workspace.scan import Scan
@@ -55,24 +55,21 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
     Raises:
         PathNotTracked: a target that is not tracked.
     """
-    from kist.engine.workspace.unchanged_files import UnchangedFiles
+    from kist.engine.workspace.unchanged_files import unchanged_files
 
     found: list[OutputStatus] = []
     context.progress.start("status")
-    with UnchangedFiles(context.scanner(context.algorithm)) as unchanged:
-        for target in targets.resolve(context, texts, unrecorded=True):
-            output = target.tracked.output
-            try:
-                if not output.is_directory and unchanged.has(
-                    os.fsencode(target.tracked.path), output.digest, executable=output.executable
-                ):
-                    differing: tuple[Change, ...] = ()
-                else:
-                    differing = compare_target(context, target)
-            except KistError as error:
-                context.problems.append(error)
-                continue
-            found.append(OutputStatus(target.path, target.tracked.metafile, differing))
+    chosen = targets.resolve(context, texts, unrecorded=True)
+    files = [recorded_file(target) for target in chosen if not target.tracked.output.is_directory]
+    unchanged = unchanged_files(context.scanner(context.algorithm), files)
+    for target in chosen:
+        try:
+            same = not target.tracked.output.is_directory and recorded_file(target) in unchanged
+            differing = () if same else compare_target(context, target)
+        except KistError as error:
+            context.problems.append(error)
+            continue
+        found.append(OutputStatus(target.path, target.tracked.metafile, differing))
     context.progress.finish()
     context.save_fingerprints()
     sections = context.hooks.collect("kist_status_sections")

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from kist.repo.context import RepoContext
 
 
-def tracked_by_git(context: RepoContext, path: str) -> list[bytes]:
-    """Files at or below a path that Git tracks; none without Git."""
-    if context.place.git is None or not (context.place.git.folder / "index").exists():
+def tracked_by_git(context: RepoContext, paths: Sequence[str]) -> list[bytes]:
+    """Files at or below some paths that Git tracks; none without Git. Git is asked once for all."""
+    if not paths or context.place.git is None or not (context.place.git.folder / "index").exists():
         return []
     assert context.git is not None
-    return context.git.tracked([os.fsencode(path)])
+    return context.git.tracked([os.fsencode(path) for path in paths])
 
 
 def ignore_in_git(context: RepoContext, added: Sequence[str], removed: Sequence[str] = ()) -> None:
@@ -31,16 +31,17 @@ def ignore_in_git(context: RepoContext, added: Sequence[str], removed: Sequence[
         added: outputs that Git must ignore from now on.
         removed: those that it may see again.
     """
-    for folder in sorted({posixpath.dirname(path) for path in (*added, *removed)}):
-        place = context.root / folder
+    names: dict[str, tuple[list[bytes], list[bytes]]] = {}
+    for which, paths in enumerate((added, removed)):
+        for path in paths:
+            folder, name = posixpath.split(path)
+            names.setdefault(folder, ([], []))[which].append(os.fsencode(name))
+    places = {folder: context.root / folder for folder in sorted(names)}
+    context.scratch.register([os.fsencode(os.path.abspath(place)) for place in places.values()])
+    for folder, place in places.items():
         if place.is_dir():
-            gitignore.update(
-                place,
-                add=_names_in(folder, added),
-                remove=_names_in(folder, removed),
-                sync=context.sync,
-                token=context.scratch.token_for(place),
-            )
+            add, remove = names[folder]
+            gitignore.update(place, add=add, remove=remove, sync=context.sync, token=context.scratch.token)
 
 
 def not_ignored(context: RepoContext) -> list[str]:
@@ -50,14 +51,10 @@ def not_ignored(context: RepoContext) -> list[str]:
     before = len(context.problems)
     paths = [one.path for one in context.tracked()]
     del context.problems[before:]  # whoever reads metafiles for their own sake tells of broken ones
-    hidden = context.git.ignored([os.fsencode(path) for path in paths])
+    hidden = context.git.ignored([os.fsencode(path) for path in paths], tracked=True)
     held = {os.fsdecode(path) for path in context.git.tracked([os.fsencode(path) for path in paths])}
     return [
         path
         for path in paths
         if path not in hidden and not any(one == path or one.startswith(path + "/") for one in held)
     ]
-
-
-def _names_in(folder: str, paths: Sequence[str]) -> list[bytes]:
-    return [os.fsencode(posixpath.basename(path)) for path in paths if posixpath.dirname(path) == folder]

@@ -14,7 +14,7 @@ from typing import Protocol
 from kist.abc.metafile import MetafileFormat
 from kist.errors import KistError, MetafileError
 from kist.model.tracked import Metafile, TrackedOutput
-from kist.util.atomic import storage_errors, write_file
+from kist.util.atomic import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,23 @@ def read(repo: _Formats, metafile: str) -> bytes:
         MetafileError: it is no regular file.
         StorageError: it cannot be read.
     """
-    path = repo.root / metafile
+    path = os.path.join(repo.root, metafile)
     with storage_errors(path):
         if not stat.S_ISREG(os.lstat(path).st_mode):  # a FIFO or device is never opened
             raise MetafileError(f"{metafile} is not a regular file", path=metafile, hint="take it from Git again")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             return stream.read(min(os.fstat(descriptor).st_size, _LARGEST) + 1)
+
+
+def bytes_if_present(repo: _Formats, metafile: str) -> bytes | None:
+    """The bytes of one metafile, None where there is none.
+
+    Raises:
+        MetafileError: it is no regular file.
+        StorageError: it cannot be read.
+    """
+    return read(repo, metafile) if os.path.lexists(os.path.join(repo.root, metafile)) else None
 
 
 def load(repo: _Formats, metafile: str) -> list[Tracked]:
@@ -105,7 +115,30 @@ def load(repo: _Formats, metafile: str) -> list[Tracked]:
         MetafileError: it is no valid metafile, or no regular file.
         StorageError: it cannot be read.
     """
-    data = read(repo, metafile)
+    return _parsed(repo, metafile, read(repo, metafile))
+
+
+def load_if_present(repo: _Formats, metafile: str, *, known: Tracked | None = None) -> list[Tracked]:
+    """Read one metafile, [] where there is none.
+
+    Args:
+        repo: the repository.
+        metafile: its path.
+        known: the one output that it had when it was read before, taken for what it says if its bytes are the same.
+
+    Raises:
+        MetafileError: it is no valid metafile, or no regular file.
+        StorageError: it cannot be read.
+    """
+    data = bytes_if_present(repo, metafile)
+    if data is None:
+        return []
+    if known is not None and known.metafile == metafile and known.data == data and len(known.document.outputs) == 1:
+        return [known]
+    return _parsed(repo, metafile, data)
+
+
+def _parsed(repo: _Formats, metafile: str, data: bytes) -> list[Tracked]:
     try:
         return parse(repo.formats, metafile, data)
     except MetafileError as error:
@@ -114,11 +147,6 @@ def load(repo: _Formats, metafile: str) -> list[Tracked]:
             raise MetafileError(f"{metafile} has a conflict that Git left", path=metafile, hint=hint) from error
         error.hint = error.hint or "mend the file, or take it from Git again"
         raise
-
-
-def load_if_present(repo: _Formats, metafile: str) -> list[Tracked]:
-    """Read one metafile, [] where there is none."""
-    return load(repo, metafile) if os.path.lexists(repo.root / metafile) else []
 
 
 def find(repo: _Formats, folder: str = "", *, skip: frozenset[bytes] = frozenset()) -> Iterator[str]:
@@ -197,7 +225,7 @@ def dumps(repo: _Formats, metafile: str, document: Metafile, previous: bytes | N
     return form.dumps(document, previous)
 
 
-def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: bool, token: str) -> bytes:
+def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | None, *, sync: str, token: str) -> None:
     """Write one metafile, unless it has these bytes already.
 
     Args:
@@ -205,13 +233,27 @@ def save(repo: _Formats, metafile: str, document: Metafile, previous: bytes | No
         metafile: its path.
         document: what it shall say.
         previous: its bytes now, edited in place; None for a new one.
-        sync: whether to wait for the disk.
+        sync: how to wait for the disk: ``core.fsync``.
         token: who writes, for the temporary name.
-
-    Returns:
-        the bytes that it has now.
     """
-    data = dumps(repo, metafile, document, previous)
-    if data != previous or not os.path.lexists(repo.root / metafile):  # a moved one may keep its bytes
-        write_file(repo.root / metafile, data, sync=sync, token=token)
-    return data
+    save_many(repo, [(metafile, document, previous)], sync=sync, token=token)
+
+
+def save_many(repo: _Formats, changes: Iterable[tuple[str, Metafile, bytes | None]], *, sync: str, token: str) -> None:
+    """Write metafiles, each in one step, and wait for the disk once; those that have their bytes already stay.
+
+    Args:
+        repo: the repository.
+        changes: path, what it shall say, and its bytes now: see :func:`save`.
+        sync: how to wait for the disk: ``core.fsync``.
+        token: who writes, for the temporary names.
+    """
+    from kist.engine.process.syncing import replace_files
+
+    files: dict[Path, bytes] = {}
+    for metafile, document, previous in changes:
+        data = dumps(repo, metafile, document, previous)
+        path = repo.root / metafile
+        if data != previous or not os.path.lexists(path):  # a moved one may keep its bytes
+            files[path] = data
+    replace_files(files, mode=sync, token=token)

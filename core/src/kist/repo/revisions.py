@@ -18,7 +18,7 @@ from pathlib import Path
 from kist.errors import RepoError, UsageError
 from kist.repo.git_errors import git_error, not_started, refused
 from kist.repo.git_log import FORMAT, Commit, parse_log
-from kist.util.paths import display
+from kist.util.paths import display, parents
 
 _OBJECT_ID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE = (
@@ -271,17 +271,17 @@ class Git:
         """
         if not paths:
             return []
-        found: list[bytes] = []
-        for first in range(0, len(paths), 500):
-            some = [os.fsdecode(path) for path in paths[first : first + 500]]
-            found += [path for path in self._run("ls-files", "-z", "--", *some).split(b"\0") if path]
-        return found
+        few = len(paths) <= 500  # else Git would compare each file with each path
+        found = self._run("ls-files", "-z", "--", *(map(os.fsdecode, paths) if few else ())).split(b"\0")[:-1]
+        wanted = set(paths)
+        return [path for path in found if few or path in wanted or not wanted.isdisjoint(parents(path))]
 
-    def ignored(self, paths: Sequence[bytes]) -> dict[str, str]:
+    def ignored(self, paths: Sequence[bytes], *, tracked: bool = False) -> dict[str, str]:
         """Paths that an ignore rule of Git's hides.
 
         Args:
             paths: relative to the folder.
+            tracked: whether also those that a rule fits but that Git tracks, which it therefore does not hide.
 
         Returns:
             Hidden path -> ``file:line: rule``.
@@ -289,16 +289,17 @@ class Git:
         Raises:
             RepoError: Git cannot be asked.
         """
-        if not paths:
-            return {}
+        hidden = self._fitting_rules(paths, "--no-index") if paths else {}  # with its index Git looks long at each
+        return hidden if tracked or not hidden else self._fitting_rules(list(map(os.fsencode, hidden)))
+
+    def _fitting_rules(self, paths: Sequence[bytes], *options: str) -> dict[str, str]:
         named = b"".join(b"./" + path + b"\0" for path in paths)  # a colon at the start would be magic
-        data = self._run("check-ignore", "-z", "--stdin", "--verbose", stdin=named, fine=(0, 1), globs=True)
-        fields = data.split(b"\0")[:-1]
-        hidden: dict[str, str] = {}
-        for source, line, rule, path in zip(fields[0::4], fields[1::4], fields[2::4], fields[3::4], strict=False):
-            if not rule.startswith(b"!"):
-                hidden[os.fsdecode(path[2:])] = f"{display(source)}:{line.decode('ascii', 'replace')}: {display(rule)}"
-        return hidden
+        data = self._run("check-ignore", *options, "-zv", "--stdin", stdin=named, fine=(0, 1), globs=True)
+        return {
+            os.fsdecode(path[2:]): f"{display(source)}:{line.decode('ascii', 'replace')}: {display(rule)}"
+            for source, line, rule, path in zip(*(data.split(b"\0")[start::4] for start in range(4)), strict=False)
+            if not rule.startswith(b"!")
+        }
 
     def unmerged(self, patterns: Sequence[str]) -> dict[str, dict[int, str]]:
         """Files with a conflict that Git waits to see settled.

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from kist.errors import KistError, PathNotTracked, UsageError
+from kist.model.digest import Digest
 from kist.repo import metafiles
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -34,6 +35,16 @@ class Target:
     def path(self) -> str:
         """The target's path, relative to the repository."""
         return posixpath.join(self.tracked.path, os.fsdecode(self.inside)) if self.inside else self.tracked.path
+
+
+def recorded_file(target: Target) -> tuple[bytes, Digest, bool]:
+    """What is recorded of a single-file output: its path, the digest of its content, and whether it is executable.
+
+    Args:
+        target: the output.
+    """
+    output = target.tracked.output
+    return os.fsencode(target.tracked.path), output.digest, output.executable
 
 
 def repository_path(context: RepoContext, text: str) -> str:
@@ -71,17 +82,7 @@ def check_own(context: RepoContext, path: str) -> None:
     Raises:
         UsageError: naming the inner repository or the link.
     """
-    folder = posixpath.dirname(path)
-    while folder:
-        if os.path.islink(context.root / folder):
-            raise UsageError(f"{path} lies beyond the symbolic link {folder}", path=path)
-        if any(os.path.lexists(context.root / folder / marker) for marker in _PRIVATE):
-            raise UsageError(
-                f"{path} belongs to the repository {folder} inside this one",
-                hint=f"work there: kist -C {folder} …",
-                path=path,
-            )
-        folder = posixpath.dirname(folder)
+    Owners(context).check_own(path)
 
 
 def inner_repository(context: RepoContext, path: str, text: str) -> UsageError | None:
@@ -109,16 +110,77 @@ def owner_of(context: RepoContext, path: str) -> Target | None:
     Raises:
         UsageError: it belongs to a repository inside this one.
     """
-    here = path
-    while here:
-        for metafile in context.metafile_names.of(here):
-            for tracked in metafiles.load_if_present(context, metafile):
-                if tracked.path == here:
-                    check_own(context, here)
-                    inside = "" if here == path else path[len(here) + 1 :]
-                    return Target(tracked, os.fsencode(inside))
-        here = posixpath.dirname(here)
-    return None
+    return Owners(context).of(path)
+
+
+class Owners:
+    """Tells which outputs paths belong to, many one after the other: each folder above them is looked at once.
+
+    Args:
+        context: the repository.
+    """
+
+    def __init__(self, context: RepoContext) -> None:
+        self._context = context
+        self._folders: dict[str, Tracked | None] = {"": None}
+        self._own = {""}
+
+    def of(self, path: str) -> Target | None:
+        """See :func:`owner_of`.
+
+        Args:
+            path: relative to the repository.
+        """
+        tracked = self._exactly(path)
+        if tracked is not None:
+            return Target(tracked)
+        above = self._above(posixpath.dirname(path))
+        return None if above is None else Target(above, os.fsencode(path[len(above.path) + 1 :]))
+
+    def check_own(self, path: str) -> None:
+        """See :func:`check_own`.
+
+        Args:
+            path: of an output or metafile, relative to the repository.
+        """
+        root = self._context.root
+        passed = []
+        folder = posixpath.dirname(path)
+        while folder not in self._own:
+            place = os.path.join(root, folder)
+            if os.path.islink(place):
+                raise UsageError(f"{path} lies beyond the symbolic link {folder}", path=path)
+            if any(os.path.lexists(os.path.join(place, marker)) for marker in _PRIVATE):
+                raise UsageError(
+                    f"{path} belongs to the repository {folder} inside this one",
+                    hint=f"work there: kist -C {folder} …",
+                    path=path,
+                )
+            passed.append(folder)
+            folder = posixpath.dirname(folder)
+        self._own.update(passed)
+
+    def _above(self, folder: str) -> Tracked | None:
+        """The output that a folder is, or lies in."""
+        passed = []
+        while folder not in self._folders:
+            passed.append(folder)
+            found = self._exactly(folder)
+            if found is not None:
+                break
+            folder = posixpath.dirname(folder)
+        else:
+            found = self._folders[folder]
+        self._folders.update(dict.fromkeys(passed, found))
+        return found
+
+    def _exactly(self, path: str) -> Tracked | None:
+        for metafile in self._context.metafile_names.of(path) if path else ():
+            for tracked in metafiles.load_if_present(self._context, metafile):
+                if tracked.path == path:
+                    self.check_own(path)
+                    return tracked
+        return None
 
 
 def resolve(

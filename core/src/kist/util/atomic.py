@@ -131,26 +131,50 @@ def write_file(path: Path, data: bytes, *, mode: int | None = None, sync: bool =
     Raises:
         StorageError: the disk is full, read-only or failing; the old file is untouched.
     """
-    temporary = path.with_name(temp_name(path.name, token))
     with storage_errors(path):
-        if mode is None:
-            try:
-                mode = path.stat().st_mode & 0o7777
-            except FileNotFoundError:
-                mode = None
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        temporary = write_beside(path, data, mode=mode, sync=sync, token=token)
         try:
-            try:
-                write_all(descriptor, data)
-                if mode is not None:
-                    os.fchmod(descriptor, mode)
-                if sync:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         if sync:
             sync_directory(path.parent)
+
+
+def write_beside(path: Path, data: bytes, *, mode: int | None = None, sync: bool = False, token: str = "") -> Path:
+    """Write what a file is to become under a temporary name beside it.
+
+    Args:
+        path: the file.
+        data: its whole new content.
+        mode: permissions; None takes those of the old file, or lets the umask decide.
+        sync: whether to wait for the disk.
+        token: who writes, for the temporary name.
+
+    Returns:
+        The temporary file, to be renamed to *path*.
+
+    Raises:
+        OSError: the disk is full, read-only or failing; nothing is left.
+    """
+    temporary = path.with_name(temp_name(path.name, token))
+    if mode is None:
+        try:
+            mode = path.stat().st_mode & 0o7777
+        except FileNotFoundError:
+            mode = None
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        try:
+            write_all(descriptor, data)
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary

@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,8 @@ from kist_local.folder import Folders, checked_parts, folder_of, is_temporary, t
 from kist_local.options import LocalOptions
 from kist_local.writing import NEW_FILE, Writer, opened_source
 
+_TOGETHER = 16
+"""Files that one call has open at once; several calls may be under way."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -83,17 +86,14 @@ class LocalRemote(Remote):
     def put_many(
         self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
     ) -> dict[str, RemoteError]:
-        """Store many, and wait for each folder only once."""
+        """Store many, and wait for the disk only once for some of them, and for each folder only once."""
         failed: dict[str, RemoteError] = {}
         folders: set[str] = set()
+        waiting = iter(items)
         try:
-            for key, source in items:
-                try:
-                    with opened_source(source) as descriptor:
-                        self._writer.write(key, descriptor, if_absent=False, progress=progress)
-                    folders.add(folder_of(key))
-                except RemoteError as exc:
-                    failed[key] = exc
+            while some := list(islice(waiting, _TOGETHER)):
+                failed |= self._writer.write_many(some, progress)
+                folders.update(folder_of(key) for key, _ in some if key not in failed)
         finally:
             self._writer.sync_folders(folders)
         return failed

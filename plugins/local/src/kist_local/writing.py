@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from kist.abc import Progress
@@ -50,6 +51,30 @@ def opened_source(source: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+@dataclass(slots=True)
+class _Begun:
+    """A temporary that is written.
+
+    Attributes:
+        folder: descriptor of the folder that it is in.
+        temporary: its name.
+        descriptor: the open file.
+        named: whether it has got its name.
+    """
+
+    folder: int
+    temporary: str
+    descriptor: int
+    named: bool = False
+
+    def close(self) -> None:
+        """Close it, and remove it if it has not got its name."""
+        if not self.named:
+            with suppress(OSError):
+                os.unlink(self.temporary, dir_fd=self.folder)
+        os.close(self.descriptor)
+
+
 class Writer:
     """Writes the files of one remote.
 
@@ -75,16 +100,71 @@ class Writer:
             RemoteError: the folder cannot be written.
         """
         parts = checked_parts(key)
-        with translated(key, self._folders.root):
+        with self._translated(key):
             folder = self._make(parts)
             try:
-                self._write_in(folder, parts[-1], source, if_absent=if_absent, progress=progress)
+                begun = self._begin(folder, parts[-1], source, progress)
+                try:
+                    self._finish(begun, parts[-1], if_absent=if_absent)
+                finally:
+                    begun.close()
+            finally:
+                os.close(folder)
+
+    def write_many(self, items: Iterable[tuple[str, Path]], progress: Progress) -> dict[str, RemoteError]:
+        """Store files, and wait for the disk only when all are written; names are durable after ``sync_folders``.
+
+        Args:
+            items: keys and files, few enough for the process to have all of them open.
+            progress: told of the bytes.
+
+        Returns:
+            The keys that failed, with their errors.
+        """
+        failed: dict[str, RemoteError] = {}
+        begun: list[tuple[str, _Begun]] = []
+        try:
+            for key, source in items:
+                try:
+                    begun.append((key, self._begin_at(key, source, progress)))
+                except RemoteError as exc:
+                    failed[key] = exc
+            if self._folders.sync and hasattr(os, "posix_fadvise"):
+                for _, one in begun:  # the disk begins with all of them, so that the first wait is the only long one
+                    with suppress(OSError):
+                        os.posix_fadvise(one.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            for key, one in begun:
+                try:
+                    with self._translated(key):
+                        self._finish(one, key.rpartition("/")[2], if_absent=False)
+                except RemoteError as exc:
+                    failed[key] = exc
+        finally:
+            for _, one in begun:
+                one.close()
+                os.close(one.folder)
+        return failed
+
+    def _begin_at(self, key: str, source: Path, progress: Progress) -> _Begun:
+        parts = checked_parts(key)
+        with opened_source(source) as descriptor, self._translated(key):
+            folder = self._make(parts)
+            try:
+                return self._begin(folder, parts[-1], descriptor, progress)
+            except BaseException:
+                os.close(folder)
+                raise
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        """Turn what the system refuses about a key into errors of a remote."""
+        with translated(key, self._folders.root):
+            try:
+                yield
             except FileExistsError:
                 raise RemoteExists(f"the remote has {key} already") from None
             except (IsADirectoryError, NotADirectoryError) as exc:
                 raise RemoteError(f"{key} cannot be stored: the key of another object stands in its way") from exc
-            finally:
-                os.close(folder)
 
     def sync_folders(self, folders: Iterable[str]) -> None:
         """Make the names in folders durable.
@@ -133,29 +213,32 @@ class Writer:
             place = self._folders.root.joinpath(*parts)
             raise RemoteError(f"{place} cannot be stored: a file stands where a folder is needed") from exc
 
-    def _write_in(self, folder: int, name: str, source: int | bytes, *, if_absent: bool, progress: Progress) -> None:
+    def _begin(self, folder: int, name: str, source: int | bytes, progress: Progress) -> _Begun:
+        """Write a temporary, complete but not durable."""
         modes = self._folders.modes
-        temporary, descriptor = self._create(folder, name, modes.file)
+        begun = _Begun(folder, *self._create(folder, name, modes.file))
         try:
             if isinstance(source, int):
-                copy_bytes(source, descriptor, progress.advance)
+                copy_bytes(source, begun.descriptor, progress.advance)
             else:
                 for piece in read_data(source, progress):
-                    write_piece(descriptor, piece)
+                    write_piece(begun.descriptor, piece)
             if modes.file_exact:
-                os.fchmod(descriptor, modes.file)
-            if self._folders.sync:
-                os.fsync(descriptor)
-            if if_absent:
-                _publish_new(folder, temporary, name)
-            else:
-                os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fchmod(begun.descriptor, modes.file)
         except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
+            begun.close()
             raise
-        finally:
-            os.close(descriptor)
+        return begun
+
+    def _finish(self, begun: _Begun, name: str, *, if_absent: bool) -> None:
+        """Wait for the disk, and give a temporary its name."""
+        if self._folders.sync:
+            os.fsync(begun.descriptor)
+        if if_absent:
+            _publish_new(begun.folder, begun.temporary, name)
+        else:
+            os.replace(begun.temporary, name, src_dir_fd=begun.folder, dst_dir_fd=begun.folder)
+        begun.named = True
 
     def _create(self, folder: int, name: str, mode: int) -> tuple[str, int]:
         """A new temporary, locked where the file system has locks, so that who gets the lock knows its writer dead."""

@@ -28,6 +28,7 @@ from kist.engine.transfer.remote_store import (
     Published,
     RemoteStore,
     set_key,
+    write_markers,
 )
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.errors import (
@@ -354,7 +355,7 @@ class RemoteCollector:
                 remote=self._store.name,
             )
         again = [self._renewed(plan, one, names) for one in plan.markers.values()]
-        self._each(self._store.write_marker, [one for one in again if one != plan.markers[one.roots[0]]])
+        write_markers(self._store, [one for one in again if one != plan.markers[one.roots[0]]], self._workers)
         sets = [(one, self._renewed(plan, one, names)) for one in plan.sets]
         self._each(self._store.write_set, [new for old, new in sets if old != new])
         return {f"index/{name}" for found in names.values() for name in found}

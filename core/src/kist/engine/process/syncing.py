@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Thread
 
-from kist.util.atomic import storage_error, sync_directory
+from kist.util.atomic import storage_error, storage_errors, sync_directory, write_beside, write_file
 
 MODES = ("batch", "each", "off")
 """Values of ``core.fsync``: in the background with one wait at the end; at once for each file; not at all."""
 
 _IN_FLIGHT = 32
 _MANY = 64
+_TOGETHER = 10_000
+"""Files that are replaced together: so many temporary names stand there at once."""
 
 
 class Syncer:
@@ -118,6 +120,52 @@ class Syncer:
             finally:
                 os.close(descriptor)
                 self._slots.release()
+
+
+def replace_files(files: Mapping[Path, bytes], *, mode: str, token: str) -> None:
+    """Replace many small files, each in one step as :func:`kist.util.atomic.write_file` does, and wait for all at once.
+
+    Args:
+        files: each file's whole new content.
+        mode: as of :class:`Syncer`.
+        token: who writes, for the temporary names.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing; every file is the old or the new one.
+    """
+    paths = list(files)
+    if len(paths) <= _MANY:
+        for path in paths:
+            write_file(path, files[path], sync=mode != "off", token=token)
+        return
+    for start in range(0, len(paths), _TOGETHER):
+        _replace_some({path: files[path] for path in paths[start : start + _TOGETHER]}, mode, token)
+
+
+def _replace_some(files: Mapping[Path, bytes], mode: str, token: str) -> None:
+    syncer = Syncer(mode)
+    devices: dict[int, list[Path]] = {}
+    folders: dict[int, set[Path]] = {}
+    written: dict[Path, Path] = {}
+    try:
+        for path, data in files.items():
+            with storage_errors(path):
+                temporary = written[path] = write_beside(path, data, token=token)
+                device = temporary.lstat().st_dev
+            devices.setdefault(device, []).append(temporary)
+            folders.setdefault(device, set()).add(path.parent)
+        for some in devices.values():
+            syncer.files(some, some[0].parent)
+        for path in files:
+            with storage_errors(path):
+                written[path].replace(path)
+            del written[path]
+        for device, some in devices.items():
+            syncer.folders(sorted(folders[device]), some[0].parent)
+    finally:
+        syncer.close()
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
 
 
 def sync_file_system(folder: Path) -> bool:

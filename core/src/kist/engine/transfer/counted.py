@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +48,15 @@ class CountedRemote(Remote):
     ) -> None:
         """Count and pass on."""
         self._count().put_bytes(key, data, progress=progress, scratch=scratch)
+
+    def put_many(
+        self, items: Iterable[tuple[str, Path]], *, progress: Progress = NullProgress()
+    ) -> dict[str, RemoteError]:
+        """Count each object and pass on, so that a remote that has batches uses them."""
+        given = list(items)
+        with self._lock:
+            self.calls += len(given)
+        return self.inner.put_many(given, progress=progress)
 
     def get_file(self, key: str, target: Path, *, progress: Progress = NullProgress()) -> None:
         """Count and pass on."""

@@ -105,8 +105,9 @@ class Fetch:
             RemoteFormatError: the remote is not ours, or newer.
         """
         self._wants = list(dict.fromkeys(wants))
-        lacking = [want for want in self._wants if not self._is_here(want)]
-        self._complete = [want for want in self._wants if want not in lacking]
+        lacking = self._lacking()
+        there = set(self._wants).difference(lacking)
+        self._complete = [want for want in self._wants if want in there]
         if lacking:
             published = self._markers(lacking)
             for algorithm in sorted({want.root.algorithm for want in lacking}):
@@ -167,6 +168,19 @@ class Fetch:
         return [want.root for lack in self._lacks for want in lack.wants]
 
     # ── what is here, what is published ──────────────────────────────────────────────────────────────────────────────
+
+    def _lacking(self) -> list[Want]:
+        """The wants that the cache does not have all of; it is asked once for all single files."""
+        files: dict[str, list[bytes]] = {}
+        for want in self._wants:
+            if not want.is_directory:
+                files.setdefault(want.root.algorithm, []).append(want.root.raw)
+        absent = {algorithm: set(self._cache.missing(algorithm, raws)) for algorithm, raws in files.items()}
+        return [
+            want
+            for want in self._wants
+            if (not self._is_here(want) if want.is_directory else want.root.raw in absent[want.root.algorithm])
+        ]
 
     def _is_here(self, want: Want) -> bool:
         """Whether the cache has all of it, as far as names tell."""

@@ -5,19 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kist.abc.remote import Remote
+from kist.engine.process.workers import Workers
 from kist.errors import KistError, MetafileError, MetafileVersionError, ObjectCorrupt
 from kist.model.digest import Digest
+from kist.util.atomic import storage_errors
 from kist.util.json_text import load_json
 
 T = TypeVar("T")
 
 TEXT_LIMIT = 64 << 20
 """Largest marker, set or list of condemned keys that is read, in bytes."""
+
+_TOGETHER = 64
+"""Small texts that one call stores at most."""
 
 TRIES = 4
 """How often bytes are asked for that come damaged before the remote's own copy is taken to be so."""
@@ -77,6 +86,46 @@ def parse_ref_key(key: str) -> tuple[str, Digest] | None:
 def is_own_key(key: str) -> bool:
     """Whether *key* is one that a store of ours writes; gc touches no other."""
     return _OWN_KEY.fullmatch(key) is not None
+
+
+def put_texts(
+    remote: Remote, texts: Iterable[tuple[str, bytes]], workers: Workers, *, folder: Path | None = None
+) -> None:
+    """Store many small texts: in as many calls as keep all workers busy, and in batches where there are more.
+
+    Args:
+        remote: where.
+        texts: keys and their whole contents.
+        workers: run the calls.
+        folder: where temporary files stand; None: where the system keeps them.
+
+    Raises:
+        RemoteError: the remote refused or failed; some may be there.
+        StorageError: no temporary file could be written.
+    """
+    items = list(texts)
+    size = min(_TOGETHER, max(1, len(items) // (4 * workers.most)))
+    batches = [items[start : start + size] for start in range(0, len(items), size)]
+    for _, result in workers.run(partial(_put_some, remote, folder), batches):
+        if isinstance(result, KistError):
+            raise result
+
+
+def _put_some(remote: Remote, folder: Path | None, texts: list[tuple[str, bytes]]) -> None:
+    if len(texts) == 1:
+        remote.put_bytes(*texts[0], scratch=folder)
+        return
+    with storage_errors():
+        place = Path(tempfile.mkdtemp(prefix="kist-put-", dir=folder))
+    try:
+        paths = {key: place / str(number) for number, (key, _) in enumerate(texts)}
+        with storage_errors(place):
+            for key, data in texts:
+                paths[key].write_bytes(data)
+        for error in remote.put_many(paths.items()).values():
+            raise error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def get_bytes(remote: Remote, key: str, *, limit: int = TEXT_LIMIT) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from kist.engine.transfer.parts import (
 )
 from kist.engine.transfer.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
 from kist.engine.transfer.push_side import PushState, SidePush
-from kist.engine.transfer.remote_store import Published, RemoteStore
+from kist.engine.transfer.remote_store import Published, RemoteStore, write_markers
 from kist.errors import KistError, RemoteError, RemotePrecondition
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
@@ -244,8 +244,8 @@ class Push:
         if markers:
             self.store.remote.sync()
             self._guard.check()
-            self._each(lambda root: self.store.write_ref(me, root), markers)
-            self._each(self.store.write_marker, markers.values())
+            self.store.write_refs(me, markers, self._workers)
+            write_markers(self.store, markers.values(), self._workers)
             self._guard.check_standing([key for root in markers for key in (ref_key(me, root), root_key(root))])
         everything = plan.published | markers
         roots = [version.root for version in plan.versions]
@@ -271,11 +271,6 @@ class Push:
             named = {algorithm: tuple(names) for algorithm, names in indexes.items()}
             owners = set.intersection(*(set(part.repositories) | {self._repository} for part in parts))
             self.store.write_set(Published(tuple(part.roots[0] for part in parts), named, tuple(sorted(owners))))
-
-    def _each(self, function: Callable[[A], None], items: Iterable[A]) -> None:
-        for _, result in self._workers.run(function, items):
-            if isinstance(result, KistError):
-                raise result
 
     def _report(self, count: int, size: int, roots: Sequence[Digest]) -> TransferReport:
         total = sum(version.size for version in self._plan.versions)

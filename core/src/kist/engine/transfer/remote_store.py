@@ -244,10 +244,13 @@ class RemoteStore:
 
     # ── refs and condemned keys ──────────────────────────────────────────────────────────────────────────────────────
 
-    def write_ref(self, repository_id: str, root: Digest) -> None:
-        """Say that *root* is a version of this repository."""
-        value = {"repository": repository_id, "root": str(root)}
-        self.put_bytes(objects.ref_key(repository_id, root), objects.dump_text("ref", value))
+    def write_refs(self, repository_id: str, roots: Iterable[Digest], workers: Workers) -> None:
+        """Say that *roots* are versions of this repository."""
+        texts = {
+            objects.ref_key(repository_id, root): {"repository": repository_id, "root": str(root)} for root in roots
+        }
+        dumped = [(key, objects.dump_text("ref", value)) for key, value in texts.items()]
+        objects.put_texts(self.remote, dumped, workers, folder=self.scratch)
 
     def read_condemned(self, *, again: bool = False) -> Condemned:
         """The keys that gc means to delete; one request.
@@ -318,6 +321,12 @@ class RemoteStore:
         self.put_bytes(CONDEMNED_KEY, objects.dump_text("condemned", value))
 
 
+def write_markers(store: RemoteStore, published: Iterable[Published], workers: Workers) -> None:
+    """Write many markers, last of all, as :meth:`RemoteStore.write_marker` does; *workers* run the calls."""
+    texts = [(objects.root_key(one.roots[0]), dump_published("root", one)) for one in published]
+    objects.put_texts(store.remote, texts, workers, folder=store.scratch)
+
+
 def refuse_foreign(remote: Remote, name: str) -> None:
     """Do not mix with what somebody else keeps at a place without a store of ours.
 
@@ -384,4 +393,5 @@ __all__ = [
     "never_pushed",
     "refuse_foreign",
     "set_key",
+    "write_markers",
 ]

@@ -6,7 +6,7 @@ it is locked or broken the work goes on without it. Nothing here ever waits for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ _CHUNK = 4 << 20
 _MEMORY = 8 << 20
 """Bytes of new rows that are kept in memory; more go to a temporary file until they are saved."""
 _READ_WAIT = 0.5
+_TOGETHER = 500
+"""Rows that are asked for at once; SQLite takes no more than 999 values."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS folders (
@@ -80,6 +82,26 @@ class Fingerprints:
         key = directory if is_file else folder_key(directory)
         found = next(self._stored(key, key + b"\0", content=True), None)
         return found.row() if found is not None else None
+
+    def get_files(self, paths: Sequence[bytes]) -> dict[bytes, Row]:
+        """What is known about many files that are outputs of their own.
+
+        Args:
+            paths: relative to the repository.
+
+        Returns:
+            Their rows; without those that are not known, or damaged.
+        """
+        found: dict[bytes, Row] = {}
+        for start in range(0, len(paths), _TOGETHER):
+            some = paths[start : start + _TOGETHER]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT key, algorithm, state, content FROM folders WHERE key IN ({marks}) AND segment = 0"  # noqa: S608 (marks)
+            for key, algorithm, state, content in self._query(query, some):
+                if all(isinstance(value, bytes) for value in (key, algorithm, state, content)):
+                    row = StoredRow(key, algorithm.decode("ascii", "replace"), [state], [content]).row()
+                    found |= {key: row} if row is not None else {}
+        return found
 
     def get_below(self, prefix: bytes, *, content: bool = True) -> Iterator[StoredRow]:
         """What is known about a folder and all below it, in the order of a walk.

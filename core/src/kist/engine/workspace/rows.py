@@ -11,6 +11,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
@@ -195,6 +196,22 @@ def only(row: Row, name: bytes) -> Row:
     if at is None:
         return Row(row.directory, row.algorithm, Listing())
     return _part(row, at, at + 1)
+
+
+def single_rows(row: Row) -> Iterator[Row]:
+    """The rows of the names of a folder as if each were a file that is an output of its own.
+
+    Args:
+        row: of a folder without subfolders.
+
+    Yields:
+        One row a name.
+    """
+    for at, name in enumerate(row.listing.names):
+        one = _part(row, at, at + 1)
+        one.directory = row.directory + b"/" + name if row.directory else name
+        one.is_file = True
+        yield one
 
 
 def with_entry(row: Row, name: bytes, entry: Row) -> Row:

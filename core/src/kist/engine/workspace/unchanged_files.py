@@ -1,4 +1,4 @@
-"""UnchangedFiles: which single-file outputs certainly are as recorded, many asked for one after the other.
+"""unchanged_files: which single-file outputs certainly are as recorded.
 
 A scan of each would open its folder, ask for the time of the file system and keep a new row; with thousands of outputs
 in few folders one row and one stat for each are enough.
@@ -7,72 +7,64 @@ in few folders one row and one stat for each are enough.
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
 
 from kist.engine.workspace.listings import list_one
+from kist.engine.workspace.rows import Row
 from kist.engine.workspace.scan import Scanner
 from kist.engine.workspace.walk import enter
 from kist.errors import KistError
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
 
+_TOGETHER = 4096
 
-class UnchangedFiles:
-    """Compares files with their fingerprints; for a ``with`` statement, and best asked in the order of the paths.
+Recorded = tuple[bytes, Digest, bool]
+"""A path relative to the repository, the digest of its recorded content, and whether that is executable."""
+
+
+def unchanged_files(scanner: Scanner, files: Iterable[Recorded]) -> set[Recorded]:
+    """Compare files with their fingerprints; nothing is read.
 
     Args:
         scanner: its repository, fingerprints and ignore rules count.
+        files: what was recorded.
+
+    Returns:
+        Those that certainly are as recorded. The others are to be scanned.
     """
+    folders: dict[bytes, list[Recorded]] = {}
+    for one in files:
+        folders.setdefault(one[0].rpartition(b"/")[0], []).append(one)
+    found: set[Recorded] = set()
+    for folder, group in folders.items():
+        for start in range(0, len(group), _TOGETHER):
+            some = group[start : start + _TOGETHER]
+            rows = scanner.fingerprints.get_files([path for path, _, _ in some])
+            if rows:
+                found |= _unchanged(scanner, folder, some, rows)
+    return found
 
-    def __init__(self, scanner: Scanner) -> None:
-        self._scanner = scanner
-        self._folder: bytes | None = None
-        self._descriptor = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._leave()
-
-    def has(self, path: bytes, digest: Digest, *, executable: bool) -> bool:
-        """Whether a file certainly is what was recorded; nothing is read.
-
-        Args:
-            path: relative to the repository.
-            digest: of its recorded content.
-            executable: whether it was recorded as executable.
-
-        Returns:
-            False means: scan it.
-        """
-        row = self._scanner.fingerprints.get(path, is_file=True)
-        if row is None or row.algorithm != digest.algorithm or row.digests != digest.raw:
-            return False
-        kinds = bytes([EXECUTABLE if executable else FILE])
-        if row.listing.kinds != kinds:
-            return False
-        folder, _, name = path.rpartition(b"/")
-        try:
-            self._enter(folder)
-            listing = self._rules.apply(folder, list_one(self._descriptor, name))
-        except (KistError, OSError):  # the scan says what is wrong
-            return False
-        return (listing.names, listing.kinds, listing.stats) == ([name], kinds, row.listing.stats)
-
-    def _enter(self, folder: bytes) -> None:
-        if folder == self._folder:
-            return
-        self._leave()
-        self._descriptor, rules = enter(self._scanner.root, folder, self._scanner.ignore)
-        self._folder = folder
-        self._rules = rules.for_directory(folder, self._descriptor)
-
-    def _leave(self) -> None:
-        self._folder = None
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+def _unchanged(scanner: Scanner, folder: bytes, files: Sequence[Recorded], rows: Mapping[bytes, Row]) -> set[Recorded]:
+    found: set[Recorded] = set()
+    try:
+        descriptor, above = enter(scanner.root, folder, scanner.ignore)
+    except (KistError, OSError):  # the scan says what is wrong
+        return found
+    try:
+        rules = above.for_directory(folder, descriptor)
+        for path, digest, executable in files:
+            row = rows.get(path)
+            kinds = bytes([EXECUTABLE if executable else FILE])
+            if row is None or row.algorithm != digest.algorithm or row.digests != digest.raw:
+                continue
+            name = path.rpartition(b"/")[2]
+            listing = rules.apply(folder, list_one(descriptor, name))
+            if (listing.names, listing.kinds, listing.stats) == ([name], kinds, row.listing.stats):
+                found.add((path, digest, executable))
+    except KistError:
+        return found
+    finally:
+        os.close(descriptor)
+    return found
