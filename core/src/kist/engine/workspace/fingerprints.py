@@ -192,7 +192,7 @@ class Fingerprints:
                 yield from cursor
             finally:
                 cursor.close()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, UnicodeDecodeError) as exc:  # names in a damaged schema need not be text
             self._give_up(exc)
 
     def _open(self) -> sqlite3.Connection | None:
@@ -211,7 +211,7 @@ class Fingerprints:
             reader.text_factory = bytes  # what is damaged need not be text
             try:
                 version = reader.execute("PRAGMA user_version").fetchone()[0]
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 reader.close()
                 if mode == "ro" or _is_broken(exc):
                     self._give_up(exc)
@@ -317,7 +317,7 @@ class Fingerprints:
             if self._usable:
                 self._write(self.path)
                 done = True
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, UnicodeDecodeError, OSError):
             done = False  # busy, read-only, full: it was only a memory
         finally:
             self._clear()
@@ -391,4 +391,4 @@ def _is_broken(exc: Exception) -> bool:
 
     if isinstance(exc, sqlite3.OperationalError):
         return exc.sqlite_errorcode == sqlite3.SQLITE_ERROR  # a table is not there, or has other columns
-    return isinstance(exc, sqlite3.DatabaseError)
+    return isinstance(exc, (sqlite3.DatabaseError, UnicodeDecodeError))
