@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 from kist.errors import StorageError
@@ -28,7 +30,9 @@ class Hints:
         if self._folder is None:
             return None
         try:
-            return (self._folder / name).read_bytes()
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None  # nobody waits for a FIFO
         except OSError:
             return None
 
