@@ -1,6 +1,8 @@
 """resolve: branches that both changed what one metafile records."""
 
+import os
 import subprocess
+from base64 import b64decode
 
 import pytest
 from cli_support import DATA, clone, commit, git, tree, write
@@ -118,6 +120,16 @@ def test_a_side_decides_what_both_changed(clash, side, expected):
     assert told == {**planned, "dry_run": False}
     settle(kist)
     assert tree(kist.folder / "data") == {**expected, "sub/c.bin": DATA["data/sub/c.bin"]}
+
+
+def test_names_that_are_no_utf8_are_told_exactly(clash):
+    name = os.fsdecode(b"data/f\xfe")
+    kist = clash({name: "o"}, {name: "t"})
+    (one,) = kist.json("resolve", code=6).data["clashes"]
+    assert b64decode(one["path_b64"]) == b"data/f\xfe"
+    kist("resolve", "--theirs")
+    settle(kist)
+    assert (kist.folder / name).read_text() == "t"
 
 
 @pytest.mark.parametrize("side", ["ours", "theirs"])
