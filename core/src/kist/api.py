@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from kist.abc.progress import NullProgress, Progress
 from kist.errors import KistError
@@ -73,6 +73,16 @@ class Repo:
 
         init(Path(path), algorithm=algorithm)
         return cls(path)
+
+    def close(self) -> None:
+        """Close the files that are open. A ``with`` block does it at its end; using the repository opens them again."""
+        self.context.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     @property
     def root(self) -> Path:

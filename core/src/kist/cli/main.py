@@ -149,6 +149,9 @@ def run_command(word: str, module: Any, args: argparse.Namespace) -> int:
         from kist.util.atomic import storage_error
 
         return _report(word, storage_error(exc), json=output.json, debug=args.debug)
+    finally:
+        if (repo := getattr(args, "repo", None)) is not None:
+            repo.close()
     output.progress.finish()
     if output.json:
         sys.stdout.write(envelope(word, data, output.errors) + "\n")

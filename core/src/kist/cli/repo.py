@@ -27,6 +27,7 @@ def open_repo(args: argparse.Namespace, verb: str) -> Repo:
         settings["core.lock_timeout"] = args.lock_timeout
     settings |= _budget_settings(args)
     repo = Repo(settings=settings, progress=args.output.progress, verb=verb)
+    args.repo = repo  # closed when the command ends
     if verb != "doctor":  # which has them among its findings
         for warning in repo.context.config.warnings:
             args.output.warn(warning)

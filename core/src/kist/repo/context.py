@@ -207,6 +207,12 @@ class RepoContext:
 
         return Fingerprints(self.place.fingerprints)
 
+    def close(self) -> None:
+        """Close files that are open; who goes on opens them again."""
+        for part in ("fingerprints", "cache"):
+            if (opened := self.__dict__.pop(part, None)) is not None:
+                opened.close()
+
     def save_fingerprints(self) -> None:
         """Keep what was learnt, if that can be done without waiting."""
         if os.access(self.place.own.parent if not self.place.own.exists() else self.place.own, os.W_OK):

@@ -226,3 +226,7 @@ class Cache(CacheReader):
             StorageError: the cache cannot be read.
         """
         return unindexed(self)
+
+    def close(self) -> None:
+        """Let go of open files; using the cache opens them again."""
+        self.catalog.close()

@@ -100,6 +100,11 @@ class PackCatalog:
             fresh = not state or started - max(state) < _TICK_NS
             self._until = 0 if fresh else 1 << 63
 
+    def close(self) -> None:
+        """Let go of open index files; the next refresh opens them again."""
+        with self._lock:
+            self._files, self._sources, self._state, self._until = {}, [], (), 0
+
     def sources(self, algorithm: str) -> list[OpenIndex]:
         """Indexes in use for an algorithm, those in memory for uncovered packs last."""
         return [source for source in self._sources if source.index.algorithm == algorithm]
