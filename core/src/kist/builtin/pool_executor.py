@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,7 +62,11 @@ class PoolExecutor(Executor):
         for running in self._running:
             _cancel(running)
         while self._pools:
-            self._pools.popitem()[1].shutdown(wait=True)
+            pool = self._pools.popitem()[1]
+            # In Python 3.11.2 a pool with nothing but cancelled items left may wait for ever: give it one more.
+            with suppress(RuntimeError):  # a broken pool takes none
+                pool.submit(int)
+            pool.shutdown(wait=True)
 
     def _in_pool(
         self,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from kist.engine.cache.mend import unindexed
 from kist.engine.process.clock import FileClock
 from kist.engine.process.locks import find_holder, has_flock
 from kist.errors import KistError, PluginError
@@ -206,7 +207,7 @@ def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
     broken = len(cache.catalog.damaged_indexes) + len(cache.catalog.broken)
     indexes = len(cache.folder.index_ids())
     lost = bool(cache.catalog.packs) and not indexes
-    hidden = 0 if broken or lost else cache.unindexed()
+    hidden = 0 if broken or lost else unindexed(cache)
     if broken or lost or hidden:
         what = f"{broken} indexes or packs cannot be read" if broken else "the indexes are lost"
         what = f"{show_count(hidden, 'object')} of packs are in no index" if hidden else what

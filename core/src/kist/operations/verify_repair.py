@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
+from kist.engine.cache.mend import unindexed
 from kist.errors import KistError, WorkspaceError
 from kist.model.digest import Digest
 from kist.operations.edited_links import detach
@@ -38,7 +39,7 @@ def repair(
         for one in objects:
             detach(context, Digest.parse(one.digest), one.paths)  # an edit through a link shall stay in the workspace
             context.cache.quarantine(Digest.parse(one.digest))
-        if structures or (before.missing and context.cache.unindexed()):
+        if structures or (before.missing and unindexed(context.cache)):
             context.cache.rebuild_indexes()
         wanted = {one.digest: one for one in (*objects, *before.missing) if not _is_here(context, one)}
         _from_workspace(context, [one for one in wanted.values() if one.paths])

@@ -12,6 +12,7 @@ from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.cache import hashed_packs, publish
 from kist.engine.cache.cache import Cache
+from kist.engine.cache.mend import unindexed
 from kist.engine.process.locks import Waiting
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import LOOSE, PackEntry, index_id
@@ -409,13 +410,13 @@ def test_an_index_that_leads_to_a_pack_that_is_gone_is_found_and_made_anew(cache
         (cache.folder.index / name).unlink()
     content = builder.build()
     (cache.folder.index / index_id(content)).write_bytes(content)
-    assert drop_caches(cache).unindexed() == 0
+    assert unindexed(drop_caches(cache)) == 0
     (cache.folder.packs / old).unlink()
     broken = drop_caches(cache)
     assert broken.missing(ALGORITHM, raws) == sorted(raws)
-    assert broken.unindexed() == 20
+    assert unindexed(broken) == 20
     assert broken.rebuild_indexes() == 1
-    assert broken.unindexed() == 0
+    assert unindexed(broken) == 0
     assert broken.read_many(ALGORITHM, raws) == some(20)
 
 
@@ -435,6 +436,7 @@ import os, signal, sys
 from pathlib import Path
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.cache.cache import Cache
+from kist.engine.cache.mend import unindexed
 left = int(sys.argv[2])
 def killing(real):
     def call(*args, **kwargs):

@@ -25,7 +25,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache import check as cache_check
 from kist.engine.cache.check import LooseObject
 from kist.engine.cache.folder import CacheFolder
-from kist.engine.cache.mend import rebuild_indexes, unindexed
+from kist.engine.cache.mend import rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.session import CacheSession
 from kist.engine.cache.verified import VerifiedRecord, look_of
@@ -218,14 +218,6 @@ class Cache(CacheReader):
             StorageError: the cache cannot be read or written.
         """
         return rebuild_indexes(self, Syncer(self.sync))
-
-    def unindexed(self) -> int:
-        """How many packed objects no index leads to, though their packs are indexed.
-
-        Raises:
-            StorageError: the cache cannot be read.
-        """
-        return unindexed(self)
 
     def close(self) -> None:
         """Let go of open files; using the cache opens them again."""
