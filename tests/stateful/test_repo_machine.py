@@ -63,13 +63,21 @@ class Clone:
     whole: set = field(default_factory=set)
     saved: set = field(default_factory=set)
     dirty: bool = True
+    _opened: Repo | None = None
 
     def at(self, path):
         return os.path.join(self.root, path)
 
     @property
     def repo(self):
-        return Repo(self.root, settings={"core.jobs": 2})
+        self.close()  # thousands are opened in one process
+        self._opened = Repo(self.root, settings={"core.jobs": 2})
+        return self._opened
+
+    def close(self):
+        """Close what the last command had open."""
+        if self._opened is not None:
+            self._opened.close()
 
 
 def frozen(version):
@@ -133,6 +141,8 @@ class RepoMachine(RuleBasedStateMachine):
         self.remote |= self.clones[0].whole
 
     def teardown(self):
+        for one in self.clones:
+            one.close()
         shutil.rmtree(self.folder)
 
     def step(self, name, clone=0):
