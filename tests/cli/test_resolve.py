@@ -231,6 +231,23 @@ def test_a_deleted_output_is_decided_by_git_or_by_a_side(tracked):
     assert ignored.returncode == 0, "the rule that kept it out of Git is back"
 
 
+def test_what_was_taken_is_counted_for_each_output(tracked):
+    write(tracked.folder, {"more/1.txt": "1"})
+    tracked("add", "more")
+    commit(tracked.folder, "v2")
+    branch(tracked, "theirs", "v2")
+    change(tracked, {"data/t.txt": "t", "more/t.txt": "t"}, "data", "more")
+    branch(tracked, "ours", "v2")
+    write(tracked.folder, {"data/o.txt": "o"})
+    tracked("add", "data")
+    tracked("remove", "more")
+    git(tracked.folder, "add", "-A")
+    git(tracked.folder, "commit", "-q", "-m", "ours")
+    merge(tracked)
+    outputs = tracked.json("resolve", "--theirs").data["outputs"]
+    assert [(one["path"], one["taken"]) for one in outputs] == [("data", 1), ("more", 0)]
+
+
 def test_who_mended_the_file_by_hand_keeps_it(clash):
     kist = clash({"data/a.txt": "ours"}, {"data/sub/b.txt": "theirs"})
     git(kist.folder, "checkout", "--ours", "data.kist")

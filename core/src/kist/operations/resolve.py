@@ -171,6 +171,7 @@ class _Merger:
     # ── one metafile ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _resolve(self, metafile: str, versions: Mapping[int, bytes]) -> list[Resolved]:
+        self.taken = 0
         ours, theirs = versions.get(_OURS), versions.get(_THEIRS)
         if ours is None or theirs is None:
             kept = {"ours": ours, "theirs": theirs, None: None}[self.take]
@@ -179,7 +180,6 @@ class _Merger:
                 self.clashes.append(Clash(metafile, _word(base, ours), _word(base, theirs)))
                 return []
             return self._save(metafile, self._document(metafile, kept), kept)
-        self.taken = 0
         try:
             document = self._merged(metafile, versions.get(_BASE), ours, theirs)
         except ObjectMissing as error:
