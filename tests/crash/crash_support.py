@@ -105,7 +105,8 @@ def recorded(root):
 
     found = set()
     mine = Repo(root)
-    for revision in (None, *(["v1", "HEAD"] if os.path.exists(os.path.join(root, ".git/refs/tags/v1")) else [])):
+    committed = ("v1", "HEAD") if os.path.exists(os.path.join(root, ".git/refs/tags/v1")) else ()
+    for revision in (*(() if conflicts(root) else (None,)), *committed):
         for one in mine.context.tracked(revision=revision):
             with contextlib.suppress(ObjectMissing):
                 for listed in mine.list(os.path.join(root, one.path), revision=revision, recursive=True):
@@ -113,6 +114,11 @@ def recorded(root):
                         path = os.path.join(root, os.fsdecode(listed.path))
                         found.add(b"".join(mine.cat(path, revision=revision)))
     return found
+
+
+def conflicts(root):
+    """Metafiles that Git left a conflict in."""
+    return [path for path, (_, content) in workspace(root).items() if path.endswith(".kist") and b"<<<<<<< " in content]
 
 
 def left_overs(root, *others):
@@ -181,6 +187,7 @@ class Scene:
         unsaved: whether there is work that another command may record as a version of its own.
         lacks: whether the cache lacks what the command is to bring.
         unsure: whether nobody can tell before what the cache must keep, so that gc refuses and doctor says so.
+        conflict: whether Git left conflicts in metafiles, which most commands refuse to read until they are merged.
     """
 
     name: str
@@ -196,6 +203,7 @@ class Scene:
     unsaved: bool = False
     lacks: bool = False
     unsure: bool = False
+    conflict: bool = False
 
     def __str__(self):
         return self.name

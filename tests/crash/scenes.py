@@ -152,6 +152,23 @@ def refs_damaged(root):
     path.write_bytes(data)
 
 
+def conflicting(root):
+    """HEAD has v2 of data and a second output; a branch from v1 changed both, and the merge stopped at the conflicts."""
+    write(root, {"more/ours.txt": b"ours\n", "more/same.txt": b"same\n"})
+    good(root, "add", "more")
+    _save_in_git(root, "ours")
+    _git(root, "checkout", "-q", "-b", "theirs", "v1")
+    good(root, "checkout", "--force")
+    write(root, {"data/sub/b.txt": b"theirs\n", "data/theirs/t.txt": b"t\n", "data/their.bin": LARGE[2:]})
+    write(root, {"more/theirs.txt": b"theirs\n", "more/same.txt": b"same\n", "extra/e.txt": b"e\n"})
+    good(root, "add", "data", "more", "extra")
+    _save_in_git(root, "theirs")
+    _git(root, "checkout", "-q", "main")
+    good(root, "checkout", "--force")
+    merging = subprocess.run(["git", "merge", "-q", "theirs"], cwd=root, check=False, capture_output=True)
+    assert merging.returncode == 1, merging
+
+
 def linked(root):
     """The workspace made of links of the configured type."""
     without_workspace(root)
@@ -172,6 +189,13 @@ def in_cache(stage):
 def nothing_to_collect(stage):
     assert "nothing to collect" in good(stage.root, "gc", "-A", "--plan")
     good(stage.root, "verify")
+
+
+def merged(stage):
+    good(stage.root, "verify")
+    listed = good(stage.root, "list", "-R")
+    for path in ("data/new/d.txt", "data/theirs/t.txt", "data/their.bin", "more/ours.txt", "more/theirs.txt"):
+        assert path in listed, f"{path} is not in what both sides made"
 
 
 def refs_are_whole(stage):
@@ -218,6 +242,12 @@ _ALL = (
         for kind in ("hardlink", "symlink")
     ),
     Scene("doctor, refs", ("doctor", "--fix"), prepare=refs_damaged, fails=(1,), result=refs_are_whole, unsure=True),
+    *(
+        Scene(
+            f"resolve{name}", ("resolve", "--theirs"), prepare=conflicting, settings=how, result=merged, conflict=True
+        )
+        for name, how in (("", {}), (", pure kernel", PURE))
+    ),
     Scene("push", ("push",), fails=TRANSFER, settings=ONE, result=on_remote),
     Scene("push, many at once", ("push",), fails=TRANSFER, result=on_remote),
     Scene("fetch", ("fetch", "-A"), prepare=pushed_and_forgotten, settings=ONE, **BRING),

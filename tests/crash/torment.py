@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import layers
-from crash_support import V1, V2, Stage, cli, good, left_overs, recorded, workspace, write
+from crash_support import V1, V2, Stage, cli, conflicts, good, left_overs, recorded, workspace, write
 from scenes import SCENES
 
 NUMBERS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
@@ -190,9 +190,12 @@ def _check(stage, expected, at):
     kept = {path for path in stage.before if path.endswith(".kist")}
     found = workspace(root)
     assert kept & expected.keys() <= found.keys(), "a metafile is gone"
-    good(root, "status")
-    if not scene.lacks:
-        good(root, "verify")  # no metafile names what is not there
+    if scene.conflict:
+        _each_before_or_after(stage, found, expected)
+    if not conflicts(root):
+        good(root, "status")
+        if not scene.lacks:
+            good(root, "verify")  # no metafile names what is not there
     missing = stage.saved_files() - stage.contents() - stage.recorded
     assert not missing or missing <= recorded(root), "content is neither in the workspace nor saved"
     _another(stage, expected, at)
@@ -205,6 +208,14 @@ def _check(stage, expected, at):
     assert left == [], f"after the repeated command temporary files stay: {left}"
     if at % 3 == 0 or scene.configures:
         _next(stage, at)
+
+
+def _each_before_or_after(stage, found, expected):
+    """Each metafile and each file of ignore rules is as it was, or as it shall be."""
+    for path in [path for path in expected if path.endswith((".kist", ".gitignore"))]:
+        kind, content = found[path]
+        entry = (kind, sorted(content.splitlines())) if path.endswith(".gitignore") else (kind, content)
+        assert entry in (stage.before.get(path), expected[path]), f"{path} is neither as before nor merged: {entry}"
 
 
 def _difference(found, expected):
@@ -235,8 +246,9 @@ def _another(stage, expected, at):
     root, scene = stage.root, stage.scene
     reader, kind = _READERS[at % len(_READERS)], _KINDS[at % len(_KINDS)]
     code, said = cli(root, *reader)
-    # What was not brought yet is told as missing.
+    # What was not brought yet is told as missing, and a conflict where somebody left one.
     refused = code in (1, 8) and scene.unsure and reader[0] in ("gc", "doctor")
+    refused = refused or (code in (1, 7) and "has a conflict that Git left" in said and bool(conflicts(root)))
     assert code == 0 or (code == 8 and scene.lacks) or refused, f"'kist {' '.join(reader)}' exits with {code}: {said}"
     if kind[0][0] in _not_now(scene):
         return
@@ -254,17 +266,18 @@ def _another(stage, expected, at):
 
 def _not_now(scene):
     """Kinds of command that would change the result, or have nothing to work on."""
+    if scene.conflict:
+        return tuple(kind[0][0] for kind in _KINDS if kind[0][0] not in ("add", "config"))
     if scene.lacks:
         return ("push", "move", "commit", "gc", "checkout", "remove")
     if scene.base == "untracked":
         return ("push", "move", "fetch", "gc", "checkout", "remove", "pull")
-    if scene.unsaved or scene.unsure:
-        return ("commit",) if scene.unsaved else ("gc",)
     if scene.configures:
         return ("config", "remote", "push", "fetch", "pull", "commit")  # the new setting may ask for another version
     if "KIST_CACHE_TYPE" in scene.settings:  # which other commands would use too
         return ("remove", "move", "checkout", "pull")
-    return ("remove", "move") if "fresh" in scene.name else ()
+    never = ("commit",) if scene.unsaved else ("gc",) if scene.unsure else ()
+    return never or (("remove", "move") if "fresh" in scene.name else ())
 
 
 def _next(stage, at):

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -115,6 +116,39 @@ def test_4_5_names_that_clash_are_told_before_anything_is_written(plain, monkeyp
         refused = plain.json("checkout", "--force", code=6)
         assert refused.classes == ["PathConflict"]
         assert not (plain.folder / "evil" / "0").exists(), pair
+
+
+@pytest.fixture
+def bottomless(tracked):
+    """A folder in the workspace whose path is longer than the system takes."""
+    name = "d" * 255
+    (tracked.folder / "deep").mkdir()
+    above = os.open(tracked.folder / "deep", os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=above)
+        below = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(above)
+    yield tracked
+    shutil.rmtree(tracked.folder / "deep")
+
+
+def test_4_5_a_folder_that_no_path_leads_to_stops_nothing_else(bottomless):
+    for words in (("status",), ("verify",), ("commit",), ("checkout",), ("gc", "-A", "--plan"), ("add", "data")):
+        bottomless(*words)
+    refused = bottomless.json("add", "deep", code=6)
+    assert refused.classes == ["PathConflict"]
+    assert "longer than 4096 bytes" in refused.json["errors"][0]["message"]
+    assert not (bottomless.folder / "deep.kist").exists()
+
+
+def test_4_5_a_name_that_leaves_no_room_for_its_metafile(tracked):
+    write(tracked.folder, {"n" * 251: "x", f"folder/{'n' * 255}": "x"})
+    refused = tracked.json("add", "n" * 251, code=13)
+    assert "add the folder that it is in" in refused.json["errors"][0]["hint"]
+    tracked("add", "folder")
+    assert tracked.json("status").data["clean"]
 
 
 def test_4_5_nothing_renders_html():

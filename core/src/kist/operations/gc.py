@@ -17,6 +17,7 @@ from kist.operations.selection import Selection
 from kist.repo import cache_refs
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
+from kist.repo.writing import making_room
 from kist.util.units import show_count
 
 
@@ -224,7 +225,7 @@ class _CacheCollection(Collection):
         """Move it to the cache's trash, or delete it at once; and delete what has been in either trash for long."""
         context, now = self._context, self._options.now
         trash = cache_trash(context)
-        with context.writing(), context.cache.exclusive(), context.write_lock():
+        with making_room(context), context.cache.exclusive(), context.write_lock():
             done = apply_cache_gc(context.cache, self._plan, self._roots_now(), context.codec, None if now else trash)
             cache_refs.replace(context, self._own)
             trash.empty(float(context.config.get("gc.grace")))

@@ -12,6 +12,7 @@ from kist.engine.storage.trash_records import TrashEntry, TrashItem
 from kist.errors import PathNotTracked, UnsavedChanges
 from kist.repo import targets
 from kist.repo.context import RepoContext
+from kist.repo.writing import making_room
 from kist.util.paths import display, nearest
 from kist.util.units import show_count, show_size
 
@@ -168,6 +169,6 @@ def empty(context: RepoContext, older_than: float | None = None, *, dry_run: boo
     limit = time.time() - age
     old = [entry for entry in context.trash.list() if entry.when <= limit]
     if not dry_run:
-        with context.writing():
+        with making_room(context):
             context.trash.empty(age)
     return len(old), sum(entry.size for entry in old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import posixpath
@@ -168,6 +169,10 @@ def find(repo: _Formats, folder: str = "", *, skip: frozenset[bytes] = frozenset
                 listed = list(entries)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
+        except OSError as exc:
+            if exc.errno != errno.ENAMETOOLONG:
+                raise
+            continue  # no path leads there that could be given to anything
         names = {entry.name for entry in listed}
         if here != folder and names & {".git", ".kist"}:
             continue

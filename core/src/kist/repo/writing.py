@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kist.errors import StorageError
 from kist.repo import layout
 from kist.repo.beside_git import ignore_in_git, not_ignored
 from kist.util.atomic import use_token
@@ -112,3 +114,44 @@ class Writing:
             notify=self._context.progress.message,
         ):
             yield
+
+
+@contextmanager
+def making_room(context: RepoContext) -> Iterator[None]:
+    """The block of a command that frees space, which must not need any: where the disk is full fingerprints give way.
+
+    Args:
+        context: the repository.
+
+    Raises:
+        StorageError: there is no room for the little that must be written, even so.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(context.writing())
+        except StorageError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _forget_fingerprints(context):
+                raise
+            context.progress.message("the disk is full: what is known about unchanged files is forgotten to make room")
+            stack.enter_context(context.writing())
+        yield
+
+
+def _forget_fingerprints(context: RepoContext) -> bool:
+    """Delete their file, unless somebody uses it now; what it knew is found out again."""
+    import sqlite3
+
+    context.fingerprints.close()
+    path = context.place.fingerprints
+    if not path.exists():
+        return False
+    try:
+        holder = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            holder.execute("BEGIN EXCLUSIVE")
+            path.unlink()
+        finally:
+            holder.close()
+    except (sqlite3.Error, OSError):
+        return False
+    return True

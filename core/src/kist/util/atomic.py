@@ -26,7 +26,8 @@ def storage_error(exc: OSError, path: str | bytes | os.PathLike[str] | None = No
     hints = {
         errno.ENOSPC: "free some space and run the command again",
         errno.EDQUOT: "your quota is used up: free some space and run the command again",
-        errno.EROFS: "the file system is read-only",
+        errno.EROFS: "it is mounted read-only: mount it for writing, or choose another place in the configuration",
+        errno.ENAMETOOLONG: "give it a shorter name, or add the folder that it is in",
         errno.EACCES: "you may not write or read there: check the owner and the mode",
         errno.EPERM: "you may not write or read there: check the owner and the mode",
         errno.EIO: "the disk reports an error: check its health before you go on",

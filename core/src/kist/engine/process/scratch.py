@@ -65,8 +65,12 @@ class Scratch:
             while self._descriptor < 0:
                 self.token = new_token()
                 self._descriptor = _claim(self._lock_file)
-            write_all(self._descriptor, Holder.this(self._verb).dump().encode() + b"\0")
-            self.path.mkdir(mode=0o700)
+            try:
+                write_all(self._descriptor, Holder.this(self._verb).dump().encode() + b"\0")
+                self.path.mkdir(mode=0o700)
+            except BaseException:
+                self.__exit__(None, None, None)
+                raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -19,11 +19,11 @@ from kist.engine.workspace.listings import child_path, interleave, list_one
 from kist.engine.workspace.rows import Row, StoredRow, folder_key, only, pack_states, with_entry
 from kist.engine.workspace.scan_tools import Links, Sink, SymlinkPolicy, Tools, Totals
 from kist.engine.workspace.walk import Problems, Visit, changed, enter, open_below, visit
-from kist.errors import KistError, ObjectError, PathConflict
+from kist.errors import KistError, MetafileError, ObjectError, PathConflict
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import DIRECTORY, SYMLINK, Entry
-from kist.util.paths import display
+from kist.util.paths import check_path, display
 
 PART = 16_384
 """Entries in one part of the stream at most."""
@@ -280,6 +280,14 @@ class Scan:
             self._scanner.fingerprints.set_base(self.output, None)
             self._scanner.fingerprints.forget_rows(stale)
 
+    def _is_allowed(self, path: bytes) -> bool:
+        """Whether a manifest may have the path of an empty folder; the folder above has told the problem else."""
+        try:
+            check_path(path[len(self.output) + 1 :] if self.output else path)
+        except MetafileError:
+            return False
+        return True
+
     def _empty_folder(self, path: bytes) -> Columns:
         kinds, sizes = bytes([DIRECTORY]), array("Q", [0])
         return Columns(self._algorithm, self._width, [path], kinds, sizes, bytes(self._width))
@@ -303,7 +311,7 @@ class Scan:
                 self._totals.problems.append((found.path, changed(found.path)))
             elif found.listing.names or found.path == self.output:
                 yield found.path, entries.names, entries
-            elif found.path not in early:
+            elif found.path not in early and self._is_allowed(found.path):
                 yield found.path, None, entries
 
     def _start_clock(self, start: bytes) -> None:

@@ -1,0 +1,55 @@
+"""A disk that is full to the last byte: what frees space works there, for nobody could get out of it else."""
+
+import os
+
+import pytest
+from cli_support import Kist, write
+
+from servers.file_systems import mounted
+
+BIG = 3 << 20
+
+
+@pytest.fixture
+def kist(tmp_path, capsys, monkeypatch):
+    """Data in three versions, the last of which is needed, on a small file system."""
+    with mounted("ext4", tmp_path) as disk:
+        kist = Kist(disk / "work", capsys, monkeypatch)
+        kist.folder.mkdir()
+        kist("init")
+        for content in (b"1", b"2", b"3"):
+            write(kist.folder, {"data/big.bin": content * BIG, "data/small.txt": content, "data/same.txt": b"same"})
+            kist("add", "data")
+        yield kist
+        monkeypatch.chdir(tmp_path)
+
+
+def fill(folder):
+    """Leave not one byte."""
+    with open(folder / "ballast", "wb", buffering=0) as stream:
+        for block in (1 << 20, 4096, 1):
+            try:
+                while stream.write(b"\0" * block) == block:
+                    pass
+            except OSError:
+                continue
+    os.sync()
+
+
+def test_1_1_gc_makes_room_on_a_full_disk(kist):
+    fill(kist.folder.parent)
+    assert "free some space" in kist("commit", code=13).err
+    assert "deleted 6 objects" in kist("gc", "-f", "--now").out
+    kist("verify")
+    assert kist.json("status").data["clean"]
+    write(kist.folder, {"data/small.txt": "now there is room"})
+    kist("add", "data")
+
+
+def test_1_1_the_trash_is_emptied_on_a_full_disk(kist):
+    write(kist.folder, {"data/big.bin": b"never added" * (BIG // 11)})
+    kist("checkout", "--force")
+    fill(kist.folder.parent)
+    assert "deleted 1 entry" in kist("trash", "empty", "--older-than", "0s").out
+    write(kist.folder, {"data/small.txt": "now there is room"})
+    kist("add", "data")
