@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from cli_support import DATA, cache_of, commit, damage, git, stored_files, tree, write
+from cli_support import DATA, cache_of, clone, commit, damage, git, stored_files, tree, write
 
 from kist.errors import UnsavedChanges
 
@@ -290,3 +290,22 @@ def test_one_is_one(tracked):
     tracked("remote", "add", "-d", "store", "../store")
     assert "sent 1 object," in tracked("push", "single").out
     assert "1 files" not in tracked("log").out
+
+
+def test_a_version_that_is_not_here(shared):
+    """Whoever has only the newest version is told how to get the one he asks for, and nothing is changed."""
+    write(shared.folder, {"data/second": "2"})
+    shared("commit")
+    commit(shared.folder, "second")
+    shared("push")
+    other = clone(shared)
+    shared("pull", folder=other)
+    before = (other / "data.kist").read_bytes(), tree(other / "data")
+    for words in (["checkout"], ["list", "data"], ["cat", "data/a.txt"], ["checkout", "data/a.txt"], ["checkout", "*"]):
+        result = shared.json(words[0], "--rev", "v1", *words[1:], code=8, folder=other)
+        assert "'kist fetch --rev v1" in result.json["errors"][0]["hint"], words
+    assert "'kist fetch --rev v1'" in shared.json("diff", "v1", code=8, folder=other).json["errors"][0]["hint"]
+    assert ((other / "data.kist").read_bytes(), tree(other / "data")) == before
+    shared("fetch", "--rev", "v1", folder=other)
+    shared("checkout", "--rev", "v1", folder=other)
+    assert not (other / "data" / "second").exists()

@@ -29,7 +29,7 @@ from kist.api import Repo
 from kist.errors import KistError, PathConflict, PathNotTracked, TransferError, UnsavedChanges, UsageError
 
 OUTPUTS = ("data", "more", "one.bin")
-INSIDE = ("a", "b", "sub", "sub/a", "sub/b", "sub/deep/c", "z z", "dot.txt")
+INSIDE = ("a", "b", "sub", "sub/a", "sub/b", "sub/deep/c", "sub/deep/er/d", "z z", "dot.txt")
 PATHS = [f"{folder}/{name}" for folder in ("data", "more") for name in INSIDE]
 
 numbers = st.integers(0, 999)

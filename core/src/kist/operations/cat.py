@@ -1,4 +1,4 @@
-"""cat: the bytes of one tracked file, of any version, from the cache or a remote."""
+"""cat: the bytes of one tracked file, of any version, from the cache."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from kist.errors import ObjectMissing, PathNotTracked, UsageError
 from kist.model.digest import Digest
+from kist.operations.absent import asked_by
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -25,21 +26,24 @@ def cat(context: RepoContext, text: str, *, revision: str | None = None) -> Iter
     Raises:
         PathNotTracked: no such file in that version.
         UsageError: the path is a directory or a symlink.
-        ObjectMissing: the content is neither in the cache nor on the output's remote.
+        ObjectMissing: the content, or the manifest that names it, is not in the cache.
         ObjectCorrupt: the content is damaged; raised after the bytes before the end were given.
     """
     path = targets.repository_path(context, text)
     for tracked in context.tracked(revision=revision):
         if tracked.path == path or path.startswith(tracked.path + "/") or tracked.metafile == path:
             inside = b"" if tracked.metafile == path else os.fsencode(path[len(tracked.path) + 1 :])
-            return _blocks(context, tracked, inside, text)
+            with asked_by(revision):
+                digest = _digest(context, tracked, inside, text)
+            if not context.cache.has(digest):
+                command = "kist fetch" if revision is None else f"kist fetch --rev {revision}"
+                hint = f"run '{command} {text}' first"
+                raise ObjectMissing(str(digest), paths=(text,), where="the cache", hint=hint)
+            return _blocks(context, digest)
     raise targets.not_tracked(context, text, path)
 
 
-def _blocks(context: RepoContext, tracked: Tracked, inside: bytes, text: str) -> Iterator[bytes]:
-    digest = _digest(context, tracked, inside, text)
-    if not context.cache.has(digest):
-        raise ObjectMissing(str(digest), paths=(text,), where="the cache", hint=f"run 'kist fetch {text}' first")
+def _blocks(context: RepoContext, digest: Digest) -> Iterator[bytes]:
     with context.cache.open(digest) as stream:
         while block := stream.read(_BLOCK):
             yield block

@@ -20,6 +20,7 @@ from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.model.report import CheckoutReport
 from kist.model.tracked import TrackedOutput
+from kist.operations.absent import asked_by
 from kist.operations.checkout_files import FileRows, as_entry, plan_files
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
 from kist.operations.intents import intent_of, intent_of_many, saved_in_cache, targets_of
@@ -80,7 +81,8 @@ def checkout(
         options: how.
 
     Returns:
-        What was done; objects that are nowhere on this machine are listed, all others are in place.
+        What was done; objects that are nowhere on this machine are listed, all others are in place. An output whose
+        manifest is not here stays as it is, its metafile too.
 
     Raises:
         UnsavedChanges: work would be lost, or the trash is full; nothing was changed.
@@ -102,7 +104,7 @@ def checkout(
         context.save_fingerprints()
         put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
-            publish(context, _edits(context, found), locked=True)
+            publish(context, _edits(context, _done(planned)), locked=True)
     report = merged(reports, missing)
     context.hooks.notify("kist_after_checkout", report=report)
     return report
@@ -116,7 +118,8 @@ def _targets(context: RepoContext, texts: Sequence[str], revision: str | None) -
         return [Target(one) for one in recorded]
     found: dict[tuple[str, bytes], Target] = {}
     for text in texts:
-        here = among(context, text, recorded)
+        with asked_by(revision):
+            here = among(context, text, recorded)
         if not here:
             raise PathNotTracked(f"{text} is not tracked in {revision}", path=text)
         found |= {(target.tracked.path, target.inside): target for target in here}
@@ -335,6 +338,11 @@ def _texts(folder: str, paths: Iterable[bytes]) -> tuple[str, ...]:
 
 
 # ── versions of a revision ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _done(planned: Iterable[_Intended]) -> list[Target]:
+    """The targets that were not left as they are."""
+    return [target for one in planned for target in one.files or [one.target]]
 
 
 def _edits(context: RepoContext, found: Sequence[Target]) -> list[Edit]:

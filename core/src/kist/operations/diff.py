@@ -13,6 +13,7 @@ from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
+from kist.operations.absent import asked_by
 from kist.operations.status import noted, rebased, workspace_parts
 from kist.repo import targets
 from kist.repo.context import RepoContext
@@ -65,15 +66,13 @@ def diff(context: RepoContext, old: str | None = None, new: str | None = None, t
     current = {one.path: one for one in context.tracked()} if new is None else {}
     limit = _limit(context, texts, [before, after, current])
     found: list[Change] = []
-    for path in sorted({*before, *after, *current}):
-        if not limit.touches(path):
-            continue
-        was = before.get(path)
-        if new is None:
-            part = _against_workspace(context, was, current.get(path) or was)
-        else:
-            part = _between(context, was, after.get(path))
-        found += part
+    with asked_by(old, new):
+        for path in filter(limit.touches, sorted({*before, *after, *current})):
+            was = before.get(path)
+            if new is None:
+                found += _against_workspace(context, was, current.get(path) or was)
+            else:
+                found += _between(context, was, after.get(path))
     kept = (change for change in found if limit.holds(change.path))
     context.save_fingerprints()
     return DiffReport(old or "recorded", new or "workspace", tuple(pair_renames(kept)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kist.abc.metafile import ManifestView
 from kist.errors import PathNotTracked
 from kist.model.entry import Entry
+from kist.operations.absent import asked_by
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
@@ -51,10 +52,14 @@ def list_entries(
         PathNotTracked: nothing tracked is there.
         ObjectMissing: the manifest is not on this machine.
     """
+    with asked_by(revision):
+        yield from _listed(context, text, context.tracked(revision=revision), recursive=recursive)
+
+
+def _listed(context: RepoContext, text: str | None, outputs: Sequence[Tracked], *, recursive: bool) -> Iterator[Listed]:
     path = "" if text is None else targets.repository_path(context, text)
     if path.endswith(context.metafile_names.suffixes):
         path = path.rpartition(".")[0]
-    outputs = context.tracked(revision=revision)
     found = False
     for target in targets.fitting(context, path, outputs) if targets.is_glob(path) else ():
         found = True

@@ -10,6 +10,7 @@ from kist.cli.render import Output
 from kist.cli.repo import finish, open_repo
 from kist.errors import ObjectMissing
 from kist.model.report import CheckoutReport
+from kist.operations.absent import fetch_hint
 from kist.util.units import show_count, show_size
 
 EXAMPLES = (
@@ -32,13 +33,26 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     repo = open_repo(args, "checkout")
     began = time.monotonic()
     report = repo.checkout(args.targets, revision=args.rev, force=args.force, dry_run=args.dry_run)
-    tell(args.output, report, time.monotonic() - began, dry_run=args.dry_run, complete=not repo.problems)
+    tell(
+        args.output,
+        report,
+        time.monotonic() - began,
+        dry_run=args.dry_run,
+        complete=not repo.problems,
+        revision=args.rev,
+    )
     finish(args, repo)
     return {**data_of(report), "dry_run": args.dry_run}
 
 
 def tell(
-    output: Output, report: CheckoutReport, seconds: float, *, dry_run: bool = False, complete: bool = True
+    output: Output,
+    report: CheckoutReport,
+    seconds: float,
+    *,
+    dry_run: bool = False,
+    complete: bool = True,
+    revision: str | None = None,
 ) -> None:
     """The result for people; objects that are missing become errors."""
     for path in report.trashed:
@@ -56,8 +70,9 @@ def tell(
         )
     elif complete and not report.missing:
         output.line("the workspace is as recorded")
+    hint = None if revision is None else fetch_hint(revision)
     for digest, paths in report.missing:
-        output.fail(ObjectMissing(digest, paths=paths, where="the cache"))
+        output.fail(ObjectMissing(digest, paths=paths, where="the cache", hint=hint))
 
 
 def data_of(report: CheckoutReport) -> dict[str, Any]:

@@ -292,12 +292,15 @@ def remove_empty(root: int, output: bytes, folders: set[bytes], protected: set[b
             while folder and folder not in protected:
                 full = full_path(output, folder)
                 try:
-                    with storage_errors(full):
-                        gone = remove_if_empty(name_of(full), opener.open(parent_of(full)))
+                    here = opener.open(parent_of(full))
+                except FileNotFoundError:  # gone with what was below another one of them
+                    folder = parent_of(folder)
+                    continue
                 except PathConflict:
                     break
-                if not gone:
-                    break
+                with storage_errors(full):
+                    if not remove_if_empty(name_of(full), here):
+                        break
                 folder = parent_of(folder)
 
 
