@@ -185,6 +185,24 @@ def test_plugins_add_findings(tracked, site):
     assert findings(tracked.json("doctor"))["toy"][0]["detail"] == "hello"
 
 
+@pytest.mark.parametrize("answer", ["'text'", "7", "[1]", "(1 / 0 for _ in 'x')", "[Finding('toy', 'bad')]"])
+def test_plugins_that_answer_nonsense_are_told(tracked, site, answer):
+    code = (
+        "from kist import hookimpl\nfrom kist.model.report import Finding\n"
+        f"@hookimpl\ndef kist_doctor(repo): return {answer}\n"
+        f"@hookimpl\ndef kist_status_sections(repo): return {answer}\n"
+    )
+    hooks = {"doctor": "toy_doctor", "status_sections": "toy_doctor"}
+    site.install("kist-toy", {"hooks": hooks}, {"toy_doctor": code})
+    told = findings(tracked.json("doctor", code=1))["plugin"]
+    assert [(one["state"], "kist-toy" in one["detail"]) for one in told] == [("error", True)]
+    assert "kist_doctor" in told[0]["detail"]
+    status = tracked("status")
+    assert "clean" in status.out
+    assert "warning:" in status.err
+    assert "kist-toy: kist_status_sections" in status.err
+
+
 @pytest.mark.parametrize("words", [("doctor",), ("doctor", "--fix")])
 def test_a_repository_without_git(plain, words):
     write(plain.folder, {"data/x": "1"})

@@ -143,6 +143,19 @@ def test_plugins_name_roots(two, site):
     assert two.json("gc", "--plan").data["candidates"] == 0
 
 
+@pytest.mark.parametrize("answer", ["['sha256:' + 64 * '0']", "7", "(1 / 0 for _ in 'x')"])
+@pytest.mark.parametrize("words", [("-f",), ("-r", "store", "-f")])
+def test_roots_that_cannot_be_understood_stop_gc(two, site, answer, words):
+    two("push")
+    code = f"from kist import hookimpl\n@hookimpl\ndef kist_gc_roots(repo): return {answer}\n"
+    site.install("kist-keeper", {"hooks": {"gc_roots": "keeper_plugin"}}, {"keeper_plugin": code})
+    before = stored_files(cache_of(two.folder)), remote_keys(two)
+    [error] = two.json("gc", *words, code=4).json["errors"]
+    assert "kist-keeper" in error["message"]
+    assert "kist_gc_roots" in error["message"]
+    assert (stored_files(cache_of(two.folder)), remote_keys(two)) == before
+
+
 def remote_keys(kist):
     return sorted(path.name for path in (kist.folder.parent / "store").rglob("*") if path.is_file())
 

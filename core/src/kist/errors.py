@@ -102,12 +102,17 @@ class PluginBroken(PluginError):
     Args:
         distribution: the distribution that brings the plugin.
         cause: what it raised.
+        where: the hook or the part of it that was called, None where it was being imported.
+        hint: what to do, None for what helps with most.
     """
 
-    def __init__(self, distribution: str, cause: BaseException, *, hint: str | None = None) -> None:
+    def __init__(
+        self, distribution: str, cause: BaseException, *, where: str | None = None, hint: str | None = None
+    ) -> None:
+        place = f"{where}: " if where else ""
         super().__init__(
-            f"the plugin {distribution} does not work: {type(cause).__name__}: {cause}",
-            hint=hint or f"reinstall or remove {distribution}; 'kist --debug plugins' shows where it fails",
+            f"the plugin {distribution} does not work: {place}{type(cause).__name__}: {cause}",
+            hint=hint or f"reinstall or remove {distribution}; the same command with --debug shows where it fails",
         )
         self.distribution = distribution
         self.cause = cause

@@ -132,7 +132,7 @@ def _hook(context: RepoContext | None) -> Iterator[Finding]:
     plugins = context.plugins if context is not None else make_plugins()
     found, errors = plugins.collect("kist_doctor", repo=context)
     for one in found:
-        yield from (finding for finding in one if isinstance(finding, Finding))
+        yield from one
     for error in errors:
         yield Finding("plugin", "error", str(error), error.hint)
 

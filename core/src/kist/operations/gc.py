@@ -11,7 +11,6 @@ from kist.engine.gc.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_
 from kist.engine.gc.reach import GcRoot
 from kist.engine.storage.trash import Trash
 from kist.errors import ObjectMissing, UsageError
-from kist.model.digest import Digest
 from kist.operations.gc_revisions import roots_of
 from kist.operations.selection import Selection
 from kist.repo import cache_refs
@@ -164,7 +163,7 @@ def own_roots(context: RepoContext, options: GcOptions) -> set[GcRoot]:
     named, errors = context.plugins.collect("kist_gc_roots", repo=context)
     for error in errors:
         raise error
-    roots.update(GcRoot(digest) for one in named for digest in one if isinstance(digest, Digest))
+    roots.update(GcRoot(digest) for one in named for digest in one)
     return roots
 
 

@@ -72,10 +72,8 @@ def status(context: RepoContext, texts: Sequence[str] = ()) -> StatusReport:
         found.append(OutputStatus(target.path, target.tracked.metafile, differing))
     context.progress.finish()
     context.save_fingerprints()
-    sections = context.hooks.collect("kist_status_sections")
-    return StatusReport(
-        tuple(found), tuple(one for one in sections if isinstance(one, StatusSection)), _warnings(context)
-    )
+    sections, errors = context.plugins.collect("kist_status_sections", repo=context)
+    return StatusReport(tuple(found), tuple(sections), (*_warnings(context), *map(str, errors)))
 
 
 def _warnings(context: RepoContext) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kist.errors import KistError, PluginBroken
+from kist.plugins.answers import checked
 from kist.plugins.builtin import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class HookRelay:
             self._listeners(hook).check()
             if self._manager is None:
                 return None if hook.startswith(_ONE_RESULT) else []
-            with self._blamed(DISTRIBUTION):
+            with self._blamed(DISTRIBUTION, hook):
                 return getattr(self._manager.hook, hook)(**arguments)
 
         return call
@@ -93,14 +94,14 @@ class HookRelay:
             PluginBroken: a plugin raised something that is no KistError.
         """
         chosen = [plugin, *self._listeners(hook).check()]
-        with self._blamed(distribution):
+        with self._blamed(distribution, hook):
             return self._subset(hook, chosen)(**arguments)
 
     def collect(self, hook: str, arguments: dict[str, Any]) -> tuple[list[Any], list[KistError]]:
         """Call *hook* on each plugin by itself, so that one that fails does not silence the others.
 
         Returns:
-            The results that are not None, and the errors.
+            The results that are not None, and the errors; a result that the hook's specification rules out is one.
         """
         results: list[Any] = []
         errors = list(self._listeners(hook).errors)
@@ -109,9 +110,12 @@ class HookRelay:
         for one in getattr(self._manager.hook, hook).get_hookimpls():
             if one.wrapper or one.hookwrapper:
                 continue
+            owner = self._owner(one.plugin)
             try:
-                with self._blamed(self._owner(one.plugin)):
-                    results += self._subset(hook, [one.plugin])(**arguments)
+                with self._blamed(owner, hook):
+                    results += [
+                        checked(hook, answer, owner) for answer in self._subset(hook, [one.plugin])(**arguments)
+                    ]
             except KistError as exc:
                 errors.append(exc)
         return results, errors
@@ -142,14 +146,14 @@ class HookRelay:
         return self._distributions.get(name.partition(".")[0], DISTRIBUTION)
 
     @contextmanager
-    def _blamed(self, distribution: str) -> Iterator[None]:
+    def _blamed(self, distribution: str, hook: str) -> Iterator[None]:
         """Turn what is no KistError into PluginBroken of the plugin whose code raised it, else of *distribution*."""
         try:
             yield
         except KistError:
             raise
         except (Exception, SystemExit) as exc:
-            raise PluginBroken(self._culprit(exc) or distribution, exc) from exc
+            raise PluginBroken(self._culprit(exc) or distribution, exc, where=hook) from exc
 
     def _culprit(self, exc: BaseException) -> str | None:
         """The plugin nearest to where *exc* was raised."""

@@ -18,12 +18,6 @@ class Hooks:
     def __init__(self, context: RepoContext) -> None:
         self._context = context
 
-    def collect(self, hook: str, **arguments: Any) -> list[Any]:
-        """Results of a hook; a plugin that fails goes to the repository's ``problems``."""
-        results, errors = self._context.plugins.collect(hook, repo=self._context, **arguments)
-        self._context.problems += errors
-        return results
-
     def notify(self, hook: str, **arguments: Any) -> None:
         """Tell plugins what was done; one that fails is a warning, since what was done stays done."""
         _, errors = self._context.plugins.collect(hook, repo=self._context, **arguments)
