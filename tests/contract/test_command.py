@@ -1,10 +1,14 @@
 """The contract of commands, kept by a small plugin."""
 
-import sys
+import re
+from pathlib import Path
 
 import pytest
 
 from kist.testing import CommandContract
+from sites import installed
+
+PAGE = Path(__file__).parents[2] / "docs/reference/plugin-kinds.md"
 
 HOOKS = """
 from kist import hookimpl
@@ -24,21 +28,40 @@ def run(args):
 """
 
 
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    with installed(tmp_path, monkeypatch) as site:
+        yield site
+
+
 class TestCount(CommandContract):
     @pytest.fixture
-    def word(self, tmp_path, monkeypatch):
-        info = tmp_path / "kist_count-1.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kist-count\nVersion: 1\n")
-        (info / "entry_points.txt").write_text("[kist.commands]\ncount = toy_count\n")
-        (tmp_path / "toy_count.py").write_text(HOOKS)
-        (tmp_path / "toy_count_command.py").write_text(COMMAND)
-        monkeypatch.syspath_prepend(str(tmp_path))
-        monkeypatch.setenv("KIST_CACHE_HOME", str(tmp_path / "cache"))
-        yield "count"
-        for module in ("toy_count", "toy_count_command"):
-            sys.modules.pop(module, None)
+    def word(self, site):
+        site.install(
+            "kist-count", {"commands": {"count": "toy_count"}}, {"toy_count": HOOKS, "toy_count_command": COMMAND}
+        )
+        return "count"
 
     @pytest.fixture
     def arguments(self):
         return ["apple"]
+
+
+class TestDocumented(CommandContract):
+    """The example of the page on kinds of plugin, as it stands there."""
+
+    @pytest.fixture
+    def word(self, site):
+        section = PAGE.read_text().partition("\n## Command\n")[2].partition("\n## ")[0]
+        verb, hooks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        package = site.folder / "kist_web"
+        package.mkdir()
+        (package / "__init__.py").write_text(f"from kist import hookimpl\n{hooks}")
+        (package / "command.py").write_text(verb)
+        site.modules += ["kist_web", "kist_web.command"]
+        site.install("kist-web", {"commands": {"web": "kist_web"}})
+        return "web"
+
+    @pytest.fixture
+    def arguments(self):
+        return ["--port", "8080"]

@@ -254,13 +254,23 @@ def _texts(targets: Targets) -> list[str]:
 
 def plugin_commands() -> dict[str, str]:
     """The verbs that plugins bring: word to the distributions that bring it, found without importing any plugin."""
+    from kist.operations.plugins import make_plugins
     from kist.plugins.catalog import installed_commands
 
-    return installed_commands()
+    return installed_commands(make_plugins())
 
 
-def command_module(word: str, known: Sequence[str]) -> str:
-    """The module of a verb that a plugin brings.
+def plugin_help() -> dict[str, str]:
+    """The same with what each verb does, or why its plugin does not work; imports their hook modules."""
+    from kist.operations.plugins import make_plugins
+
+    plugins = make_plugins()
+    found = plugins.commands().commands
+    return {word: f"{(found[word][1] or word).splitlines()[0]} {by}" for word, by in plugin_commands().items()}
+
+
+def plugin_command(word: str, known: Sequence[str]) -> tuple[str, str]:
+    """The module of a verb that a plugin brings, and the distribution that brings it.
 
     Args:
         word: the verb.
@@ -268,7 +278,8 @@ def command_module(word: str, known: Sequence[str]) -> str:
 
     Raises:
         UsageError: nobody brings it, with the nearest verb.
+        PluginError: the plugin that brings it does not work.
     """
-    from kist.operations.plugins import command_module as find
+    from kist.operations.plugins import plugin_command as find
 
     return find(word, known)

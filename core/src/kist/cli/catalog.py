@@ -61,9 +61,10 @@ def overview(plugin_commands: dict[str, str] | None = None) -> str:
     for title, commands in GROUPS.items():
         lines += ["", f"{title}:"]
         lines += [f"  {word:<12}{text}" for word, text in commands.items()]
-    if plugin_commands:
+    added = {word: text for word, text in (plugin_commands or {}).items() if word not in COMMANDS | ALIASES}
+    if added:
         lines += ["", "from plugins:"]
-        lines += [f"  {word:<12}{text}" for word, text in sorted(plugin_commands.items())]
+        lines += [f"  {word:<12}{text}" for word, text in sorted(added.items())]
     lines += [
         "",
         "options of every verb: --json, --quiet, --verbose, --debug, --color WHEN, --progress WHEN, -C DIR",

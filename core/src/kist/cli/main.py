@@ -108,9 +108,9 @@ def _load(word: str) -> Any:
 
     if word in COMMANDS:
         return import_module(module_of(word))
-    from kist.api import command_module
+    from kist.cli.plugin_verbs import load_verb
 
-    return import_module(command_module(word, [*COMMANDS, *ALIASES]))
+    return load_verb(word, [*COMMANDS, *ALIASES])
 
 
 def _run(word: str, module: Any, words: list[str]) -> int:
@@ -118,7 +118,7 @@ def _run(word: str, module: Any, words: list[str]) -> int:
 
     try:
         args = make_parser(word, module).parse_args(words)
-    except UsageError as error:
+    except KistError as error:
         return _report(word, error, json="--json" in words, debug="--debug" in words)
     except SystemExit as done:
         return int(done.code or 0)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kist.errors import PluginNotFound, UsageError
-from kist.plugins.catalog import KINDS, InstalledPlugin, installed
+from kist.plugins.catalog import KINDS, InstalledPlugin, installed, installed_commands
 from kist.plugins.registry import Plugins
 from kist.repo.config import Config
 from kist.util.paths import nearest
 
-__all__ = ["KINDS", "InstalledPlugin", "command_module", "installed_plugins"]
+__all__ = ["KINDS", "InstalledPlugin", "installed_plugins", "plugin_command"]
 
 
 def installed_plugins(config: Config | None = None) -> list[InstalledPlugin]:
@@ -35,23 +35,24 @@ def make_plugins(config: Config | None = None) -> Plugins:
     return Plugins(block=config.get("plugins.block"), prefer=prefer)
 
 
-def command_module(word: str, known: Sequence[str]) -> str:
-    """The module of a verb that a plugin brings.
+def plugin_command(word: str, known: Sequence[str]) -> tuple[str, str]:
+    """The module of a verb that a plugin brings, and the distribution that brings it.
 
     Args:
         word: the verb.
         known: the core's verbs, for a suggestion.
 
     Raises:
-        UsageError: nobody brings it, with the nearest verb.
+        UsageError: nobody brings it, with the nearest verb, or who would bring it.
         PluginError: the plugin that brings it does not work.
     """
     plugins = make_plugins()
     try:
-        return plugins.commands(word).commands[word][0]
+        module, _ = plugins.commands(word).commands[word]
+        return module, plugins.choose("commands", word).distribution
     except PluginNotFound as missing:
-        close = nearest(word, [*known, *plugins.index.keys("commands")])
+        close = nearest(word, [*known, *installed_commands(plugins)])
         hint = f"did you mean 'kist {close}'?" if close else "'kist --help' lists the verbs"
-        if missing.hint and missing.hint.startswith("install it"):
+        if missing.hint and (missing.hint.startswith("install it") or plugins.index.find("commands", word)):
             hint = missing.hint
         raise UsageError(f"kist has no verb '{word}'", hint=hint) from None

@@ -30,11 +30,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _text(topic: str | None) -> str:
-    from kist.api import plugin_commands
-
     if topic is None:
+        from kist.api import plugin_help
+
         lines = [f"  {name:<12}{about}" for name, (about, _) in TOPICS.items()]
-        return "\n".join([overview(plugin_commands()), "", "topics:", *lines])
+        return "\n".join([overview(plugin_help()), "", "topics:", *lines])
     if topic in TOPICS:
         return TOPICS[topic][1]()
     return _verb_help(ALIASES.get(topic, topic))
@@ -43,13 +43,15 @@ def _text(topic: str | None) -> str:
 def _verb_help(word: str) -> str:
     from importlib import import_module
 
-    from kist.api import command_module
     from kist.cli.parsing import make_parser
+    from kist.cli.plugin_verbs import load_verb
 
+    module: Any
     try:
-        name = module_of(word) if word in COMMANDS else command_module(word, [*COMMANDS, *ALIASES, *TOPICS])
+        others = [*COMMANDS, *ALIASES, *TOPICS]
+        module = import_module(module_of(word)) if word in COMMANDS else load_verb(word, others)
     except UsageError as error:
         topics = ", ".join(TOPICS)
         hint = error.hint.replace("'kist ", "'kist help ") if error.hint else f"topics: {topics}"
         raise UsageError(f"there is no command or topic '{word}'", hint=hint) from None
-    return make_parser(word, import_module(name)).format_help().rstrip()
+    return make_parser(word, module).format_help().rstrip()
