@@ -46,6 +46,19 @@ def test_1_1_gc_makes_room_on_a_full_disk(kist):
     kist("add", "data")
 
 
+def test_1_1_a_push_brings_data_away_from_a_full_disk(kist, tmp_path):
+    kist("remote", "add", "-d", "store", tmp_path / "store")
+    fill(kist.folder.parent)
+    assert "sent 4 objects" in kist("push").out
+    assert "everything is there already" in kist("push").out
+    kist("verify", "--remote", "store")
+    (kist.folder.parent / "ballast").unlink()
+    kist("fetch")
+    write(kist.folder, {"data/small.txt": "now there is room"})
+    kist("commit")
+    kist("push")
+
+
 def test_1_1_the_trash_is_emptied_on_a_full_disk(kist):
     write(kist.folder, {"data/big.bin": b"never added" * (BIG // 11)})
     kist("checkout", "--force")

@@ -20,7 +20,7 @@ FAULTS = (Plan(FAIL, "ENOSPC"), Plan(FAIL, "EIO"), Plan(FAIL_FROM, "ENOSPC"))
 TRANSFERS = ("push", "push, many at once", "fetch", "pull", "pull, many at once")
 
 SAMPLE = {
-    "add, first": (Plan(most=3), Plan(FAIL, "EIO", 2)),
+    "add, first": (Plan(most=3), Plan(FAIL, "EIO", 2), Plan(FAIL_FROM, "EDQUOT", 1)),
     "commit": (Plan(most=3), Plan(FAIL, "ENOSPC", 2)),
     "checkout, switch": (Plan(most=3), Plan(FAIL_FROM, "ENOSPC", 2)),
     "checkout, hardlink": (Plan(most=2),),
@@ -29,8 +29,9 @@ SAMPLE = {
     "move": (Plan(most=3),),
     "remove": (Plan(KILL_TORN, most=1), Plan(FAIL, "EIO", 2)),
     "push": (Plan(most=3), Plan(FAIL, "EIO", 1)),
-    "pull": (Plan(most=3),),
+    "pull": (Plan(most=3), Plan(FAIL_FROM, "EDQUOT", 1)),
     "gc": (Plan(most=3),),
+    "resolve": (Plan(most=3), Plan(FAIL, "ENOSPC", 1)),
     "config, user": (Plan(most=2),),
     "remote, rename": (Plan(most=2),),
 }

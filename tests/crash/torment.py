@@ -11,7 +11,7 @@ import layers
 from crash_support import V1, V2, Stage, cli, conflicts, good, left_overs, recorded, workspace, write
 from scenes import SCENES
 
-NUMBERS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
+NUMBERS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EDQUOT": errno.EDQUOT}
 WAITS = ("fsync", "fdatasync", "syncfs", "sync_file_range")
 _MAY_FAIL = ("fingerprints.py", "in _merge_packs", "remotes/retry.py")
 """Where a command may do without the disk: a memory, packs that are merged only to have fewer, and a remote, on which all
@@ -58,7 +58,7 @@ class Plan:
 
     Attributes:
         mode: how it dies, or whether one call fails or it and all after it: see ``layers``.
-        fault: ``ENOSPC`` or ``EIO`` where calls fail, "" where it dies.
+        fault: ``ENOSPC``, ``EIO`` or ``EDQUOT`` where calls fail, "" where it dies.
         most: at how many calls, evenly; 0: at every one.
         sabotage: called in the command's process first.
         stop: whether to stop at the first failure.

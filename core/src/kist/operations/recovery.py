@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from kist.engine.checkout.relocate import finish_pending
+from kist.errors import StorageError
 from kist.repo.context import RepoContext
 from kist.repo.remotes import memory_folder
+from kist.util.atomic import FULL
 
 
 @contextmanager
@@ -53,17 +55,30 @@ def _finish(context: RepoContext) -> None:
 def transferring(context: RepoContext, remote: str) -> Iterator[None]:
     """The block of a transfer: what is remembered of the remote is swept if this process dies.
 
-    A repository that cannot be written can still be pushed; nothing is remembered then.
+    A repository that cannot be written, or whose disk is full, can still be pushed; nothing is remembered then.
 
     Args:
         context: the repository.
         remote: the remote's name.
     """
-    if not os.access(context.place.own if context.place.own.exists() else context.root, os.W_OK):
-        with context.using_cache():
+    with ExitStack() as stack:
+        if not _entered(context, stack):
+            stack.enter_context(context.using_cache())
             yield
-        return
-    with changing(context):
+            return
         folder = memory_folder(context, remote)
         context.scratch.register([os.fsencode(folder), os.fsencode(folder / "index")], sync=False)
         yield
+
+
+def _entered(context: RepoContext, stack: ExitStack) -> bool:
+    """Enter the block of a command that changes something, if that can be done here and now."""
+    if not os.access(context.place.own if context.place.own.exists() else context.root, os.W_OK):
+        return False
+    try:
+        stack.enter_context(changing(context))
+    except StorageError as error:
+        if error.errno not in FULL:
+            raise
+        return False
+    return True

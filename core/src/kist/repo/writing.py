@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from kist.errors import StorageError
 from kist.repo import layout
 from kist.repo.beside_git import ignore_in_git, not_ignored
-from kist.util.atomic import use_token
+from kist.util.atomic import FULL, use_token
 
 if TYPE_CHECKING:
     from kist.engine.process.scratch import Scratch
@@ -130,7 +129,7 @@ def making_room(context: RepoContext) -> Iterator[None]:
         try:
             stack.enter_context(context.writing())
         except StorageError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _forget_fingerprints(context):
+            if error.errno not in FULL or not _forget_fingerprints(context):
                 raise
             context.progress.message("the disk is full: what is known about unchanged files is forgotten to make room")
             stack.enter_context(context.writing())

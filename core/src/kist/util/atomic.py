@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -18,10 +19,12 @@ TEMP_MARK = ".kist-tmp-"
 """Part of the name of every temporary file that may stand in a folder of the user's."""
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk, or of somebody's part of it, that has no room left."""
+
+
 def storage_error(exc: OSError, path: str | bytes | os.PathLike[str] | None = None) -> StorageError:
     """The StorageError for a failed system call, with a hint for the common causes."""
-    import errno
-
     where = os.fsdecode(path if path is not None else (exc.filename or ""))
     hints = {
         errno.ENOSPC: "free some space and run the command again",

@@ -24,11 +24,11 @@ from kist.engine.transfer.parts import (
 from kist.engine.transfer.push_plan import Bases, PushPlan, PushPlanner, remember_set, remember_unfinished
 from kist.engine.transfer.push_side import PushState, SidePush
 from kist.engine.transfer.remote_store import Published, RemoteStore, write_markers
-from kist.errors import KistError, RemoteError, RemotePrecondition
+from kist.errors import KistError, RemoteError, RemotePrecondition, StorageError
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
 from kist.model.report import TransferReport
-from kist.util.atomic import storage_errors
+from kist.util.atomic import FULL, storage_errors
 
 A = TypeVar("A")
 
@@ -290,13 +290,14 @@ class Push:
 def _working_on(cache: Cache, store: RemoteStore) -> Iterator[Path]:
     """Keep gc out of the cache and lend a folder for new packs, which the next command sweeps if we are killed.
 
-    A cache that we cannot write in is not ours to collect either.
+    A cache that we cannot write in is not ours to collect either. Who has no room left can still bring data away.
     """
     with ExitStack() as stack:
+        folder: Path | None = None
         if os.access(cache.root, os.W_OK):
             stack.enter_context(cache.in_use())
-            folder = stack.enter_context(Scratch(cache.folder.tmp, verb="push")).path
-        else:
+            folder = _room_in(cache, stack)
+        if folder is None:
             with storage_errors():
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="kist-push-")))
         store.scratch = folder
@@ -304,3 +305,13 @@ def _working_on(cache: Cache, store: RemoteStore) -> Iterator[Path]:
             yield folder
         finally:
             store.scratch = None
+
+
+def _room_in(cache: Cache, stack: ExitStack) -> Path | None:
+    """A scratch folder in the cache, None if its disk is full."""
+    try:
+        return stack.enter_context(Scratch(cache.folder.tmp, verb="push")).path
+    except StorageError as error:
+        if error.errno not in FULL:
+            raise
+        return None
