@@ -10,12 +10,12 @@ import pytest
 
 from children import as_nobody
 from kist.builtin.hashlib_hasher import HashlibHasher
-from kist.engine.cache import hashed_packs, publish
+from kist.engine.cache import catalog, hashed_packs, publish
 from kist.engine.cache.cache import Cache
 from kist.engine.cache.mend import unindexed
 from kist.engine.process.locks import Waiting
 from kist.engine.storage.index_builder import IndexBuilder
-from kist.engine.storage.indexes import LOOSE, PackEntry, index_id
+from kist.engine.storage.indexes import LOOSE, Index, PackEntry, index_id
 from kist.engine.storage.packs import PackReader
 from kist.errors import (
     InvalidOption,
@@ -250,6 +250,38 @@ def test_unpack_makes_loose_copies(cache):
     assert stat.S_IMODE(path.stat().st_mode) == 0o444
     with pytest.raises(ObjectMissing):
         cache.unpack(ALGORITHM, [bytes(32)])
+
+
+def test_what_is_expected_is_looked_up_once(cache, monkeypatch):
+    monkeypatch.setattr(catalog, "LARGE", 300)
+    contents = some(300)
+    raws = store(cache, contents)
+    looked = []
+    find = Index.find
+    monkeypatch.setattr(Index, "find", lambda self, raws: looked.append(len(raws)) or find(self, raws))
+    cache.expect(ALGORITHM, [*raws[:200], bytes(32)])
+    assert looked == [201]
+    for start in range(0, 200, 10):
+        assert cache.read_many(ALGORITHM, raws[start : start + 10]) == contents[start : start + 10]
+    assert looked == [201]
+    assert cache.read_many(ALGORITHM, raws[190:210]) == contents[190:210]  # the others are looked for as ever
+    assert looked == [201, 10]
+
+
+def test_what_is_expected_may_move_meanwhile(cache, monkeypatch):
+    monkeypatch.setattr(catalog, "LARGE", 0)
+    raws = store(cache, some(30))
+    more = store(cache, some(30, seed=1))
+    cache.expect(ALGORITHM, [*raws, *more])
+    before = set(cache.folder.packs.iterdir())
+    store(make(cache.root.parent), some(100, seed=2))
+    assert before - set(cache.folder.packs.iterdir()), "nothing was merged"
+    assert cache.read_many(ALGORITHM, [*more, *raws]) == [*some(30, seed=1), *some(30)]
+    cache.expect(ALGORITHM, raws)
+    for pack in cache.folder.packs.iterdir():
+        pack.unlink()
+    with pytest.raises(ObjectMissing):
+        cache.read_many(ALGORITHM, raws)
 
 
 def test_missing_objects_are_named_and_the_others_still_read(cache):

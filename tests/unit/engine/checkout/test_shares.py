@@ -5,7 +5,7 @@ import pytest
 
 from kist.abc.progress import Progress
 from kist.engine.checkout import shares as checkout_shares
-from kist.engine.checkout.shares import Helper, divide, share_out
+from kist.engine.checkout.shares import Helper, divide, in_turns, share_out
 from kist.errors import PathConflict, StorageError
 
 
@@ -29,6 +29,19 @@ def test_shares_hold_no_folder_of_each_other(several):
     assert [name for share in shares for name in share] == [b"a/b/c", b"a/c", b"d/e/f", b"g", b"h/i"]
     assert all(shares)
     assert {**first, **{name: where for share in shares for name, where in share.items()}} == groups
+
+
+def test_turns_are_whole_folders_in_order(monkeypatch):
+    monkeypatch.setattr(checkout_shares, "TURN", 5)
+    names = [b"a/b", b"", b"a", b"c", b"d"]
+    groups = {name: [range(at, at + 1), range(9, 11)] for at, name in enumerate(names)}
+    groups[b"c"] = [range(20)]
+    turns = list(in_turns(groups))
+    assert [list(turn) for turn in turns] == [[b""], [b"a"], [b"a/b"], [b"c"], [b"d"]]
+    monkeypatch.setattr(checkout_shares, "TURN", 6)
+    assert [list(turn) for turn in in_turns(groups)] == [[b"", b"a"], [b"a/b"], [b"c"], [b"d"]]
+    assert {name: where for turn in turns for name, where in turn.items()} == groups
+    assert list(in_turns({})) == []
 
 
 def test_a_few_files_with_many_bytes_are_shared_too(several):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kist.engine.storage import indexes
 from kist.engine.storage.index_builder import IndexBuilder, build_index
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id, plan_merge
 from kist.engine.storage.members import Members, memory_reader
@@ -163,6 +164,27 @@ def test_large_ones_are_read_by_ranges():
     reader.calls.clear()
     assert all(index.lookup_many(names))
     assert len(reader.calls) <= 3
+
+
+def test_columns_of_one_on_a_local_disk_are_read_part_by_part(monkeypatch):
+    monkeypatch.setattr(indexes, "_SPAN", 1000)
+    names = raws(60_000)
+    data = build_index("sha256", 32, [(pack(0), members(names))])
+    reader = Recorder(data)
+    index = Index(reader, len(data), hold=True)
+    reader.calls.clear()
+    chosen = [*range(3, 25_000, 3), 59_999]
+    assert index.places(chosen) == Index.load(data).places(chosen)
+    assert max(length for _, length in reader.calls) <= 8000
+
+
+def test_large_groups_make_no_set_of_a_held_index(monkeypatch):
+    names = raws(60_000)
+    data = build_index("sha256", 32, [(pack(0), members(names))])
+    index = Index(memory_reader(data), len(data), hold=True)
+    monkeypatch.setattr(indexes, "frozenset", lambda _: pytest.fail("a set was made"), raising=False)
+    for start in range(6):
+        assert index.missing([bytes(32), *names[start::6]]) == [bytes(32)]
 
 
 def test_small_ones_are_read_whole_and_checked():

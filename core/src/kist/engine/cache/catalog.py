@@ -13,6 +13,7 @@ from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import Index, PackEntry, Place
 from kist.engine.storage.located import Located
 from kist.engine.storage.members import descriptor_reader
+from kist.engine.storage.near import Near
 from kist.engine.storage.packs import PackReader
 from kist.engine.storage.rows import Rows
 from kist.errors import KistError, ObjectCorrupt, RepoFormatError
@@ -20,6 +21,9 @@ from kist.util.atomic import storage_error
 
 _TICK_NS = 50_000_000
 """A folder that changed less than this before it was listed may have changed again within the clock's tick."""
+
+LARGE = 1 << 18
+"""Entries of indexes that are not read again for each of many small look-ups."""
 
 _ATTEMPTS = 20
 """How often a cache is listed at most until nothing has changed meanwhile."""
@@ -70,6 +74,7 @@ class PackCatalog:
         self._files: dict[str, OpenIndex] = {}
         self._uncovered: dict[str, tuple[PackEntry, IndexBuilder]] = {}
         self._sources: list[OpenIndex] = []
+        self._near: dict[str, Near] = {}
 
     @property
     def packs(self) -> frozenset[str]:
@@ -91,7 +96,7 @@ class PackCatalog:
             if not force and state == self._state and time.time_ns() < self._until:
                 return
             if not self.folder.check():
-                self._packs, self._sources, self._files = frozenset(), [], {}
+                self._packs, self._sources, self._files, self._near = frozenset(), [], {}, {}
                 return
             started = time.time_ns()
             self._look()
@@ -103,7 +108,7 @@ class PackCatalog:
     def close(self) -> None:
         """Let go of open index files; the next refresh opens them again."""
         with self._lock:
-            self._files, self._sources, self._state, self._until = {}, [], (), 0
+            self._files, self._sources, self._near, self._state, self._until = {}, [], {}, (), 0
 
     def sources(self, algorithm: str) -> list[OpenIndex]:
         """Indexes in use for an algorithm, those in memory for uncovered packs last."""
@@ -125,10 +130,29 @@ class PackCatalog:
             Those that are in no pack, sorted.
         """
         left = sorted(ranks)
+        if (near := self._near.get(algorithm)) is not None:
+            left = near.pick_into(located, left, ranks)
         for source in self.sources(algorithm):
             if left:
                 left = located.look_in(source.index, left, ranks, None if source.live else self._whole_ones)
         return left
+
+    def bring_near(self, algorithm: str, raws: Iterable[bytes]) -> None:
+        """Hold in memory where some packed objects lie, until anything changes; call ``refresh`` before.
+
+        Where the indexes are small nothing is held: looking again costs less.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests; they take the place of those held before.
+        """
+        self._near.pop(algorithm, None)
+        if sum(source.index.count for source in self.sources(algorithm)) < LARGE:
+            return
+        located = Located(self.folder.hasher(algorithm).digest_size)
+        ranks = located.rank(raws)
+        self.locate(algorithm, ranks, located)
+        self._near[algorithm] = Near(ranks, located.take())
 
     def missing(self, algorithm: str, raws: Sequence[bytes]) -> list[bytes]:
         """Those of some sorted raw digests that are in no pack; call ``refresh`` before."""
@@ -179,10 +203,13 @@ class PackCatalog:
         Else the packs would be those from before a merge and the indexes those from after it, and what was merged would
         be in neither.
         """
+        before = self._packs, self._aside
         for _ in range(_ATTEMPTS):
             names = self.folder.pack_ids(), self.folder.index_ids()
             self._packs = frozenset(names[0])
             self._aside = frozenset(self._read_aside())
+            if before != (self._packs, self._aside):
+                self._near = {}
             self._open_indexes(names[1])
             self._cover()
             if names == (self.folder.pack_ids(), self.folder.index_ids()):

@@ -117,6 +117,19 @@ class CacheReader:
         known = set(loose)
         return [raw for raw in left if raw not in known]
 
+    def expect(self, algorithm: str, raws: Iterable[bytes]) -> None:
+        """Look up objects that will be read in small groups: each look-up in a large index reads much of it.
+
+        Args:
+            algorithm: the hash algorithm.
+            raws: raw digests, in the order in which they are wanted; they take the place of those before.
+
+        Raises:
+            StorageError: the cache cannot be read.
+        """
+        self.catalog.refresh()
+        self.catalog.bring_near(algorithm, raws)
+
     def places(self, algorithm: str, raws: Iterable[bytes]) -> dict[bytes, Place]:
         """Where few objects lie; those that are not here are left out.
 

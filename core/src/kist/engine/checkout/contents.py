@@ -12,12 +12,14 @@ from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.storage.members import split_raws
 from kist.engine.workspace.folders import OPEN_FOLDER, lstat_or_none
 from kist.errors import LinkUnsupported, ObjectError
+from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, write_all
 from kist.util.copying import copy_rest
 
 _BLOCK = 1 << 20
 _MARK_AT = 1 << 16
+_LOOKED_UP_ALONE = 4096
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -74,6 +76,19 @@ class Contents:
         """Whether no object is linked, so that nothing is recorded in the cache."""
         links = self._tools.links
         return links.plain.verified and links.executable.verified
+
+    def begin(self, wanted: Columns, groups: Iterable[Sequence[range]]) -> None:
+        """Begin a turn: nothing of the one before is held, and what many small batches will read is looked up at once.
+
+        Args:
+            wanted: the entries.
+            groups: positions of those that are written in this turn.
+        """
+        self.record()
+        self._trusted.clear()
+        raws = [wanted.raw(at) for ranges in groups for positions in ranges for at in positions]
+        if len(raws) > _LOOKED_UP_ALONE:
+            self._tools.objects.expect(self._algorithm, raws)
 
     def read(self, raws: Iterable[bytes]) -> dict[bytes, bytes]:
         """The verified bytes of many small objects; those that fail are left out."""

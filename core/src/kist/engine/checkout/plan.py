@@ -196,7 +196,7 @@ def plan_checkout(
     algorithm, width = (sample.algorithm, sample.width) if sample else ("", 0)
 
     def joined(parts: list[Columns]) -> Columns:
-        return Columns.concat(algorithm, width, parts)
+        return Columns.concat(algorithm, width, _used_up(parts))
 
     plan = CheckoutPlan(
         joined(merge.create),
@@ -209,6 +209,13 @@ def plan_checkout(
     )
     _settle(plan, joined(merge.kept), merge, saved)
     return plan
+
+
+def _used_up(parts: list[Columns]) -> Iterator[Columns]:
+    """The parts one by one; each is let go of when the next is asked for."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()
 
 
 def _step(merge: _Merge, here: _Stream, there: _Stream) -> None:

@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -26,6 +26,9 @@ from kist.errors import KistError, PathConflict, StorageError
 WORTH = 8192
 """Files that a process must have to write before it repays its start, or as much work in bytes."""
 
+TURN = 1 << 16
+"""Files that are written before what is known of them is handed over: no more than that is held of new folders."""
+
 _ONE_FILE = 16 << 10
 """Bytes whose writing takes about as long as making a file."""
 
@@ -33,6 +36,28 @@ _MOST = 4
 
 Groups = dict[bytes, list[range]]
 """Positions of entries by their folder."""
+
+
+def in_turns(groups: Groups) -> Iterator[Groups]:
+    """Cut work into turns of about as many files, a folder whole, and before the folders that lie in it.
+
+    Args:
+        groups: all positions, by folder.
+
+    Yields:
+        Some of the folders, with their positions.
+    """
+    turn: Groups = {}
+    count = 0
+    for folder in sorted(groups):
+        files = sum(map(len, groups[folder]))
+        if turn and count + files > TURN:
+            yield turn
+            turn, count = {}, 0
+        turn[folder] = groups[folder]
+        count += files
+    if turn:
+        yield turn
 
 
 def divide(groups: Groups, sizes: Sequence[int]) -> tuple[Groups, list[Groups]]:

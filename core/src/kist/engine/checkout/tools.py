@@ -38,6 +38,9 @@ class ObjectSource(Protocol):
     def missing(self, algorithm: str, raws: Sequence[bytes]) -> list[bytes]:
         """Those of *raws* that are not there."""
 
+    def expect(self, algorithm: str, raws: Sequence[bytes]) -> None:
+        """Look up at once what :meth:`read_iter` and :meth:`unpack` will be asked for in small groups."""
+
     def read_iter(
         self, algorithm: str, raws: Sequence[bytes], on_error: Callable[[bytes, ObjectError], None]
     ) -> Iterator[tuple[bytes, bytes]]:

@@ -18,7 +18,7 @@ from typing import Any, cast
 from kist.engine.checkout.contents import Contents, Wanted
 from kist.engine.checkout.guard import Guard
 from kist.engine.checkout.rows import RowCollector
-from kist.engine.checkout.shares import Check, Groups, Tally, divide, share_out
+from kist.engine.checkout.shares import Check, Groups, Tally, divide, in_turns, share_out
 from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.workspace.folders import (
     OPEN_FOLDER,
@@ -145,16 +145,22 @@ class FileWriter:
             PathConflict: a folder is none, or appeared meanwhile.
             StorageError: the disk is full, read-only or failing.
         """
+        for turn in in_turns(groups):
+            self._write_turn(turn)
+            self.rows.flush(self._root, children)
+        self.rows.flush(self._root, children, last=True)
+        return self.done
+
+    def _write_turn(self, groups: Groups) -> None:
+        """Write some folders, with helpers where they repay their start."""
+        self.contents.begin(self._wanted, groups.values())
         first, shares = divide(groups, self._wanted.sizes)
         if len(shares) > 1 and not self._only_copies():
             first, shares = groups, [{}]
         self._write_groups(first)
-        self.rows.flush(self._root, children)
         helps = [partial(self._help, share) for share in shares[1:]]
         for done in share_out(helps, partial(self._write_groups, shares[0]), self._tools.progress):
             self._take_over(*done)
-        self.rows.flush(self._root, children, last=True)
-        return self.done
 
     def _only_copies(self) -> bool:
         """Whether nothing but memory is needed, so that processes do not meet in the cache."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 
 from kist.engine.storage.indexes import (
     HEADER,
@@ -97,7 +98,11 @@ class IndexBuilder:
 
     def build(self) -> bytes:
         """The bytes of the index: the same for the same entries, in whatever order they were added."""
-        return b"".join(self.pieces())
+        pieces, whole = self.pieces(), BytesIO()
+        pieces.reverse()
+        while pieces:  # each is let go of once it is written, and the bytes are handed out without a copy
+            whole.write(pieces.pop())
+        return whole.getvalue()
 
     def pieces(self) -> list[bytes | memoryview]:
         """The same in pieces, so that not all is in memory twice. Afterwards nothing is collected any more."""

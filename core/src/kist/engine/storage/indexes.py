@@ -41,6 +41,9 @@ _COLUMNS = (("I", 4), ("Q", 8), ("Q", 8), ("Q", 8), ("B", 1))
 _COLUMN_ROW = 29
 _FIRST_READ = 64 << 10
 _GAP = 64 << 10
+_SPAN = 1 << 17
+"""Entries whose columns are read at a time from a local disk."""
+
 _HOLD_LIMIT = 32 << 20
 _SET_LIMIT = 500_000
 """Bytes of digests that one index on a local disk may keep in memory."""
@@ -160,6 +163,7 @@ class Index:
         self._digests: bytes | None = None
         self._known: frozenset[bytes] | None = None
         self._asked = 0
+        self._hold = hold
         self._until_held = self.count * self.width if hold and self.count * self.width <= _HOLD_LIMIT else 1 << 63
 
     @classmethod
@@ -194,7 +198,8 @@ class Index:
         Asked for a good part of a held index in small groups, it makes a set of the digests: that takes a hundred bytes
         for each, and answers many times faster than finding their positions.
         """
-        if self._known is None and self._digests is not None and self.count <= _SET_LIMIT:
+        small = len(raws) * 16 <= self.count
+        if small and self._known is None and self._digests is not None and self.count <= _SET_LIMIT:
             self._asked += len(raws)
             if self._asked * 8 >= self.count:
                 self._known = frozenset(split_raws(self._digests, self.width))
@@ -267,7 +272,7 @@ class Index:
         Raises:
             ObjectCorrupt: one lies in a pack that this index does not name.
         """
-        picked = Rows.join([self._picked(run) for run in self._runs(positions)] if positions else [])
+        picked = Rows.join([self._picked(run) for run in self._bounded(positions)] if positions else [])
         if not self.names.keys() >= set(picked.packs):
             raise self._corrupt("a pack number that does not exist")
         return picked
@@ -336,6 +341,16 @@ class Index:
             return data[starts[at] - begin : starts[at] - begin + lengths[at]]
 
         return block
+
+    def _bounded(self, positions: Sequence[int]) -> Iterator[Sequence[int]]:
+        """The runs of positions; on a local disk, where more reads cost nothing, none that brings very much."""
+        for run in self._runs(positions):
+            first = 0
+            while self._hold and run[-1] - run[first] >= _SPAN:
+                stop = bisect_left(run, run[first] + _SPAN, first)
+                yield run[first:stop]
+                first = stop
+            yield run[first:]
 
     def _runs(self, positions: Sequence[int]) -> Iterator[Sequence[int]]:
         """Cut positions where the gap is not worth reading over."""

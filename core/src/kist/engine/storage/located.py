@@ -125,6 +125,10 @@ class Located:
             self._fresh.setdefault(pack, []).append(Group(members, numbers))
             start = stop
 
+    def add_group(self, pack: str, group: Group) -> None:
+        """Note objects that lie in one pack, in the order in which they lie there, with their ranks."""
+        self._fresh.setdefault(pack, []).append(group)
+
     def add_alone(self, raws: Sequence[bytes], sizes: Sequence[int], ranks: Mapping[bytes, int]) -> None:
         """Note objects that lie by themselves, with their sizes."""
         if raws:
