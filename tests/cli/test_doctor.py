@@ -203,6 +203,25 @@ def test_plugins_that_answer_nonsense_are_told(tracked, site, answer):
     assert "kist-toy: kist_status_sections" in status.err
 
 
+def test_plugins_that_cannot_be_loaded_are_told(tracked, site):
+    site.install(
+        "kist-ruin", {"hashers": {"ruin": "ruin_hooks"}, "links": {"ruin": "ruin_hooks"}}, {"ruin_hooks": "1/0"}
+    )
+    site.install("kist-fine", {"hashers": {"fine": "fine_hooks"}}, {"fine_hooks": ""})
+    code = (
+        "from dataclasses import dataclass\nfrom kist import hookimpl\nfrom kist.abc import Options\n"
+        "@dataclass\nclass Bare(Options):\n    color: str = 'red'\n"
+        "@hookimpl\ndef kist_remote_options(scheme): return Bare\n"
+    )
+    site.install("kist-bare", {"remotes": {"bare": "bare_hooks"}}, {"bare_hooks": code})
+    found = findings(tracked.json("doctor", code=1))
+    assert [one["state"] for one in found["plugin kist-ruin"]] == ["ok", "error"]
+    assert "ZeroDivisionError" in found["plugin kist-ruin"][1]["detail"]
+    assert [one["state"] for one in found["plugin kist-fine"]] == ["ok"]
+    assert "'color' is not declared with option()" in found["plugin kist-bare"][1]["detail"]
+    assert "Options of file://" in tracked("help", "remotes").out
+
+
 @pytest.mark.parametrize("words", [("doctor",), ("doctor", "--fix")])
 def test_a_repository_without_git(plain, words):
     write(plain.folder, {"data/x": "1"})

@@ -10,6 +10,7 @@ from kist.errors import ContractViolation, PluginBroken, PluginConflict, PluginN
 from kist.plugins.index import Offer, PluginIndex
 from kist.plugins.registry import Plugins, kernel_name
 from kist.remotes.memory import MemoryRemote
+from kist.util.version import VERSION
 
 HASHER = """
 from kist import hookimpl
@@ -27,6 +28,9 @@ def kist_make_hasher(algorithm):
 
 def toy(name="algorithm", condition="algorithm.startswith('toy')"):
     return HASHER.format(name=name, condition=condition)
+
+
+HOOK_OF_TOMORROW = "from kist import hookimpl\n@hookimpl\ndef kist_make_hasher(algorithm, extra): ..."
 
 
 def test_builtin_needs_no_index():
@@ -317,6 +321,38 @@ def test_prefer_of_something_that_is_not_there_changes_nothing():
 def test_progress_and_remote_are_what_plugins_subclass():
     assert issubclass(MemoryRemote, Remote)
     assert NullProgress().advance(1) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "fault"),
+    [
+        ("retries: int = option(3, help='mine')", "the name of one that every remote has"),
+        ("color: str = 'red'", r"not declared with option\(\)"),
+        ("colors: list = option(None, help='which')", "of type list"),
+    ],
+)
+def test_options_that_are_declared_wrong(site, field, fault):
+    code = (
+        "from dataclasses import dataclass\nfrom kist import hookimpl\nfrom kist.abc import Options, option\n"
+        f"@dataclass\nclass Wrong(Options):\n    {field}\n"
+        "@hookimpl\ndef kist_remote_options(scheme): return Wrong\n"
+    )
+    site.install("kist-toy", {"remotes": {"toy": "toy_wrong"}}, {"toy_wrong": code})
+    with pytest.raises(ContractViolation, match=f"kist-toy: .*{fault}"):
+        Plugins().remote_options("toy")
+
+
+@pytest.mark.parametrize("code", [HOOK_OF_TOMORROW, "from kist.abc import Tomorrow"])
+def test_a_plugin_for_another_version_says_for_which(site, code):
+    info = site.install("kist-toy", {"hashers": {"toy": "toy_later"}}, {"toy_later": code})
+    with pytest.raises(PluginBroken, match="kist-toy") as caught:
+        Plugins().hasher("toy")
+    assert "reinstall or remove" in caught.value.hint
+    with (info / "METADATA").open("a") as file:
+        file.write("Requires-Dist: kist-core[fsspec]>=7,<8; python_version >= '3'\n")
+    with pytest.raises(PluginBroken, match="kist-toy") as caught:
+        Plugins().hasher("toy")
+    assert f"kist-core[fsspec]>=7,<8, and kist-core {VERSION} is installed" in caught.value.hint
 
 
 def test_options_that_are_no_dataclass(site):

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kist.errors import InvalidOption, UnknownOption
 
+RESERVED = frozenset({"url", "readonly", "retries", "retry_time"})
+"""Options that every remote has: the core keeps them to itself, so no plugin may declare one of these names."""
+
 
 def option(
     default: Any = MISSING,
@@ -22,8 +25,8 @@ def option(
 
     Args:
         default: its value when nobody sets it; left out: it is required.
-        help: one sentence for the docs and ``kist remote modify``.
-        env: an environment variable that sets it where no configuration does.
+        help: one sentence for the docs and ``kist help remotes``.
+        env: an environment variable that sets it where no configuration does: what is configured counts more.
         choices: the values it may take.
         secret: never shown, refused in tracked configuration.
         shared: counts when it stands in tracked (cloned) configuration; anything that names a program, a
@@ -79,6 +82,19 @@ def declared_options(kind: type[Options]) -> tuple[Field[Any], ...]:
     return fields(kind) if is_dataclass(kind) else ()
 
 
+def declaration_fault(kind: type[Options]) -> str | None:
+    """What is wrong with how a class declares its options; None where nothing is."""
+    for one in declared_options(kind):
+        if one.name in RESERVED:
+            return f"the option '{one.name}' has the name of one that every remote has"
+        if "help" not in one.metadata:
+            return f"the option '{one.name}' is not declared with option()"
+        base, _ = _type_of(one.type)
+        if base not in _TYPES:
+            return f"the option '{one.name}' is of type {base}, not one of {', '.join(_TYPES)}"
+    return None
+
+
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     from difflib import get_close_matches
 
@@ -87,6 +103,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"known options: {names}"
 
 
+_TYPES = ("str", "int", "float", "bool")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 

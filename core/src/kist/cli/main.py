@@ -148,7 +148,14 @@ def run_command(word: str, module: Any, args: argparse.Namespace) -> int:
             raise
         from kist.util.atomic import storage_error
 
-        return _report(word, storage_error(exc), json=output.json, debug=args.debug)
+        told = (_plugin_defect(exc) if exc.filename is None else None) or storage_error(exc)
+        return _report(word, told, json=output.json, debug=args.debug)
+    except Exception as exc:
+        defect = _plugin_defect(exc)
+        if defect is None:
+            raise
+        output.progress.finish()
+        return _report(word, defect, json=output.json, debug=args.debug)
     finally:
         if (repo := getattr(args, "repo", None)) is not None:
             repo.close()
@@ -157,6 +164,12 @@ def run_command(word: str, module: Any, args: argparse.Namespace) -> int:
         sys.stdout.write(envelope(word, data, output.errors) + "\n")
     codes: list[int] = [error.exit_code for error in output.errors] or [output.exit_code]
     return max(codes)
+
+
+def _plugin_defect(exc: Exception) -> KistError | None:
+    from kist.plugins.blame import plugin_defect
+
+    return plugin_defect(exc)
 
 
 def _change_directory(directory: str) -> None:

@@ -14,15 +14,14 @@ from functools import partial
 from kist.engine.cache.mend import unindexed
 from kist.engine.process.clock import FileClock
 from kist.engine.process.locks import find_holder, has_flock
-from kist.errors import KistError, PluginError
+from kist.errors import KistError
 from kist.model.report import Finding
 from kist.operations.doctor_git import ignore_rules
 from kist.operations.doctor_links import links
+from kist.operations.doctor_plugins import installed, kernel, told_by_plugins
 from kist.operations.needs import check_refs
-from kist.operations.plugins import installed_plugins, make_plugins
-from kist.plugins.registry import kernel_name
+from kist.plugins.blame import plugin_defect
 from kist.repo import gitignore
-from kist.repo.config import Config
 from kist.repo.context import RepoContext
 from kist.repo.revisions import program_version
 from kist.util.paths import display
@@ -56,8 +55,8 @@ def doctor(
     """
     fix = fix and not dry_run
     yield from _guarded("versions", _versions)
-    yield from _guarded("plugins", lambda: _plugins(context))
-    yield from _guarded("kernel", lambda: _kernel(context))
+    yield from _guarded("plugins", lambda: installed(context))
+    yield from _guarded("kernel", lambda: kernel(context))
     if context is None:
         yield Finding("repository", "note", "the current folder belongs to none", "kist init")
     else:
@@ -70,7 +69,7 @@ def doctor(
             from kist.operations.doctor_remote import probe
 
             yield from _guarded(f"remote {remote}", lambda: probe(context, remote, fix=fix, dry_run=dry_run))
-    yield from _hook(context)
+    yield from told_by_plugins(context)
 
 
 def _guarded(label: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -80,7 +79,16 @@ def _guarded(label: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Fin
     except KistError as error:
         yield Finding(label, "error", str(error), error.hint)
     except OSError as error:
-        yield Finding(label, "error", f"{error.filename or label}: {error.strerror or error}")
+        defect = plugin_defect(error) if error.filename is None else None
+        if defect is not None:
+            yield Finding(label, "error", str(defect), defect.hint)
+        else:
+            yield Finding(label, "error", f"{error.filename or label}: {error.strerror or error}")
+    except Exception as error:
+        defect = plugin_defect(error)
+        if defect is None:
+            raise
+        yield Finding(label, "error", str(defect), defect.hint)
 
 
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,46 +103,6 @@ def _versions() -> Iterator[Finding]:
         yield Finding("git", "note", "not installed: history, --rev and ignore rules are not available", "install Git")
     else:
         yield Finding("git", "ok", git)
-
-
-def _plugins(context: RepoContext | None) -> Iterator[Finding]:
-    config = context.config if context is not None else Config.load()
-    for one in installed_plugins(config):
-        keys = ", ".join(f"{key.group}.{key.key}" for key in one.keys)
-        yield Finding(f"plugin {one.distribution}", "ok", f"{one.version}: {keys}")
-        for pair in one.conflicts:
-            yield Finding(
-                f"plugin {one.distribution}",
-                "error",
-                f"another distribution brings {pair} too",
-                f"kist config --global plugins.prefer.{pair} {one.distribution}",
-            )
-
-
-def _kernel(context: RepoContext | None) -> Iterator[Finding]:
-    """Which inner loops over files are used, and whether they can be."""
-    plugins = context.plugins if context is not None else make_plugins()
-    config = context.config if context is not None else Config.load()
-    configured = config.get("core.kernel")
-    name = configured or kernel_name(plugins)
-    try:
-        plugins.kernel(name)
-    except PluginError as error:
-        if configured:
-            raise
-        yield Finding("kernel", "note", f"pure, because {name} does not work: {error}", error.hint)
-    else:
-        yield Finding("kernel", "ok", name)
-
-
-def _hook(context: RepoContext | None) -> Iterator[Finding]:
-    """What plugins find."""
-    plugins = context.plugins if context is not None else make_plugins()
-    found, errors = plugins.collect("kist_doctor", repo=context)
-    for one in found:
-        yield from one
-    for error in errors:
-        yield Finding("plugin", "error", str(error), error.hint)
 
 
 # ── the repository ───────────────────────────────────────────────────────────────────────────────────────────────────

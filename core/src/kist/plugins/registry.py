@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kist.errors import ContractViolation, KistError, PluginBroken, PluginConflict
+from kist.plugins.blame import version_hint
 from kist.plugins.builtin import BUILTIN, DISTRIBUTION
 from kist.plugins.index import Offer, PluginIndex, load_index, normal
 from kist.plugins.relay import HookRelay, Listeners
@@ -184,6 +185,7 @@ class Plugins:
         from dataclasses import is_dataclass
 
         from kist.abc import Options
+        from kist.abc.options import declaration_fault
 
         result = self._call("remotes", scheme, "kist_remote_options", {"scheme": scheme})
         if result is None:
@@ -192,6 +194,12 @@ class Plugins:
             raise self._violation("remotes", scheme, "kist_remote_options", result, "a subclass of Options")
         if result is not Options and not is_dataclass(result):
             raise self._violation("remotes", scheme, "kist_remote_options", result, "a dataclass")
+        if fault := declaration_fault(result):
+            distribution = self._loaded["remotes", scheme].distribution
+            raise ContractViolation(
+                f"{distribution}: {fault} ({result.__name__}, for remotes.{scheme})",
+                hint=f"this is a defect of {distribution}: tell its authors",
+            )
         return result
 
     def open_remote(self, url: RemoteURL, options: Options, scope: RemoteScope) -> Remote:
@@ -305,7 +313,9 @@ class Plugins:
         except KeyboardInterrupt:
             raise
         except BaseException as exc:
-            raise PluginBroken(offer.distribution, exc) from exc
+            ours = isinstance(exc, ImportError) and (exc.name or "").partition(".")[0] == "kist"
+            hint = version_hint(offer.distribution) if ours else None
+            raise PluginBroken(offer.distribution, exc, hint=hint) from exc
         self.hook.register(module, offer.distribution)
         return _Loaded(module, offer.distribution)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kist.errors import KistError, PluginBroken
 from kist.plugins.answers import checked
+from kist.plugins.blame import culprit, version_hint
 from kist.plugins.builtin import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class HookRelay:
         except Exception as exc:
             if manager.is_registered(module):
                 manager.unregister(module)
-            raise PluginBroken(distribution, exc) from exc
+            raise PluginBroken(distribution, exc, hint=version_hint(distribution)) from exc
         self._distributions[module.__name__.partition(".")[0]] = distribution
 
     def call_one(self, hook: str, plugin: ModuleType, distribution: str, arguments: dict[str, Any]) -> Any:
@@ -153,15 +154,5 @@ class HookRelay:
         except KistError:
             raise
         except (Exception, SystemExit) as exc:
-            raise PluginBroken(self._culprit(exc) or distribution, exc, where=hook) from exc
-
-    def _culprit(self, exc: BaseException) -> str | None:
-        """The plugin nearest to where *exc* was raised."""
-        found = None
-        trace = exc.__traceback__
-        while trace is not None:
-            root = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-            if root != "kist":
-                found = self._distributions.get(root, found)
-            trace = trace.tb_next
-        return found
+            found = culprit(exc, self._distributions)
+            raise PluginBroken(found.distribution if found else distribution, exc, where=hook) from exc

@@ -122,9 +122,9 @@ def run_add(args: argparse.Namespace) -> dict[str, Any]:
     repo = open_repo(args, "remote add")
     one = add_remote(repo.context, args.name, args.url, _options(args), default=args.default, settings=settings)
     what = f"{one.name} -> {one.url}" + (" as the default" if one.default else "")
-    for option, value in one.options.items():
-        what += f"\n  {one.name}.{option} = {value}"
     _said(args, f"added {what}", f"add {what}", one.written)
+    for option, value in one.options.items():
+        args.output.line(f"  {one.name}.{option} = {value}")
     finish(args, repo)
     return {
         "name": one.name,

@@ -1,0 +1,71 @@
+"""Whose defect an exception is that is none of ours: the plugin's nearest to where it was raised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kist.errors import PluginBroken
+from kist.plugins.index import load_index
+from kist.plugins.trace import switched_on
+
+
+class Culprit(NamedTuple):
+    """The plugin's code nearest to where something was raised.
+
+    Attributes:
+        distribution: who brings it.
+        function: the function that was running.
+    """
+
+    distribution: str
+    function: str
+
+
+def culprit(exc: BaseException, distributions: Mapping[str, str]) -> Culprit | None:
+    """Look for the plugin whose code raised something.
+
+    Args:
+        exc: what was raised.
+        distributions: top module of a plugin -> its distribution.
+
+    Returns:
+        None where no plugin's code was running.
+    """
+    found = None
+    trace = exc.__traceback__
+    while trace is not None:
+        root = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if root != "kist" and root in distributions:
+            found = Culprit(distributions[root], trace.tb_frame.f_code.co_qualname)
+        trace = trace.tb_next
+    return found
+
+
+def plugin_defect(exc: BaseException) -> PluginBroken | None:
+    """What to tell instead of an exception that came out of an installed plugin's code, None where it is our own."""
+    if switched_on("KIST_DISABLE_PLUGINS"):
+        return None
+    found = culprit(exc, {one.module.partition(".")[0]: one.distribution for one in load_index().offers})
+    if found is None:
+        return None
+    broken = PluginBroken(found.distribution, exc, where=found.function)
+    broken.__cause__ = exc
+    return broken
+
+
+def version_hint(distribution: str) -> str | None:
+    """What to do about a plugin that asks for hooks or names that are not there; None where it asks for no version."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from kist.util.version import VERSION
+
+    try:
+        wanted = [re.sub(r"\s*;.*", "", one) for one in requires(distribution) or () if re.match(r"kist-core\b", one)]
+    except PackageNotFoundError:
+        return None
+    versioned = [one for one in wanted if re.search(r"[<>=~]", one)]
+    if not versioned:
+        return None
+    return f"{distribution} was made for {versioned[0]}, and kist-core {VERSION} is installed: bring them together"

@@ -1,0 +1,52 @@
+"""What a remote or another plugin raises that is no error of kist: told as its defect, never as a traceback."""
+
+import pytest
+
+PLUGIN = """
+from kist import hookimpl
+from kist.remotes.memory import MemoryRemote
+
+class Faulty(MemoryRemote):
+    def list(self, prefix=""):
+        {fault}
+    def put_file(self, key, source, **how):
+        {fault}
+    put_bytes = put_file
+
+@hookimpl
+def kist_open_remote(url):
+    return Faulty()
+"""
+FAULTS = ["raise KeyError('oops')", "raise ConnectionResetError(104, 'reset')"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_remote_that_raises_anything(tracked, site, fault):
+    site.install("kist-faulty", {"remotes": {"faulty": "faulty_remote"}}, {"faulty_remote": PLUGIN.format(fault=fault)})
+    tracked("remote", "add", "-d", "store", "faulty://host/x")
+    [error] = tracked.json("push", code=4).json["errors"]
+    assert error["class"] == "PluginBroken"
+    assert error["message"].startswith("the plugin kist-faulty does not work: Faulty.")
+    assert "--debug" in error["hint"]
+    assert "Error" in tracked("push", "--debug", code=4).err.partition("error:")[0]
+    told = [one for one in tracked.json("doctor", "-r", "store", code=1).data["findings"] if one["state"] == "error"]
+    assert any("the plugin kist-faulty does not work" in one["detail"] for one in told)
+
+
+def test_our_own_defects_are_no_plugins(tracked, monkeypatch):
+    monkeypatch.setattr("kist.api.Repo.status", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tracked("status")
+
+
+def test_options_of_a_new_remote_stand_on_lines_of_their_own(tracked):
+    out = tracked("remote", "add", "store", "/tmp/store", "-o", "fsync=false").out
+    assert "\\n" not in out
+    assert out.splitlines()[1:] == ["  store.fsync = false"]
+
+
+def test_names_that_every_remote_has_are_known():
+    from kist.abc.options import RESERVED
+    from kist.repo.options import REMOTE_OPTIONS
+
+    assert REMOTE_OPTIONS.keys() == RESERVED
