@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 
-from cli_support import git, write
+from cli_support import commit, git, write
 
 from kist.operations import checkout, status
 
@@ -116,6 +116,18 @@ def test_one_unsaved_edit_holds_up_all(repo):
     done = repo.json("checkout", "--rev", "one", "-f").data
     assert contents(repo) == version("one")
     assert len(done["trashed"]) == 1
+
+
+def test_metafiles_follow_the_revision_also_where_the_file_is_right_already(repo):
+    names = ["files/a.bin", "files/b.bin", "c.bin"]
+    for version in ("v1", "v2"):
+        write(repo.folder, {name: f"{version} of {name}" for name in names})
+        repo("add", *names)
+        commit(repo.folder, version)
+    write(repo.folder, {name: f"v1 of {name}" for name in names})
+    repo("checkout", "--rev", "v1")
+    assert git(repo.folder, "diff", "--name-only", "v1", "--", "*.kist") == ""
+    assert repo.json("status").data["clean"]
 
 
 def test_what_is_no_plain_file_is_seen_to_by_itself(repo):

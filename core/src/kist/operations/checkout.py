@@ -91,20 +91,20 @@ def checkout(
     """
     if options.dry_run:
         found = _targets(context, texts, options.revision)
-        planned, missing = _plan_all(context, found)
+        planned, missing, _ = _plan_all(context, found)
         return merged([_foreseen(one, force=options.force) for one in planned], missing)
     with changing(context), context.write_lock():  # nobody publishes between what is read here and what is done
         found = _targets(context, texts, options.revision)
         # What another repository stored in a shared cache is needed by this one too from now on.
         outputs = [one.tracked.output for one in found]
         record_needs(context, [GcRoot(one.digest, one.is_directory) for one in outputs])
-        planned, missing = _plan_all(context, found)
+        planned, missing, possible = _plan_all(context, found)
         _refuse_unsaved(context, planned, force=options.force)
         reports = [_apply(context, one, force=options.force) for one in planned]
         context.save_fingerprints()
         put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
-            publish(context, _edits(context, _done(planned)), locked=True)
+            publish(context, _edits(context, possible), locked=True)
     report = merged(reports, missing)
     context.hooks.notify("kist_after_checkout", report=report)
     return report
@@ -129,7 +129,9 @@ def _targets(context: RepoContext, texts: Sequence[str], revision: str | None) -
 # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Intended], Missing]:
+def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Intended], Missing, list[Target]]:
+    """The plans, what is missing, and the targets that are right already or will be: all but those left as they are."""
+    left: set[int] = set()
     missing: list[tuple[str, tuple[str, ...]]] = []
     together, others = plan_files(context, found)
     planned = [_Intended(one.targets[0], "", one.plan, files=one.targets) for one in together]
@@ -138,12 +140,14 @@ def _plan_all(context: RepoContext, found: Sequence[Target]) -> tuple[list[_Inte
             planned.append(_plan(context, target))
         except ObjectMissing as error:
             missing.append((error.digest, (target.path,)))
+            left.add(id(target))
         except KistError as error:
             named = named_error(target, error)
             if len(found) == 1:
                 raise named from error
             context.problems.append(named)
-    return planned, missing
+            left.add(id(target))
+    return planned, missing, [target for target in found if id(target) not in left]
 
 
 def _plan(context: RepoContext, target: Target) -> _Intended:
@@ -296,7 +300,7 @@ def redo_checkout(context: RepoContext, header: Mapping[str, Any]) -> None:
         if len(found) == 1:
             planned = [_without_empty(context, _plan(context, found[0]))]
         else:
-            planned, _ = _plan_all(context, found)
+            planned, _, _ = _plan_all(context, found)
     except ObjectMissing:
         return
     _refuse_unsaved(context, planned)
@@ -338,11 +342,6 @@ def _texts(folder: str, paths: Iterable[bytes]) -> tuple[str, ...]:
 
 
 # ── versions of a revision ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _done(planned: Iterable[_Intended]) -> list[Target]:
-    """The targets that were not left as they are."""
-    return [target for one in planned for target in one.files or [one.target]]
 
 
 def _edits(context: RepoContext, found: Sequence[Target]) -> list[Edit]:
