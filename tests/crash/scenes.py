@@ -60,14 +60,16 @@ def make_many(site):
             to_v2(root)
 
 
+FILES = ("files/a.bin", "files/b.bin", "files/deep/c.bin", "d.bin")
+
+
 def make_files(site):
     """Outputs of one file each in several folders, beside data; two versions."""
     make_untracked(site)
     root = os.path.join(site, "work")
-    names = ["files/a.bin", "files/b.bin", "files/deep/c.bin", "d.bin"]
     for version in (1, 2):
-        write(root, {name: b"%d of %s\n" % (version, name.encode()) for name in names})
-        good(root, "add", "data", "other.bin", *names)
+        write(root, {name: b"%d of %s\n" % (version, name.encode()) for name in FILES})
+        good(root, "add", "data", "other.bin", *FILES)
         _save_in_git(root, f"v{version}")
         if version == 1:
             _git(root, "tag", "v1")
@@ -89,6 +91,10 @@ SITES = {"untracked": make_untracked, "versioned": make_versioned, "many": make_
 def edited(root):
     write(root, {"data/a.txt": b"edited again\n", "data/new/e.txt": b"five\n", "data/large.bin": LARGE[1:]})
     Path(root, "data/sub/b.txt").unlink()
+
+
+def edited_files(root):
+    write(root, {name: b"edited %s\n" % name.encode() for name in FILES})
 
 
 def without_workspace(root):
@@ -268,6 +274,7 @@ _ALL = (
     Scene("add, pure kernel", ("add", "data"), prepare=edited, settings=PURE),
     Scene("checkout, pure kernel", ("checkout", "--rev", "v1"), settings=PURE),
     Scene("checkout, files", ("checkout", "--rev", "v1"), "files"),
+    Scene("commit, files", ("commit",), "files", edited_files),
     Scene("push, files", ("push",), "files", fails=TRANSFER, settings=ONE, result=on_remote),
     Scene("checkout, processes", ("checkout", "--rev", "v1"), "many", patch=few_are_worth_a_process),
     Scene("checkout, processes, fresh", ("checkout",), "many", without_workspace, patch=few_are_worth_a_process),
