@@ -203,6 +203,15 @@ def test_plugins_that_answer_nonsense_are_told(tracked, site, answer):
     assert "kist-toy: kist_status_sections" in status.err
 
 
+def test_an_executor_that_is_configured_is_tried(tracked, monkeypatch):
+    assert "executor" not in findings(tracked.json("doctor"))
+    monkeypatch.setenv("KIST_EXECUTOR", "threads")
+    assert findings(tracked.json("doctor"))["executor"][0]["state"] == "note"
+    monkeypatch.setenv("KIST_EXECUTOR", "thraeds")
+    found = findings(tracked.json("doctor", code=1))["executor"][0]
+    assert (found["state"], found["fix"]) == ("error", "did you mean 'threads'?")
+
+
 def test_plugins_that_cannot_be_loaded_are_told(tracked, site):
     site.install(
         "kist-ruin", {"hashers": {"ruin": "ruin_hooks"}, "links": {"ruin": "ruin_hooks"}}, {"ruin_hooks": "1/0"}

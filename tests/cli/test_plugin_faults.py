@@ -50,3 +50,22 @@ def test_names_that_every_remote_has_are_known():
     from kist.repo.options import REMOTE_OPTIONS
 
     assert REMOTE_OPTIONS.keys() == RESERVED
+
+
+@pytest.mark.parametrize(
+    ("how", "hint"), [("", "the plugin kist-quota tells so"), (", hint='wait'", "wait (told by kist-quota)")]
+)
+def test_who_objects_to_a_transfer_is_named(shared, site, how, hint):
+    code = (
+        "from kist import hookimpl\nfrom kist.errors import RemoteQuotaExceeded\n"
+        f"@hookimpl\ndef kist_before_transfer(plan): raise RemoteQuotaExceeded('over the quota'{how})\n"
+        "@hookimpl\ndef kist_after_add(report): raise RemoteQuotaExceeded('soon over the quota')\n"
+    )
+    hooks = {"before_transfer": "quota_hooks", "after_add": "quota_hooks"}
+    site.install("kist-quota", {"hooks": hooks}, {"quota_hooks": code})
+    (shared.folder / "data/new.txt").write_text("new")
+    told = shared("add", "data").err
+    assert "warning: soon over the quota" in told
+    assert "kist-quota" in told
+    [error] = shared.json("push", code=10).json["errors"]
+    assert (error["message"], error["hint"]) == ("over the quota", hint)

@@ -195,3 +195,19 @@ def test_zsh_finds_the_function_in_its_path(in_shell, tmp_path):
     command = f"kist completion zsh > {folder}/_kist; fpath=({folder} $fpath); autoload -Uz compinit; "
     command += "compinit -u -D; print ${_comps[kist]}"
     assert in_shell("zsh", command, "-f") == ["_kist"]
+
+
+def test_a_dialect_is_preferred_by_its_marker(kist, site):
+    code = (
+        "from kist import hookimpl\n@hookimpl\ndef kist_make_dialect(marker):\n"
+        "    from kist.builtin.kist_dialect import KistDialect\n"
+        "    class Own(KistDialect):\n        default_hashers = ('sha512',)\n"
+        "    return Own() if marker == '.kist' else None\n"
+    )
+    site.install("kist-own", {"dialects": {".kist": "own_dialect"}}, {"own_dialect": code})
+    kist("config", "--global", "plugins.prefer.dialects..kist", "kist-own")
+    assert kist("config", "plugins.prefer.dialects..kist").out == "kist-own\n"
+    kist("init")
+    assert "sha512" in (kist.folder / ".kist/config.yaml").read_text()
+    kist("config", "--global", "--unset", "plugins.prefer.dialects..kist")
+    assert "plugins.prefer.dialects" not in kist("config", "--list").out

@@ -292,7 +292,7 @@ class RemotePermissionError(RemoteError):
 
 
 class RemoteUnavailable(RemoteError):
-    """The remote cannot be reached or answers that it is overloaded; trying again may help.
+    """The remote cannot be reached or answers that it is overloaded.
 
     Args:
         message: what failed.

@@ -10,22 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kist.abc.command import CommandTable
-    from kist.abc.dialect import Dialect, StoreLayout
+    from kist.abc.dialect import ConfigSource, Dialect, StoreLayout
     from kist.abc.executor import Executor
     from kist.abc.hasher import Hasher, RunningHash
-    from kist.abc.kernel import Ingested, Kernel, Listing
+    from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Ingested, Kernel, Listing
     from kist.abc.link import LinkType
-    from kist.abc.metafile import ManifestCodec, ManifestView, MetafileFormat
+    from kist.abc.metafile import GetNodes, ManifestCodec, ManifestView, MetafileFormat, PutNode
     from kist.abc.options import Options, option
     from kist.abc.progress import NullProgress, Progress
     from kist.abc.remote import Capabilities, ObjectInfo, Remote, RemoteScope, RemoteURL
     from kist.abc.repo_view import RepoView
 
 __all__ = [
+    "OTHER",
+    "STAT_FIELDS",
+    "SUBDIRECTORY",
     "Capabilities",
     "CommandTable",
+    "ConfigSource",
     "Dialect",
     "Executor",
+    "GetNodes",
     "Hasher",
     "Ingested",
     "Kernel",
@@ -38,6 +43,7 @@ __all__ = [
     "ObjectInfo",
     "Options",
     "Progress",
+    "PutNode",
     "Remote",
     "RemoteScope",
     "RemoteURL",
@@ -50,8 +56,10 @@ __all__ = [
 _HOMES = {
     "Capabilities": "remote",
     "CommandTable": "command",
+    "ConfigSource": "dialect",
     "Dialect": "dialect",
     "Executor": "executor",
+    "GetNodes": "metafile",
     "Hasher": "hasher",
     "Ingested": "kernel",
     "Kernel": "kernel",
@@ -61,14 +69,18 @@ _HOMES = {
     "ManifestView": "metafile",
     "MetafileFormat": "metafile",
     "NullProgress": "progress",
+    "OTHER": "kernel",
     "ObjectInfo": "remote",
     "Options": "options",
     "Progress": "progress",
+    "PutNode": "metafile",
     "Remote": "remote",
     "RemoteScope": "remote",
     "RemoteURL": "remote",
     "RepoView": "repo_view",
     "RunningHash": "hasher",
+    "STAT_FIELDS": "kernel",
+    "SUBDIRECTORY": "kernel",
     "StoreLayout": "dialect",
     "option": "options",
 }

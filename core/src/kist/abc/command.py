@@ -2,7 +2,8 @@
 
 What you write: a module with a ``kist_add_command`` hook that calls ``commands.add``, and an entry point
 ``<word> = "<module>"`` in the group ``kist.commands``. The module named there has ``configure(parser)`` and
-``run(args)``, as the modules in ``kist.cli.commands`` have. Check it with ``kist.testing.CommandContract``.
+``run(args)``; docs/reference/plugin-kinds.md tells what they get and give.
+Check it with ``kist.testing.CommandContract``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class CommandTable:
             word: what is typed after ``kist``.
             module: dotted name of a module with ``configure(parser: argparse.ArgumentParser)`` and
                 ``run(args: argparse.Namespace) -> object``, the JSON data or None.
-            help: one line for ``kist --help``.
+            help: one line for ``kist help``; ``kist --help`` is quick and tells the distribution only.
 
         Raises:
             PluginConflict: the word is taken.

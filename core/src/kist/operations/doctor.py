@@ -18,7 +18,7 @@ from kist.errors import KistError
 from kist.model.report import Finding
 from kist.operations.doctor_git import ignore_rules
 from kist.operations.doctor_links import links
-from kist.operations.doctor_plugins import installed, kernel, told_by_plugins
+from kist.operations.doctor_plugins import executor, installed, kernel, told_by_plugins
 from kist.operations.needs import check_refs
 from kist.plugins.blame import plugin_defect
 from kist.repo import gitignore
@@ -57,6 +57,7 @@ def doctor(
     yield from _guarded("versions", _versions)
     yield from _guarded("plugins", lambda: installed(context))
     yield from _guarded("kernel", lambda: kernel(context))
+    yield from _guarded("executor", lambda: executor(context))
     if context is None:
         yield Finding("repository", "note", "the current folder belongs to none", "kist init")
     else:

@@ -63,6 +63,16 @@ def kernel(context: RepoContext | None) -> Iterator[Finding]:
         yield Finding("kernel", "ok", name)
 
 
+def executor(context: RepoContext | None) -> Iterator[Finding]:
+    """Whether the executor that is configured works; nothing where none is."""
+    config = context.config if context is not None else Config.load()
+    name = config.get("core.executor")
+    if name:
+        plugins = context.plugins if context is not None else make_plugins()
+        plugins.executor(name, 1).close()
+        yield Finding("executor", "note", f"{name} works, but no command of this version asks for an executor")
+
+
 def told_by_plugins(context: RepoContext | None) -> Iterator[Finding]:
     """What plugins find."""
     plugins = context.plugins if context is not None else make_plugins()

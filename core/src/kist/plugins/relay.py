@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kist.errors import KistError, PluginBroken
+from kist.errors import KistError, PluginBroken, PluginError
 from kist.plugins.answers import checked
 from kist.plugins.blame import culprit, version_hint
 from kist.plugins.builtin import DISTRIBUTION
@@ -118,6 +118,8 @@ class HookRelay:
                         checked(hook, answer, owner) for answer in self._subset(hook, [one.plugin])(**arguments)
                     ]
             except KistError as exc:
+                if not isinstance(exc, PluginError):  # whose text may be anything, and does not say who objects
+                    exc.hint = f"{exc.hint} (told by {owner})" if exc.hint else f"the plugin {owner} tells so"
                 errors.append(exc)
         return results, errors
 

@@ -70,8 +70,8 @@ def split_key(key: str) -> Key:
         return tuple(parts)
     if parts[0] == "remote" and len(parts) >= 3 and all(parts):
         return ("remote", ".".join(parts[1:-1]), parts[-1])
-    if parts[:2] == ["plugins", "prefer"] and len(parts) == 4 and all(parts):
-        return tuple(parts)
+    if parts[:2] == ["plugins", "prefer"] and len(parts) >= 4 and parts[2] and any(parts[3:]):
+        return ("plugins", "prefer", parts[2], ".".join(parts[3:]))  # marker folders begin with a dot
     raise _unknown(key, "")
 
 

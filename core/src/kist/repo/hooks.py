@@ -22,7 +22,7 @@ class Hooks:
         """Tell plugins what was done; one that fails is a warning, since what was done stays done."""
         _, errors = self._context.plugins.collect(hook, repo=self._context, **arguments)
         for error in errors:
-            self._context.progress.message(f"warning: {error}")
+            self._context.progress.message(f"warning: {error}" + (f" ({error.hint})" if error.hint else ""))
 
     def veto(self, hook: str, **arguments: Any) -> None:
         """Ask plugins whether they object.
