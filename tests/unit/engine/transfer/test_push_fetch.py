@@ -151,6 +151,44 @@ def test_many_versions_stay_cheap_to_fetch(clone):
     assert len(recorder.keys) <= 80
 
 
+def test_small_changes_do_not_send_much_again(clone, monkeypatch):
+    """Joining small packs costs some sending; without it there would be a pack for each push."""
+
+    def push_many():
+        remote = MemoryRemote()
+        here = clone(remote)
+        version = here.add({f"file{number:04}": random.Random(number).randbytes(2000) for number in range(500)})
+        here.push(version)
+        sent = 0
+        for number in range(100):
+            previous, content = version, random.Random(-number).randbytes(20_000)
+            version = here.edit(version, f"file{number:04}", content)
+            sent += here.push(version, bases=[previous]).bytes
+        recorder = RecordingRemote(remote)
+        clone(recorder).fetch(version)
+        return sent, recorder.requests
+
+    sent, requests = push_many()
+    monkeypatch.setattr("kist.engine.transfer.push_side.worth_joining", lambda sizes: 0)
+    least, most = push_many()
+    assert sent <= 2.5 * least
+    assert requests < most / 2
+
+
+def test_without_history_the_last_push_tells_what_is_there(clone):
+    """Outside of Git nobody names base versions; what was pushed last is remembered, and its marker says the rest."""
+    remote = MemoryRemote()
+    here = clone(remote)
+    version = here.add(make_files(5000))
+    here.push(version)
+    for number in range(3):
+        version = here.edit(version, sorted(make_files(5000))[number], b"new %d" % number)
+        before = set(keys(remote, "index/"))
+        here.push(version)
+        (fresh,) = set(keys(remote, "index/")) - before
+        assert len(remote.objects[fresh].data) < 10_000
+
+
 def data_packs(remote: MemoryRemote) -> set[str]:
     return {key for key in keys(remote, "packs/") if remote.objects[key].data[9] == 0}
 

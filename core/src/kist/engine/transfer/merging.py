@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from kist.engine.storage.indexes import Index, PackEntry, plan_merge
 from kist.engine.storage.members import split_raws
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import MAX_INDEXES
 
-SMALL_PACK = 4 << 20
-"""Packs below this many bytes are written again together with the new objects when their index is merged."""
+SMALL_PACK = 1 << 20
+"""Packs below this many bytes may be written again together with the new objects when their index is merged."""
+
+GROWTH = 8
+"""An object that is sent again lies in a pack at least so many times as large as before."""
 
 
 @dataclass(slots=True)
@@ -21,7 +25,7 @@ class Merge:
     Attributes:
         kept: index files that stay as they are, the largest first.
         merged: index files that go into the new one.
-        packs: small packs of the merged ones that are to be written again.
+        packs: small packs of the merged ones, which may be written again.
         members: pack id -> raw digest -> plain size of what lies in those packs.
     """
 
@@ -50,6 +54,24 @@ def plan_index_merge(indexes: RemoteIndexes, fresh: int) -> Merge:
     for index in merge.merged:
         _note_small_packs(merge, index)
     return merge
+
+
+def worth_joining(sizes: Sequence[int]) -> int:
+    """How many of the smallest packs to write again as one.
+
+    Who pushes small changes one by one sends each byte of them again for every joining that it goes through: with
+    packs that grow by the factor :data:`GROWTH` that is seldom, and yet their number grows with the logarithm of the
+    history only.
+
+    Args:
+        sizes: bytes of the packs, in rising order.
+
+    Returns:
+        0, or at least 2: as many of the first ones as make up :data:`GROWTH` times the last of them.
+    """
+    sums = accumulate(sizes)
+    fitting = [count for count, (size, total) in enumerate(zip(sizes, sums, strict=True), 1) if total >= GROWTH * size]
+    return max(fitting, default=0)
 
 
 def _note_small_packs(merge: Merge, index: Index) -> None:

@@ -44,6 +44,7 @@ Bases = Sequence[Digest] | Callable[[], Sequence[Digest]]
 _LAST_SET = "last-set"
 _UNFINISHED = "unfinished"
 _MOST_LISTED = 64
+_MOST_ASKED = 8
 _INDEX_NAME = re.compile("[0-9a-f]{64}")
 
 
@@ -230,8 +231,9 @@ class PushPlanner:
             plan.set_written = self._is_set_written(roots, plan)
             return evidence
         bases = bases() if callable(bases) else bases
+        last = self._last_set()
         asked = {frozenset(roots)}
-        for candidate in (bases, self._last_set()):
+        for candidate in (bases, last):
             distinct = frozenset(candidate)
             if len(distinct) > 1 and distinct not in asked:
                 asked.add(distinct)
@@ -239,7 +241,9 @@ class PushPlanner:
                 if found is not None and self._stays([set_key(distinct)], plan.condemned):
                     self._take(evidence, (found.narrowed(root) for root in found.roots), plan.condemned)
         single = set(roots) if len(set(roots)) == 1 else set()
-        unknown = [root for root in dict.fromkeys([*roots, *bases]) if root not in evidence and root not in single]
+        recent = last if len(last) <= _MOST_ASKED else ()  # of many, their set tells
+        candidates = dict.fromkeys([*roots, *bases, *recent])
+        unknown = [root for root in candidates if root not in evidence and root not in single]
         for _, result in self._workers.run(self._store.read_marker, unknown):
             if isinstance(result, KistError):
                 raise result

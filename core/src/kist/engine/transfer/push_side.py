@@ -11,8 +11,10 @@ from kist.engine.process.workers import Workers
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import SEGMENTED, index_id
 from kist.engine.storage.located import Group, in_order, split_by_size
+from kist.engine.storage.packs import DATA, NODES
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
+from kist.engine.transfer.merging import SMALL_PACK, worth_joining
 from kist.engine.transfer.packing import Packer, Upload
 from kist.engine.transfer.parts import (
     FATAL,
@@ -201,24 +203,32 @@ class SidePush:
     def _to_pack_again(self) -> tuple[list[bytes], list[bytes]]:
         """Members of small packs on the remote that go into the new packs: data and nodes.
 
-        A pack is packed again only if all of its members are in the cache, and only if it does not stay alone anyway.
+        A pack is packed again only if all of its members are in the cache, and only if that makes much larger ones.
         """
-        from kist.engine.storage.packs import NODES
-
         merge, side = self._side.merge, self._side
-        groups: dict[int, list[str]] = {}
-        for name, entry in merge.packs.items():
-            if not self._push.local.cache.missing(side.algorithm, merge.members[name]):
-                groups.setdefault(entry.kind, []).append(name)
-        fresh = {True: len(side.closure.nodes), False: side.closure.files}
-        lists: dict[bool, list[bytes]] = {True: [], False: []}
-        for kind, names in groups.items():
-            if len(names) < 2 and not fresh[kind == NODES]:
+        lists: dict[int, list[bytes]] = {DATA: [], NODES: []}
+        for kind, raws in lists.items():
+            packs = sorted((entry for entry in merge.packs.values() if entry.kind == kind), key=lambda one: one.size)
+            if not packs:
                 continue
-            self._rewritten.update(names)
-            lists[kind == NODES] += [raw for name in names for raw in merge.members[name]]
-        new = side.closure.contents.among(lists[False]) | side.closure.absent.keys()
-        return [raw for raw in lists[False] if raw not in new], lists[True]
+            fresh = self._fresh(kind)
+            sizes = sorted([fresh] * (0 < fresh < SMALL_PACK) + [entry.size for entry in packs])
+            count = worth_joining(sizes)
+            for entry in packs if count else ():
+                members = merge.members[entry.id]
+                if entry.size <= sizes[count - 1] and not self._push.local.cache.missing(side.algorithm, members):
+                    self._rewritten.add(entry.id)
+                    raws += members
+        new = side.closure.contents.among(lists[DATA]) | side.closure.absent.keys()
+        return [raw for raw in lists[DATA] if raw not in new], lists[NODES]
+
+    def _fresh(self, kind: int) -> int:
+        """Bytes of the small objects of one kind that the remote lacks."""
+        closure, limit = self._side.closure, self._push.store.pack_threshold
+        if kind == NODES:
+            return sum(closure.nodes.values())
+        here = (size for group in closure.contents.groups.values() for size in group.members.plains if size < limit)
+        return sum(here) + sum(closure.absent.values())
 
     def _complete_versions(self) -> list[Version]:
         """Versions none of whose objects failed."""
