@@ -69,3 +69,21 @@ def test_who_objects_to_a_transfer_is_named(shared, site, how, hint):
     assert "kist-quota" in told
     [error] = shared.json("push", code=10).json["errors"]
     assert (error["message"], error["hint"]) == ("over the quota", hint)
+
+
+def test_links_of_a_plugin_that_share_files_are_made_of_small_ones_too(plain, site):
+    code = (
+        "from kist import hookimpl\nfrom kist.builtin.hardlink import HardLink\n"
+        "class Twin(HardLink):\n    name = 'twin'\n"
+        "@hookimpl\ndef kist_make_link_type(name): return Twin() if name == 'twin' else None\n"
+    )
+    site.install("kist-twin", {"links": {"twin": "twin_link"}}, {"twin_link": code})
+    plain("config", "--local", "cache.type", "twin")
+    file = plain.folder / "data/a.txt"
+    file.parent.mkdir()
+    file.write_text("small")
+    plain("add", "data")
+    assert file.stat().st_nlink == 2
+    file.unlink()
+    assert plain.json("checkout").data["links"] == {"twin": 1}
+    assert file.stat().st_nlink == 2

@@ -110,8 +110,9 @@ class PluginBroken(PluginError):
         self, distribution: str, cause: BaseException, *, where: str | None = None, hint: str | None = None
     ) -> None:
         place = f"{where}: " if where else ""
+        reason = "; ".join(line.strip() for line in str(cause).splitlines())
         super().__init__(
-            f"the plugin {distribution} does not work: {place}{type(cause).__name__}: {cause}",
+            f"the plugin {distribution} does not work: {place}{type(cause).__name__}: {reason}",
             hint=hint or f"reinstall or remove {distribution}; the same command with --debug shows where it fails",
         )
         self.distribution = distribution

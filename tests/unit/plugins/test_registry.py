@@ -348,6 +348,7 @@ def test_a_plugin_for_another_version_says_for_which(site, code):
     with pytest.raises(PluginBroken, match="kist-toy") as caught:
         Plugins().hasher("toy")
     assert "reinstall or remove" in caught.value.hint
+    assert "\n" not in str(caught.value)
     with (info / "METADATA").open("a") as file:
         file.write("Requires-Dist: kist-core[fsspec]>=7,<8; python_version >= '3'\n")
     with pytest.raises(PluginBroken, match="kist-toy") as caught:

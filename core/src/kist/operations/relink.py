@@ -31,7 +31,7 @@ def relink(context: RepoContext, edits: Sequence[Edit]) -> int:
     Returns:
         number of files that are links now and were not before.
     """
-    if not {"hardlink", "symlink"} & {name for edit in edits for name in _order(context, edit)}:
+    if {"copy", "reflink"} >= {name for edit in edits for name in _order(context, edit)}:
         return 0
     return sum(_relink(context, edit) for edit in edits)
 

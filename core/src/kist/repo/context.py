@@ -23,6 +23,7 @@ from kist.repo import layout, metafiles
 from kist.repo.config import Config
 from kist.repo.hooks import Hooks
 from kist.repo.layout import MARKER, Place
+from kist.repo.link_types import share_files
 from kist.repo.metafile_names import MetafileNames
 from kist.repo.metafiles import Tracked
 from kist.repo.writing import Writing
@@ -176,8 +177,7 @@ class RepoContext:
 
         threshold = self.config.get("cache.pack_threshold")
         if threshold is None:
-            linked = {"hardlink", "symlink"} & set(self.config.get("cache.type"))
-            threshold = 0 if linked else PACK_THRESHOLD
+            threshold = 0 if share_files(self.plugins, self.config.get("cache.type")) else PACK_THRESHOLD
         return Cache(
             self.cache_folder,
             self.hasher,
