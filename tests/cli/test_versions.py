@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import subprocess
 
 import pytest
 from cli_support import DATA, cache_of, clone, commit, damage, git, stored_files, tree, write
@@ -309,3 +310,26 @@ def test_a_version_that_is_not_here(shared):
     shared("fetch", "--rev", "v1", folder=other)
     shared("checkout", "--rev", "v1", folder=other)
     assert not (other / "data" / "second").exists()
+
+
+def test_log_has_the_versions_of_merged_branches(tracked):
+    """As in git log: what a colleague recorded on a branch is a version; a merge counts where it is like neither side."""
+    git(tracked.folder, "branch", "other")
+    write(tracked.folder, {"data/ours": "1"})
+    tracked("add", "data")
+    commit(tracked.folder, "v2")
+    git(tracked.folder, "checkout", "-q", "other")
+    tracked("checkout")
+    write(tracked.folder, {"data/theirs": "2"})
+    tracked("add", "data")
+    commit(tracked.folder, "v3")
+    git(tracked.folder, "checkout", "-q", "main")
+    tracked("checkout")
+    merged = subprocess.run(["git", "merge", "-q", "other"], cwd=tracked.folder, check=False, capture_output=True)
+    assert merged.returncode == 1, merged
+    tracked("resolve")
+    commit(tracked.folder, "v4")
+    versions = tracked.json("log", "data").data["versions"]
+    assert [one["subject"] for one in versions] in (["v4", "v3", "v2", "v1"], ["v4", "v2", "v3", "v1"])
+    assert len({one["digest"] for one in versions}) == 4
+    assert versions[0]["files"] == len(DATA) + 2

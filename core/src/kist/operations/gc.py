@@ -283,9 +283,10 @@ def _notes(context: RepoContext, found: GcPlan) -> tuple[str, ...]:
             "version can be made of it"
         )
     if found.unknown:
+        nodes = show_count(len(found.unknown), "manifest node is", "manifest nodes are")
         notes.append(
-            f"{len(found.unknown)} manifest nodes are not in the cache: contents that only they name may be collected; "
-            "'kist fetch' brings them"
+            f"{nodes} not in the cache: contents that nothing else names may be collected; "
+            "'kist fetch -A' brings all versions"
         )
     mine = context.id
     for owner in cache_refs.owners(context):

@@ -30,22 +30,28 @@ def parse_log(data: bytes) -> Iterator[tuple[Commit, list[tuple[bytes, str]]]]:
     """Read the output of ``git log --raw -z``.
 
     Args:
-        data: printed with :data:`FORMAT`.
+        data: printed with :data:`FORMAT`; a merge may come once for each parent, of which the first one counts.
 
     Yields:
         A commit, and for each file that it changed the path and the id of the new content, zeros where it was deleted.
     """
     fields = iter(data.split(b"\0"))
     commit: Commit | None = None
-    changed: list[tuple[bytes, str]] = []
+    told: list[tuple[bytes, str]] = []
+    changed = told
     for field in fields:
         text = field.strip(b"\n")
         if text.startswith(b":"):
             changed.append((next(fields, b""), text.split(b" ")[3].decode("ascii", "replace")))
         elif text:
-            if commit is not None:
-                yield commit, changed
             facts = [text, *(next(fields, b"") for _ in range(3))]
-            commit, changed = Commit(*(one.decode("utf-8", "replace") for one in facts)), []
+            found = Commit(*(one.decode("utf-8", "replace") for one in facts))
+            if found == commit:
+                changed = []  # against another parent
+                continue
+            if commit is not None:
+                yield commit, told
+            commit, told = found, []
+            changed = told
     if commit is not None:
-        yield commit, changed
+        yield commit, told

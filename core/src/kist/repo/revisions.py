@@ -213,7 +213,8 @@ class Git:
             revision: where to begin.
 
         Yields:
-            A commit, and for each metafile that it changed its path and its content, None where it was deleted.
+            A commit, and for each metafile that it changed its path and its content, None where it was deleted. What
+            a merge changed is told against its first parent; one that took over one side as it is changed nothing.
 
         Raises:
             UsageError: there is no such revision.
@@ -225,7 +226,7 @@ class Git:
         limits = list(paths) if paths is not None else self._globs(patterns)
         data = self._run(
             "log", f"--format={FORMAT}", "--raw", "-z", "--no-renames", "--no-abbrev", "-m",
-            "--first-parent", "--relative", commit, "--", *limits, globs=paths is None,
+            "--relative", commit, "--", *limits, globs=paths is None,
         )  # fmt: skip
         batch: list[tuple[Commit, list[tuple[bytes, str]]]] = []
         for one in parse_log(data):
