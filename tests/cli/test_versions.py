@@ -68,6 +68,20 @@ def test_add_refuses(tracked):
     assert tracked.json("add", "outer", code=6).classes == ["PathConflict"]
 
 
+def test_add_tells_what_no_version_can_hold(repo):
+    """A Git repository in the data loses its history when it comes back from a version: nobody shall find out then."""
+    write(repo.folder, {"data/inner/x": "1", "data/y": "2", "plain/z": "3"})
+    git(repo.folder / "data" / "inner", "init", "-q")
+    (warning,) = repo.json("add", "data").data["warnings"]
+    assert "data/inner/.git" in warning
+    assert "not recorded" in warning
+    write(repo.folder, {"data/inner/x": "changed"})
+    assert "data/inner/.git" in repo("add", "data/inner").err
+    assert repo.json("add", "plain").data["warnings"] == []
+    assert repo.json("status").data["clean"]
+    assert (repo.folder / "data" / "inner" / ".git" / "HEAD").exists()
+
+
 def test_status(tracked):
     assert tracked.json("status").data == {
         "clean": True,

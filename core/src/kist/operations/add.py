@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -26,6 +26,7 @@ from kist.operations.wanted import Wanted, find_wanted
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.storing import Storing
+from kist.util.paths import display
 from kist.util.units import show_count
 
 
@@ -238,16 +239,21 @@ def _edit(
     metafile = one.tracked.metafile if one.tracked else context.metafile_names.of(one.path)[0]
     document = one.tracked.document if one.tracked else Metafile(())
     document = replace(document, outputs=(output,), extra={**document.extra, **extra})
-    return Edit(one.path, metafile, one.tracked, document, warnings=tuple(_outside(scan)))
+    return Edit(one.path, metafile, one.tracked, document, warnings=tuple(_left_out(scan)))
 
 
-def _outside(scan: Scan | ScannedFile) -> list[str]:
-    found = [os.fsdecode(path) for path in scan.outside]
-    if not found:
-        return []
-    shown = ", ".join(found[:3]) + (" and others" if len(found) > 3 else "")
-    links = show_count(len(found), "symbolic link points", "symbolic links point")
-    return [f"{links} outside of what is tracked: {shown}"]
+def _left_out(scan: Scan | ScannedFile) -> Iterator[str]:
+    """What a version does not bring along, for people."""
+    if outside := scan.outside:
+        links = show_count(len(outside), "symbolic link points", "symbolic links point")
+        yield f"{links} outside of what is tracked: {_some(outside)}"
+    if private := scan.private:
+        yield f"no version holds what belongs to Git or kist itself, so this is not recorded: {_some(private)}"
+
+
+def _some(paths: Sequence[bytes]) -> str:
+    shown = ", ".join(map(display, paths[:3]))
+    return f"{shown} and others" if len(paths) > 3 else shown
 
 
 def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insides: Sequence[bytes]) -> Ingested:
@@ -275,5 +281,5 @@ def _ingest_parts(context: RepoContext, storing: Storing, tracked: Tracked, insi
     )
     output = replace(old, digest=edited.root, files=edited.files, size=edited.size)
     document = replace(tracked.document, outputs=(output,))
-    warnings = tuple(dict.fromkeys(text for scan in scans for text in _outside(scan)))
+    warnings = tuple(dict.fromkeys(text for scan in scans for text in _left_out(scan)))
     return Ingested(Edit(tracked.path, tracked.metafile, tracked, document, warnings), tuple(scans))

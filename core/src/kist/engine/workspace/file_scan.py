@@ -51,6 +51,11 @@ class ScannedFile:
         """Symlinks that point outside of it: it is none."""
         return []
 
+    @property
+    def private(self) -> list[bytes]:
+        """What no version can hold: there is nothing below it."""
+        return []
+
     def commit_fingerprints(self, base: Digest | None) -> None:
         """Say what it is equal to, as a scan does.
 

@@ -185,6 +185,10 @@ class IgnoreRules:
         ]
         return listing if all(keep) else pick(listing, keep)
 
+    def private(self, names: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Those of some names that are never part of an output, whatever an ignore file says."""
+        return tuple(name for name in names if name.lower() in self._always)
+
     def hides_name(self, prefix: bytes, name: bytes, *, is_directory: bool) -> bool:
         """Whether one name of the folder that these rules are for is hidden.
 

@@ -221,6 +221,11 @@ class Scan:
         """Symlinks that point outside of the output, relative to the repository."""
         return self._totals.outside
 
+    @property
+    def private(self) -> list[bytes]:
+        """What no version can hold, such as a Git repository's own folder, relative to the repository."""
+        return self._totals.private
+
     def __iter__(self) -> Iterator[Columns]:
         fingerprints = self._scanner.fingerprints
         self._equal_before = fingerprints.base(self.output) is not None
@@ -298,6 +303,8 @@ class Scan:
         early: set[bytes] = set()
         for found in visit(scanner.root, start, scanner.kernel, scanner.ignore, self._totals.problems):
             scanner.progress.advance(0)  # a sign of life where nothing need be read
+            if found.private:
+                self._totals.private += [child_path(found.path, name) for name in found.private]
             stored = known.take(folder_key(found.path))
             same = stored is not None and stored.states == pack_states(found.listing)
             row = stored.row() if stored is not None and stored.algorithm == self._algorithm else None

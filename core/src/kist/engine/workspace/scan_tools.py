@@ -92,9 +92,11 @@ class Totals:
         problems: paths relative to the repository, and what is wrong with them.
         special: FIFOs, sockets and devices likewise: no part of any version, and no hindrance to reading the rest.
         outside: symlinks that point outside of the output.
+        private: folders and files that no version can hold, such as a Git repository's own folder.
     """
 
     bytes_read: int = 0
     problems: Problems = field(default_factory=list)
     special: Problems = field(default_factory=list)
     outside: list[bytes] = field(default_factory=list)
+    private: list[bytes] = field(default_factory=list)

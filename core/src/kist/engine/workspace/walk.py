@@ -35,12 +35,14 @@ class Visit:
         descriptor: the open folder, valid until the walk goes on.
         listing: what it holds, less what is ignored.
         empty: subfolders known to be empty already, because a sibling's name sorts between ``name`` and ``name/``.
+        private: what it holds besides and no version can, such as a Git repository's own folder.
     """
 
     path: bytes
     descriptor: int
     listing: Listing
     empty: tuple[bytes, ...] = ()
+    private: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -211,15 +213,16 @@ class _Walker:
             frame.rules = rules.for_directory(path, descriptor, listing.names)
         except KistError as error:
             self._problem(path, error)
-        listing = frame.rules.apply(path, listing)
+        everything, listing = listing, frame.rules.apply(path, listing)
+        private = frame.rules.private(everything.names) if listing is not everything else ()
         self._limit_open()
         if SUBDIRECTORY not in listing.kinds:
-            return Visit(path, descriptor, listing)
+            return Visit(path, descriptor, listing, (), private)
         pairs = zip(listing.names, listing.kinds, strict=True)
         frame.waiting = [name for name, kind in pairs if kind == SUBDIRECTORY]
         empty = self._peek(frame, listing) if self._look_ahead else ()
         frame.waiting.reverse()
-        return Visit(path, descriptor, listing, empty)
+        return Visit(path, descriptor, listing, empty, private)
 
     def _descend(self, frame: _Frame, name: bytes) -> Visit | None:
         path = child_path(frame.path, name)
