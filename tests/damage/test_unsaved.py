@@ -89,7 +89,7 @@ def edit(root, what, path, number):
         if what == "delete":
             shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
         elif what == "in place":  # through a link, too, as root can
-            if place.stat().st_size < 5_000:
+            if place.is_file() and place.stat().st_size < 5_000:
                 place.chmod(0o644)
                 place.write_bytes(text)
         elif what == "mode":
