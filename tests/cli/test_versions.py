@@ -347,3 +347,59 @@ def test_log_has_the_versions_of_merged_branches(tracked):
     assert [one["subject"] for one in versions] in (["v4", "v3", "v2", "v1"], ["v4", "v2", "v3", "v1"])
     assert len({one["digest"] for one in versions}) == 4
     assert versions[0]["files"] == len(DATA) + 2
+
+
+def test_what_was_never_recorded_stays_in_every_checkout(tracked):
+    """Also a copy of a recorded file, whose content is saved; also after status saw it, and after other edits."""
+    copy = tracked.folder / "data" / "copy"
+    tracked("checkout")
+    copy.write_bytes((tracked.folder / "data" / "a.txt").read_bytes())
+    for words in (
+        ["checkout"],
+        ["checkout"],
+        ["status"],
+        ["checkout"],
+        ["checkout", "--rev", "v1"],
+        ["diff"],
+        ["checkout"],
+    ):
+        tracked(*words)
+        assert copy.exists(), words
+    write(tracked.folder, {"data/new": "1"})
+    tracked("add", "data/new")
+    tracked("remove", "data/sub")
+    tracked("checkout")
+    assert copy.exists()
+    commit(tracked.folder, "v2")
+    tracked("checkout", "--rev", "v1")
+    assert sorted(tree(tracked.folder / "data")) == sorted([*(path.removeprefix("data/") for path in DATA), "copy"])
+    tracked("add", "data")
+    commit(tracked.folder, "v3")
+    tracked("checkout", "--rev", "v1")
+    assert not copy.exists(), "it was recorded, and v1 does not have it"
+
+
+def test_what_is_kept_by_remove_stays_in_a_checkout(tracked):
+    tracked("checkout")
+    tracked("remove", "--keep", "data/a.txt")
+    for words in (["checkout"], ["status"], ["checkout"]):
+        tracked(*words)
+        assert (tracked.folder / "data" / "a.txt").exists(), words
+    assert changes(tracked.json("status")) == [("data/a.txt", "added")]
+
+
+def test_a_part_is_recorded_beside_what_was_not_brought_here(tracked):
+    """A metafile of a newer version, as after git pull: recording one file does not make the workspace that version."""
+    tracked("checkout")
+    write(tracked.folder, {"data/theirs": "1"})
+    tracked("commit")
+    newer = (tracked.folder / "data.kist").read_bytes()
+    commit(tracked.folder, "v2")
+    tracked("checkout", "--rev", "v1")
+    (tracked.folder / "data.kist").write_bytes(newer)
+    write(tracked.folder, {"data/mine": "2"})
+    tracked("add", "data/mine")
+    assert changes(tracked.json("status")) == [("data/theirs", "deleted")]
+    tracked("checkout")
+    assert {"mine", "theirs"} <= set(tree(tracked.folder / "data"))
+    assert tracked.json("status").data["clean"]

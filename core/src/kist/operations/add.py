@@ -179,8 +179,13 @@ class Ingested:
 
     def settle(self) -> None:
         """Remember which version the workspace is equal to, now that it is published."""
+        old = self.edit.before.output.digest if self.edit.before is not None else None
+        new = self.edit.output.digest
         for scan in self.scans:  # of several parts none speaks for the whole
-            scan.commit_fingerprints(self.edit.output.digest if len(self.scans) == 1 else None)
+            if isinstance(scan, ScannedFile):
+                scan.commit_fingerprints(new)
+            else:
+                scan.commit_fingerprints(new, old, alone=len(self.scans) == 1)
 
 
 def _ingest(

@@ -211,8 +211,8 @@ def _current(context: RepoContext, target: Target, special: list[str]) -> Iterab
 
 
 def _base(context: RepoContext, target: Target) -> Iterable[Columns] | None:
-    """What the directory was last equal to, None where that is not known."""
-    digest = context.fingerprints.base(os.fsencode(target.tracked.path))
+    """What the directory was last equal to, whatever was edited since; None where that is not known."""
+    digest = context.fingerprints.latest(os.fsencode(target.tracked.path))
     if digest is None or digest.algorithm != target.tracked.output.digest.algorithm:
         return None
     view = context.view_if_present(digest)
@@ -265,7 +265,7 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         return _apply_files(context, one, force=force)
     if not one.plan and (context.root / one.target.tracked.path).exists():
         return CheckoutReport(kept=_texts(one.folder, one.plan.kept), warnings=tuple(one.special))
-    whole = len(one.plan.kept) == 0 and not one.target.inside and not one.special
+    edited = bool(one.plan.kept or one.special)
     report = apply_checkout(
         context.root,
         os.fsencode(one.folder),
@@ -274,8 +274,9 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         intent=intent_of("checkout", one.target),
         force=force,
     )
-    complete = whole and not report.missing and not report.warnings and output.is_directory
-    context.fingerprints.set_base(os.fsencode(one.target.tracked.path), output.digest if complete else None)
+    complete = not (one.target.inside or report.missing or report.warnings) and output.is_directory
+    base = output.digest if complete else None
+    context.fingerprints.set_base(os.fsencode(one.target.tracked.path), base, edited=edited)
     return replace(report, warnings=(*one.special, *report.warnings))
 
 

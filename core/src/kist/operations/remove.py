@@ -202,8 +202,14 @@ def _publish_parts(context: RepoContext, found: Sequence[Target]) -> None:
     for target in found:
         groups.setdefault(target.tracked.metafile, []).append(target)
     edits = [edit_without(context, group[0].tracked, [target.inside for target in group]) for group in groups.values()]
+
+    def settle() -> None:
+        for edit in edits:
+            if edit.before is not None:
+                context.fingerprints.follow(os.fsencode(edit.path), edit.before.output.digest, edit.output.digest)
+
     if edits:
-        publish(context, edits, locked=True)
+        publish(context, edits, settle=settle, locked=True)
 
 
 def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes]) -> Edit:

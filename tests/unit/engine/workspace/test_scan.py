@@ -820,7 +820,7 @@ def test_a_file_inside(settled, edit):
         assert scan.bytes_read == 3
     whole = settled.scanner(fingerprints=Fingerprints(None))
     root = root_of(Columns.concat("sha256", 32, whole.scan(b"data")))
-    scan.commit_fingerprints(root)
+    scan.commit_fingerprints(root, scanner.fingerprints.latest(b"data"))
     scanner.fingerprints.save()
     assert settled.is_clean(root)
     assert settled.add()[0].bytes_read == 0
@@ -842,7 +842,7 @@ def test_a_folder_inside_that_comes_or_goes(settled, edit):
         "new": {b"a/v/u/x": sha(b"new")}, "deleted": {}, "to file": {b"a/w": sha(b"new")}
     }[edit]  # fmt: skip
     root = root_of(Columns.concat("sha256", 32, settled.scanner(fingerprints=Fingerprints(None)).scan(b"data")))
-    scan.commit_fingerprints(root)
+    scan.commit_fingerprints(root, scanner.fingerprints.latest(b"data"))
     scanner.fingerprints.save()
     assert settled.is_clean(root) or edit == "to file"  # the folder's rows are still there, a whole scan drops them
     assert settled.add()[0].bytes_read == 0

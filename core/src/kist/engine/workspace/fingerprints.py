@@ -64,7 +64,7 @@ class Fingerprints:
         self._fresh_bytes = 0
         self._spilled: sqlite3.Connection | None = None
         self._forgotten: list[tuple[bytes, bytes | None]] = []
-        self._bases: dict[bytes, tuple[Digest | None, int | None]] = {}
+        self._bases: dict[bytes, tuple[Digest | None, int | None]] = {}  # no version has a generation below 0
         self._generations: dict[bytes, int] = {}
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,7 +289,7 @@ class Fingerprints:
         if self._spilled is not None:
             self._spilled.execute(*_delete(lower, upper))
 
-    def set_base(self, output: bytes, digest: Digest | None) -> None:
+    def set_base(self, output: bytes, digest: Digest | None, *, edited: bool = False) -> None:
         """Say which version the rows below *output* are equal to, once what was put is saved.
 
         If another process saved rows of this output since :meth:`base` was asked here, the rows are a mixture and equal
@@ -298,8 +298,14 @@ class Fingerprints:
         Args:
             output: path of the output.
             digest: the root, None if they are equal to no known one.
+            edited: they are not equal to it, but for what was edited since they would be.
         """
-        self._bases[output] = (digest, self._generations.get(output))
+        self._bases[output] = (digest, -1 if edited else self._generations.get(output))
+
+    def follow(self, output: bytes, old: Digest, new: Digest) -> None:
+        """Say that edits of *old* were recorded as *new*: of a workspace that was last equal to it this holds now."""
+        if self.latest(output) == old:
+            self.set_base(output, new, edited=True)
 
     def save(self) -> bool:
         """Write what was put, forgotten and set; give up at once if somebody else writes.

@@ -197,7 +197,7 @@ class Scan:
         self._width = scanner.hasher.digest_size
         folder = scanner.fingerprints.path.parent if scanner.fingerprints.path is not None else None
         self._clock = FileClock(folder)
-        self._equal_before = False
+        self._equal_before: Digest | None = None
         self._complete = False
         self._unrecorded = False
 
@@ -228,7 +228,7 @@ class Scan:
 
     def __iter__(self) -> Iterator[Columns]:
         fingerprints = self._scanner.fingerprints
-        self._equal_before = fingerprints.base(self.output) is not None
+        self._equal_before = fingerprints.base(self.output)
         start = child_path(self.output, self._below) if self._below else self.output
         for part in self._file(start) if self._is_file else self._part(start) if self._below else self._tree(start):
             self.files += len(part)
@@ -236,16 +236,19 @@ class Scan:
             yield part
         self._complete = True
 
-    def commit_fingerprints(self, base: Digest | None) -> None:
+    def commit_fingerprints(self, base: Digest | None, old: Digest | None = None, *, alone: bool = True) -> None:
         """Say which version the output is equal to; the rows were put on the way. ``Fingerprints.save`` keeps all.
 
         Args:
-            base: the root (or a single file's digest) that was made of this scan, or found equal to it. For a scan of
-                a part: of the whole output. None if there is none.
+            base: the root (or a file's digest) made of this scan, or found equal to it. None: there is none.
+            old: for a scan of a part, the whole version that *base* is an edit of.
+            alone: whether the edit is this part alone.
         """
-        partial = bool(self._below) and (not self._equal_before or self._unrecorded)
-        sound = self._complete and not self._totals.problems and not self._totals.special and not partial
-        self._scanner.fingerprints.set_base(self.output, base if sound else None)
+        sound = self._complete and not self._totals.problems and not self._totals.special
+        whole = not self._below or (alone and old and self._equal_before == old and not self._unrecorded)
+        self._scanner.fingerprints.set_base(self.output, base if sound and whole else None)
+        if sound and not whole and base and old:
+            self._scanner.fingerprints.follow(self.output, old, base)
 
     def _part(self, start: bytes) -> Iterator[Columns]:
         """A folder or file inside of a directory; the row of the folder that holds it is kept right too."""
