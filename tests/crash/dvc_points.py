@@ -12,7 +12,9 @@ import sys
 import tempfile
 
 import layers
-from crash_support import V1, copy_tree, in_child, to_v2, walk, write
+from crash_support import V1, copy_tree, in_child, to_v2, write
+
+from walking import walk
 
 
 def dvc(root, *words):

@@ -5,8 +5,10 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from crash_support import Scene, Stage, good, nothing, walk
+from crash_support import Scene, Stage, good, nothing
 from scenes import edited, without_workspace
+
+from walking import walk
 
 
 def without_fingerprints(base, folder):

@@ -5,7 +5,6 @@ import io
 import itertools
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,14 +13,11 @@ from cli_support import cache_of, commit, git, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "crash"))
-
-from crash_support import walk
-
 from kist.cli.main import main
 from kist.engine.checkout import apply
 from kist.engine.storage.packs import PackReader
 from kist.errors import ObjectCorrupt
+from walking import walk
 
 WHOLE = os.environ.get("KIST_DAMAGE") == "whole"
 EXAMPLES = 1500 if WHOLE else 30

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kist.api import Repo
+from walking import walk
 
 PARTS = st.sampled_from(["a", "b", "b.", "c"])
 PATHS = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
@@ -38,23 +39,6 @@ def build(folder, tree):
             place.chmod(0o755 if kind == "executable" else 0o644)
 
 
-def seen(folder):
-    """What a folder holds, without any code of kist: path -> (kind, content); folders too."""
-    found = {}
-    for top, folders, files in os.walk(folder):
-        for name in [*folders, *files]:
-            path = os.path.join(top, name)
-            key = os.path.relpath(path, folder)
-            if os.path.islink(path):
-                found[key] = ("symlink", os.readlink(path))
-            elif os.path.isdir(path):
-                found[key] = ("directory", "")
-            else:
-                with open(path, "rb") as stream:
-                    found[key] = (bool(os.stat(path).st_mode & 0o100), stream.read())
-    return found
-
-
 @settings(max_examples=40)
 @given(trees=st.lists(TREES, min_size=2, max_size=3))
 @example(trees=[{"x": ("file", b""), "a/b/c/one": ("file", b"1"), "a/b/two": ("file", b"2")}, {"x": ("file", b"")}])
@@ -67,12 +51,12 @@ def test_each_version_comes_back_from_each(tmp_path_factory, trees):
         for tree in trees:
             build(root / "data", tree)
             repo.add([str(root / "data")])
-            versions.append(((root / "data.kist").read_bytes(), seen(root / "data")))
+            versions.append(((root / "data.kist").read_bytes(), walk(root / "data")))
         pairs = combinations(range(len(versions)), 2)
         for number in [*chain.from_iterable(pairs), 0]:  # from each to each
             metafile, wanted = versions[number]
             (root / "data.kist").write_bytes(metafile)
             report = repo.checkout()
-            assert (seen(root / "data"), report.missing, report.kept) == (wanted, (), ())
+            assert (walk(root / "data"), report.missing, report.kept) == (wanted, (), ())
             assert repo.status().clean
     shutil.rmtree(root)

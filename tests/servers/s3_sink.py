@@ -7,10 +7,11 @@ What it hands out again is that beginning and the rest of one known block, so th
 import contextlib
 import random
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from servers.serving import serving
 
 KEPT = 1 << 20
 """Bytes up to which an object is kept as it is."""
@@ -105,17 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def running_sink():
     """A sink with a bucket ``bucket`` while the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    sink = server.sink = Sink(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield sink
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(_Handler) as server:
+        server.sink = Sink(f"http://127.0.0.1:{server.server_port}")
+        yield server.sink
 
 
 def _listing(keys):

@@ -1,10 +1,11 @@
 """A server that gives the answers that S3's documentation tells of, for those that no server here can be brought to."""
 
 import contextlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+
+from servers.serving import serving
 
 KEY_NOT_FOUND = "NoSuchKey"
 
@@ -73,17 +74,9 @@ def running_stub():
         def log_message(self, *words):
             """Nothing is logged."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    stub = Stub(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as server:
+        stub = Stub(f"http://127.0.0.1:{server.server_port}")
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ Names load their module on first use, so that a command pays for no kind of plug
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kist.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kist.abc.command import CommandTable
@@ -85,15 +87,4 @@ _HOMES = {
     "option": "options",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kist.abc' has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(f"kist.abc.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -148,8 +148,7 @@ def run_command(word: str, module: Any, args: argparse.Namespace) -> int:
             raise
         from kist.util.atomic import storage_error
 
-        told = (_plugin_defect(exc) if exc.filename is None else None) or storage_error(exc)
-        return _report(word, told, json=output.json, debug=args.debug)
+        return _report(word, _plugin_defect(exc) or storage_error(exc), json=output.json, debug=args.debug)
     except Exception as exc:
         defect = _plugin_defect(exc)
         if defect is None:

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from kist.cli.parsing import Parser, add_common
-from kist.errors import ContractViolation, KistError, PluginBroken
+from kist.errors import KistError, PluginBroken
+from kist.plugins.blame import violation
 
 
 class PluginVerb:
@@ -30,14 +31,16 @@ class PluginVerb:
         self.__doc__ = module.__doc__
         for name in ("configure", "run"):
             if not callable(getattr(module, name, None)):
-                raise self._violation(f"{module.__name__} has no function '{name}'")
+                raise violation(self._distribution, f"{module.__name__} has no function '{name}'")
         self.EXAMPLES = getattr(module, "EXAMPLES", ())
         try:
             texts = all(isinstance(one, str) for command, about in self.EXAMPLES for one in (command, about))
         except (TypeError, ValueError):
             texts = False
         if not texts:
-            raise self._violation(f"EXAMPLES of {module.__name__} are no pairs of a command line and what it does")
+            raise violation(
+                self._distribution, f"EXAMPLES of {module.__name__} are no pairs of a command line and what it does"
+            )
 
     def configure(self, parser: Parser) -> None:
         """Let the plugin declare its options, and find out what would fail only later.
@@ -53,7 +56,7 @@ class PluginVerb:
         add_common(common)
         taken = sorted(common.option_words().keys() & parser.option_words().keys())
         if taken:
-            raise self._violation(f"'kist {self._word}' takes {', '.join(taken)}, which every verb has")
+            raise violation(self._distribution, f"'kist {self._word}' takes {', '.join(taken)}, which every verb has")
 
     def run(self, args: argparse.Namespace) -> Any:
         """Run it.
@@ -70,13 +73,8 @@ class PluginVerb:
             try:
                 json.dumps(data)
             except (TypeError, ValueError, RecursionError) as exc:
-                raise self._violation(f"'kist {self._word}' gave what is no JSON: {exc}") from exc
+                raise violation(self._distribution, f"'kist {self._word}' gave what is no JSON: {exc}") from exc
         return data
-
-    def _violation(self, what: str) -> ContractViolation:
-        return ContractViolation(
-            f"{self._distribution}: {what}", hint=f"this is a defect of {self._distribution}: tell its authors"
-        )
 
 
 def load_verb(word: str, known: Sequence[str]) -> PluginVerb:

@@ -5,7 +5,9 @@ What plugins get and make of them are the names below. They load their module on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kist.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kist.model.change import Change
@@ -62,15 +64,4 @@ _HOMES = {
     "TransferReport": "report",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kist.model' has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(f"kist.model.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

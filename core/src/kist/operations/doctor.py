@@ -79,17 +79,13 @@ def _guarded(label: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Fin
         yield from check()
     except KistError as error:
         yield Finding(label, "error", str(error), error.hint)
-    except OSError as error:
-        defect = plugin_defect(error) if error.filename is None else None
-        if defect is not None:
-            yield Finding(label, "error", str(defect), defect.hint)
-        else:
-            yield Finding(label, "error", f"{error.filename or label}: {error.strerror or error}")
     except Exception as error:
-        defect = plugin_defect(error)
-        if defect is None:
+        if defect := plugin_defect(error):
+            yield Finding(label, "error", str(defect), defect.hint)
+        elif isinstance(error, OSError):
+            yield Finding(label, "error", f"{error.filename or label}: {error.strerror or error}")
+        else:
             raise
-        yield Finding(label, "error", str(defect), defect.hint)
 
 
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────────

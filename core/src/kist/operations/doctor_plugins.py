@@ -15,8 +15,8 @@ from kist.repo.context import RepoContext
 
 def installed(context: RepoContext | None) -> Iterator[Finding]:
     """Every distribution with plugins, with what keeps it from working: unlike ``kist plugins``, this loads them."""
-    config = context.config if context is not None else Config.load()
-    plugins = context.plugins if context is not None else make_plugins()
+    config = _config(context)
+    plugins = _plugins(context)
     for one in installed_plugins(config):
         keys = ", ".join(f"{key.group}.{key.key}" for key in one.keys)
         yield Finding(f"plugin {one.distribution}", "ok", f"{one.version}: {keys}")
@@ -49,8 +49,8 @@ def _defects(plugins: Plugins, one: InstalledPlugin) -> dict[str, str | None]:
 
 def kernel(context: RepoContext | None) -> Iterator[Finding]:
     """Which inner loops over files are used, and whether they can be."""
-    plugins = context.plugins if context is not None else make_plugins()
-    config = context.config if context is not None else Config.load()
+    plugins = _plugins(context)
+    config = _config(context)
     configured = config.get("core.kernel")
     name = configured or kernel_name(plugins)
     try:
@@ -65,19 +65,27 @@ def kernel(context: RepoContext | None) -> Iterator[Finding]:
 
 def executor(context: RepoContext | None) -> Iterator[Finding]:
     """Whether the executor that is configured works; nothing where none is."""
-    config = context.config if context is not None else Config.load()
+    config = _config(context)
     name = config.get("core.executor")
     if name:
-        plugins = context.plugins if context is not None else make_plugins()
+        plugins = _plugins(context)
         plugins.executor(name, 1).close()
         yield Finding("executor", "note", f"{name} works, but no command of this version asks for an executor")
 
 
 def told_by_plugins(context: RepoContext | None) -> Iterator[Finding]:
     """What plugins find."""
-    plugins = context.plugins if context is not None else make_plugins()
+    plugins = _plugins(context)
     found, errors = plugins.collect("kist_doctor", repo=context)
     for one in found:
         yield from one
     for error in errors:
         yield Finding("plugin", "error", str(error), error.hint)
+
+
+def _plugins(context: RepoContext | None) -> Plugins:
+    return context.plugins if context is not None else make_plugins()
+
+
+def _config(context: RepoContext | None) -> Config:
+    return context.config if context is not None else Config.load()

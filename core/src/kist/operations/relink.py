@@ -16,6 +16,7 @@ from kist.model.entry import FILE
 from kist.operations.checkout import single, tools_for
 from kist.operations.publish import Edit
 from kist.repo.context import RepoContext
+from kist.repo.link_types import ISOLATED
 from kist.util.atomic import storage_errors
 
 
@@ -31,7 +32,7 @@ def relink(context: RepoContext, edits: Sequence[Edit]) -> int:
     Returns:
         number of files that are links now and were not before.
     """
-    if {"copy", "reflink"} >= {name for edit in edits for name in _order(context, edit)}:
+    if {name for edit in edits for name in _order(context, edit)} <= ISOLATED:
         return 0
     return sum(_relink(context, edit) for edit in edits)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kist.errors import ContractViolation
+from kist.plugins.blame import violation
 
 _STATES = ("ok", "note", "warning", "error")
 
@@ -56,8 +57,5 @@ def _each(hook: str, answer: Any, distribution: str, kind: type, wanted: str) ->
 
 
 def _violation(hook: str, answer: object, distribution: str, wanted: str) -> ContractViolation:
-    return ContractViolation(
-        f"{distribution}: {hook} gave {answer!r:.80}, not {wanted}",
-        hint=f"this is a defect of {distribution}: tell its authors; 'kist config --global plugins.block "
-        f"{distribution}' does without it",
-    )
+    without = f"'kist config --global plugins.block {distribution}' does without it"
+    return violation(distribution, f"{hook} gave {answer!r:.80}, not {wanted}", without)

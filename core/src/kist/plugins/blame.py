@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kist.errors import PluginBroken
+from kist.errors import ContractViolation, PluginBroken
 from kist.plugins.index import load_index
 from kist.plugins.trace import switched_on
 
@@ -44,8 +44,15 @@ def culprit(exc: BaseException, distributions: Mapping[str, str]) -> Culprit | N
 
 
 def plugin_defect(exc: BaseException) -> PluginBroken | None:
-    """What to tell instead of an exception that came out of an installed plugin's code, None where it is our own."""
-    if switched_on("KIST_DISABLE_PLUGINS"):
+    """What to tell instead of an exception that came out of an installed plugin's code.
+
+    Args:
+        exc: what was raised.
+
+    Returns:
+        None where it is our own, or is about a file that cannot be used: that is the user's matter.
+    """
+    if switched_on("KIST_DISABLE_PLUGINS") or (isinstance(exc, OSError) and exc.filename is not None):
         return None
     found = culprit(exc, {one.module.partition(".")[0]: one.distribution for one in load_index().offers})
     if found is None:
@@ -53,6 +60,18 @@ def plugin_defect(exc: BaseException) -> PluginBroken | None:
     broken = PluginBroken(found.distribution, exc, where=found.function)
     broken.__cause__ = exc
     return broken
+
+
+def violation(distribution: str, what: str, instead: str = "") -> ContractViolation:
+    """The error for a plugin that does what its contract rules out.
+
+    Args:
+        distribution: who brings it.
+        what: what it did.
+        instead: what the user can do beside telling its authors.
+    """
+    hint = f"this is a defect of {distribution}: tell its authors"
+    return ContractViolation(f"{distribution}: {what}", hint=f"{hint}; {instead}" if instead else hint)
 
 
 def version_hint(distribution: str) -> str | None:

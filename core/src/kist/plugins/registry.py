@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kist.errors import ContractViolation, KistError, PluginBroken, PluginConflict
-from kist.plugins.blame import version_hint
+from kist.plugins.blame import version_hint, violation
 from kist.plugins.builtin import BUILTIN, DISTRIBUTION
 from kist.plugins.index import Offer, PluginIndex, load_index, normal
 from kist.plugins.relay import HookRelay, Listeners
@@ -196,10 +196,7 @@ class Plugins:
             raise self._violation("remotes", scheme, "kist_remote_options", result, "a dataclass")
         if fault := declaration_fault(result):
             distribution = self._loaded["remotes", scheme].distribution
-            raise ContractViolation(
-                f"{distribution}: {fault} ({result.__name__}, for remotes.{scheme})",
-                hint=f"this is a defect of {distribution}: tell its authors",
-            )
+            raise violation(distribution, f"{fault} ({result.__name__}, for remotes.{scheme})")
         return result
 
     def open_remote(self, url: RemoteURL, options: Options, scope: RemoteScope) -> Remote:
@@ -278,11 +275,8 @@ class Plugins:
             return self.hook.call_one(hook, loaded.module, loaded.distribution, arguments)
 
     def _violation(self, group: str, key: str, hook: str, result: object, wanted: str) -> ContractViolation:
-        distribution = self._loaded[group, key].distribution
-        return ContractViolation(
-            f"{distribution}: {hook} gave {result!r:.80} for {group}.{key}, not {wanted}",
-            hint=f"this is a defect of {distribution}: tell its authors",
-        )
+        what = f"{hook} gave {result!r:.80} for {group}.{key}, not {wanted}"
+        return violation(self._loaded[group, key].distribution, what)
 
     def _load(self, group: str, key: str) -> _Loaded:
         with self._lock:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from kist.errors import PluginError
 from kist.plugins.registry import Plugins
 
-_ISOLATED = ("copy", "reflink")  # known without their modules, which most commands never load
+ISOLATED = frozenset({"copy", "reflink"})
+"""Those that do not, known without their modules, which most commands never load."""
 
 
 def share_files(plugins: Plugins, names: Iterable[str]) -> bool:
@@ -17,7 +18,7 @@ def share_files(plugins: Plugins, names: Iterable[str]) -> bool:
         plugins: the plugins.
         names: link types, as configured; one that does not work is told where files are linked, and counts for nothing.
     """
-    return any(_shares(plugins, name) for name in names if name not in _ISOLATED)
+    return any(_shares(plugins, name) for name in names if name not in ISOLATED)
 
 
 def _shares(plugins: Plugins, name: str) -> bool:

@@ -180,6 +180,7 @@ def apply_cache_gc(
     paths = [cache.folder.loose_path(digest.algorithm, digest.raw) for digest in loose]
     if trash is None:  # first, for the rest may need the room
         _take_away(paths, None)
+        paths = []
     new = _rewrite(cache, [pack for pack in packs.values() if pack.alive])
     _replace_indexes(cache, set(packs), new)
     paths += [cache.folder.packs / name for name in packs if name not in {entry.id for entry, _, _ in new}]
