@@ -94,6 +94,13 @@ def rows(page):
     return {first: [cell.strip() for cell in rest.split(" | ")] for first, rest in lines}
 
 
+def test_fragments_of_changes_are_named_as_the_page_says():
+    """Else the changelog gives them the link of an issue that does not exist."""
+    names = [path.name for path in (DOCS / "changes").glob("*/*.md")]
+    assert names
+    assert [name for name in names if not re.fullmatch(r"(\d+|\+[\w-]+)\.(feature|change|fix|removal)\.md", name)] == []
+
+
 def test_every_setting_is_described():
     found = rows("options.md")
     remotes = {f"remote.<name>.{key}": one for key, one in REMOTE_OPTIONS.items()}
