@@ -33,6 +33,52 @@ def test_a_remote_that_raises_anything(tracked, site, fault):
     assert any("the plugin kist-faulty does not work" in one["detail"] for one in told)
 
 
+STRANGER = """
+from kist import hookimpl
+from kist.remotes.memory import MemoryRemote
+
+kept = {}
+
+class Odd(MemoryRemote):
+    def __init__(self):
+        super().__init__()
+        self.objects = kept
+    WRONG
+
+@hookimpl
+def kist_open_remote(url):
+    return Odd()
+"""
+WRONG = [
+    ("capabilities = None", "push", "Odd.capabilities gave None, not"),
+    ("capabilities = {'max_concurrency': 4}", "push", "Odd.capabilities gave {'max_concurrency': 4}, not"),
+    ("def stat(self, key): return None", "doctor", "Odd.stat gave None, not a kist.abc.ObjectInfo"),
+    ("def stat(self, key): return 12", "doctor", "Odd.stat gave 12, not"),
+    ("def list(self, prefix=''): return None", "push", "Odd.list gave None, not an iterator of kist.abc.ObjectInfo"),
+    ("def list(self, prefix=''): return ['packs/a']", "push", "Odd.list gave 'packs/a', not"),
+    ("def open(self, key, **how): return b'bytes'", "push", "Odd.open gave b'bytes', not a stream of bytes"),
+    ("def open(self, key, **how): import io; return io.StringIO('text')", "push", "Odd.open gave 'text', not"),
+    ("def open(self, key, **how): return None", "push", "Odd.open gave None, not"),
+    ("def describe_access(self): return None", "doctor", "Odd.describe_access gave None, not"),
+    ("def sweep(self): return 'none'", "doctor", "Odd.sweep gave 'none', not a number"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "verb", "told"), WRONG, ids=[wrong for wrong, _, _ in WRONG])
+def test_a_remote_whose_answer_is_of_another_kind(tracked, site, wrong, verb, told):
+    site.install("kist-odd", {"remotes": {"odd": "odd_remote"}}, {"odd_remote": STRANGER.replace("WRONG", wrong)})
+    tracked("remote", "add", "-d", "store", "odd://host/x")
+    if verb == "push":
+        tracked.json("push", code=None)  # what reads is asked for something at the second one
+        [error] = tracked.json("push", code=4).json["errors"]
+        assert error["class"] == "ContractViolation"
+        assert error["message"].startswith(f"kist-odd: {told}")
+        assert "tell its authors" in error["hint"]
+        return
+    found = tracked.json("doctor", "--fix", "-r", "store", code=None).data["findings"]
+    assert [one for one in found if f"kist-odd: {told}" in one["detail"]]
+
+
 def test_our_own_defects_are_no_plugins(tracked, monkeypatch):
     monkeypatch.setattr("kist.api.Repo.status", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

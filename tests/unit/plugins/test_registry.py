@@ -190,7 +190,7 @@ def test_remote_without_options_has_none(site):
     plugins = Plugins()
     assert plugins.remote_options("toy") is Options
     remote = plugins.open_remote(RemoteURL.parse("toy://x"), Options(), RemoteScope())
-    assert isinstance(remote, MemoryRemote)
+    assert isinstance(remote.inner, MemoryRemote)
 
 
 def test_options_of_the_wrong_kind(site):

@@ -200,12 +200,13 @@ class Plugins:
         return result
 
     def open_remote(self, url: RemoteURL, options: Options, scope: RemoteScope) -> Remote:
-        """Open a remote; no network is touched by that."""
+        """Open a remote, whose answers are checked from then on; no network is touched by that."""
         from kist.abc import Remote
+        from kist.plugins.checked_remote import CheckedRemote
 
         arguments = {"url": url, "options": options, "scope": scope}
         made: Remote = self._make("remotes", url.scheme, "kist_open_remote", Remote, arguments)
-        return made
+        return CheckedRemote(made, self._loaded["remotes", url.scheme].distribution)
 
     def commands(self, word: str | None = None) -> CommandTable:
         """The verbs that plugins add.

@@ -15,6 +15,7 @@ from kist.errors import (
     MetafileError,
     MetafileVersionError,
     ObjectCorrupt,
+    PluginError,
     RemoteAuthError,
     RemotePermissionError,
     RemoteQuotaExceeded,
@@ -26,7 +27,7 @@ from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
 from kist.model.plan import TransferPlan
 
-FATAL = (RemoteAuthError, RemotePermissionError, RemoteQuotaExceeded, RemoteUnavailable, StorageError)
+FATAL = (PluginError, RemoteAuthError, RemotePermissionError, RemoteQuotaExceeded, RemoteUnavailable, StorageError)
 """Failures after which nothing else of a transfer would work either."""
 
 Before = Callable[[TransferPlan], object]
