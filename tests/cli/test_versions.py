@@ -403,3 +403,35 @@ def test_a_part_is_recorded_beside_what_was_not_brought_here(tracked):
     tracked("checkout")
     assert {"mine", "theirs"} <= set(tree(tracked.folder / "data"))
     assert tracked.json("status").data["clean"]
+
+
+@pytest.mark.parametrize("part", ["data/sub", "data/sub/b.txt"])
+def test_what_a_move_recorded_elsewhere_goes_with_its_version(tracked, part):
+    tracked("checkout")
+    before = tree(tracked.folder / "data")
+    tracked("move", part, "data/moved")
+    commit(tracked.folder, "v2")
+    tracked("checkout", "--rev", "v1")
+    assert tree(tracked.folder / "data") == before
+
+
+def test_what_a_move_recorded_in_another_output_goes_with_its_version(tracked):
+    write(tracked.folder, {"other/x": "1"})
+    tracked("add", "other")
+    commit(tracked.folder, "v2")
+    tracked("move", "data/a.txt", "other")
+    commit(tracked.folder, "v3")
+    tracked("checkout", "--rev", "v2")
+    assert os.listdir(tracked.folder / "other") == ["x"]
+    assert (tracked.folder / "data" / "a.txt").exists()
+
+
+def test_what_a_checkout_of_a_part_brought_goes_with_its_version(tracked):
+    tracked("checkout")
+    tracked("remove", "data/sub")
+    commit(tracked.folder, "v2")
+    for words in (["checkout", "--rev", "v1", "data/sub"], ["checkout", "--rev", "v1", "data/sub/b.txt"]):
+        tracked(*words)
+        git(tracked.folder, "checkout", "-q", "data.kist")
+        tracked("checkout")
+        assert "sub" not in {path.split("/")[0] for path in tree(tracked.folder / "data")}, words

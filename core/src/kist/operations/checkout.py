@@ -26,7 +26,7 @@ from kist.operations.checkout_outcome import Missing, merged, named_error, put_d
 from kist.operations.intents import intent_of, intent_of_many, saved_in_cache, targets_of
 from kist.operations.needs import record_needs
 from kist.operations.parts import edited_view, is_empty_folder, part_of, raise_problems, settle_folders
-from kist.operations.publish import Edit, publish
+from kist.operations.publish import Edit, publish_made
 from kist.operations.recovery import changing
 from kist.operations.selection import among
 from kist.operations.trash import make_room
@@ -104,7 +104,7 @@ def checkout(
         context.save_fingerprints()
         put_damage_aside(context, [digest for one in reports for digest, _ in one.missing])
         if options.revision is not None:
-            publish(context, _edits(context, possible), locked=True)
+            publish_made(context, _edits(context, possible))
     report = merged(reports, missing)
     context.hooks.notify("kist_after_checkout", report=report)
     return report

@@ -14,7 +14,7 @@ from kist.errors import PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.entry import Entry
 from kist.operations.parts import edited_view, part_of, settle_folders
-from kist.operations.publish import Edit, publish
+from kist.operations.publish import Edit, publish_made
 from kist.operations.recovery import changing
 from kist.operations.wanted import check_name, check_overlaps
 from kist.repo import metafiles, targets
@@ -220,7 +220,7 @@ def _move_part(context: RepoContext, one: Target, goal: Target, entries: Sequenc
     if os.path.lexists(context.root / one.path):
         record = move_path(context.root, os.fsencode(one.path), os.fsencode(goal.path), context.journal, intent={})
     edits = _part_edits(context, (one, gone), (goal, come))
-    publish(context, edits, locked=True)
+    publish_made(context, edits)
     if record is not None:
         record.done()
 

@@ -80,6 +80,22 @@ def publish(
     return _warned(context, edits)
 
 
+def publish_made(context: RepoContext, edits: Sequence[Edit]) -> None:
+    """Publish edits that were made in the workspace already; what it was last equal to follows them.
+
+    Args:
+        context: the repository, inside its ``writing()``, with the write lock.
+        edits: what shall change.
+    """
+
+    def follow() -> None:
+        for edit in edits:
+            if edit.before is not None and edit.before.output.digest != edit.output.digest:
+                context.fingerprints.follow(os.fsencode(edit.path), edit.before.output.digest, edit.output.digest)
+
+    publish(context, edits, settle=follow, locked=True)
+
+
 def _warned(context: RepoContext, published: list[Edit]) -> list[Edit]:
     """The edits with a warning on each metafile that a rule of Git's hides."""
     new = [edit.metafile for edit in published]

@@ -19,7 +19,7 @@ from kist.operations.checkout import below, single, tools_for
 from kist.operations.intents import intent_of, saved_in_cache, target_of
 from kist.operations.keeping import own_files
 from kist.operations.parts import edited_view, part_of, raise_problems, settle_folders
-from kist.operations.publish import Edit, publish
+from kist.operations.publish import Edit, publish_made
 from kist.operations.recovery import changing
 from kist.operations.trash import make_room
 from kist.repo import targets
@@ -202,14 +202,8 @@ def _publish_parts(context: RepoContext, found: Sequence[Target]) -> None:
     for target in found:
         groups.setdefault(target.tracked.metafile, []).append(target)
     edits = [edit_without(context, group[0].tracked, [target.inside for target in group]) for group in groups.values()]
-
-    def settle() -> None:
-        for edit in edits:
-            if edit.before is not None:
-                context.fingerprints.follow(os.fsencode(edit.path), edit.before.output.digest, edit.output.digest)
-
     if edits:
-        publish(context, edits, settle=settle, locked=True)
+        publish_made(context, edits)
 
 
 def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes]) -> Edit:
