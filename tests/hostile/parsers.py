@@ -147,7 +147,7 @@ plugins: {prefer: {remotes: {file: kist-local}}}
 def config(data, folder):
     (folder / ".kist").mkdir()
     (folder / ".kist" / "config.yaml").write_bytes(data)
-    place = Place(folder, "0123456789abcdef", None, folder / "shared", folder / "own")
+    place = Place(folder, "0123456789abcdef", None, folder / "shared", folder / "own", folder / "own")
     found = Config.load(place, env={"HOME": str(folder), "KIST_SYSTEM_CONFIG": str(folder / "none")})
     found.get("core.jobs"), found.get("cache.pack_threshold"), found.get("plugins.prefer"), found.section("remote")
     list(found.settings())

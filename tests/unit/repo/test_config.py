@@ -16,7 +16,8 @@ from kist.repo.layout import Place
 def place(tmp_path):
     (tmp_path / "repo" / ".kist").mkdir(parents=True)
     private = tmp_path / "private"
-    return Place(tmp_path / "repo", "0123456789abcdef", None, private, private / "0123456789abcdef")
+    own = private / "0123456789abcdef"
+    return Place(tmp_path / "repo", "0123456789abcdef", None, private, own, own)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kist.errors import NotARepo, RepoFormatError, RepoNotOwned
-from kist.repo.layout import adopt, check_id, check_owner, find_git, find_place, find_root, make, new_id
+from kist.repo.adopting import adopt
+from kist.repo.layout import check_id, check_owner, find_git, find_place, find_root, make, name_clone, new_id
 
 ID = "0123456789abcdef"
 
@@ -31,8 +32,33 @@ def test_the_nearest_marker_upwards_is_the_repository(repo):
     assert find_root(inner) == (repo, ".kist")
     assert find_root(repo) == (repo, ".kist")
     (repo / "a" / ".other").mkdir()
-    assert find_root(inner, (".kist", ".other")) == (repo / "a", ".other")
+    assert find_root(inner, lambda: [".other"]) == (repo / "a", ".other")
     assert find_root(inner) == (repo, ".kist")
+
+
+def test_the_native_marker_goes_before_another_in_one_folder(repo):
+    (repo / ".other").mkdir()
+    assert find_root(repo, lambda: [".other"]) == (repo, ".other")  # .kist has its private folder only
+    (repo / ".kist/config.yaml").write_text("")
+    assert find_root(repo, lambda: pytest.fail("nobody need be asked")) == (repo, ".kist")
+
+
+@pytest.mark.parametrize("sub", [".", "sub"])
+def test_a_clone_of_another_dialect_is_named_once(repo, sub):
+    root = repo / sub
+    (root / ".other").mkdir(parents=True)
+    first = find_place(root, "", ".other")
+    assert first.id == "" and first.config == root / ".other/kist.yaml"
+    make(first)
+    named = name_clone(first)
+    assert find_place(root, "", ".other") == named == name_clone(named) == name_clone(first)
+    git(repo, "init", "-q")
+    between = find_place(root, "", ".other")
+    assert between.id == named.id and between.waiting
+    moved = adopt(between)
+    assert moved == find_place(root, "", ".other")
+    assert moved.id == named.id and moved.settings.is_relative_to(repo / ".git")
+    assert moved.settings != find_place(root, "", ".more").settings
 
 
 def test_the_search_stops_at_gits_top_level(repo):

@@ -54,7 +54,9 @@ def test_endpoints_are_hosts_and_named_places():
 
 
 def test_only_what_a_clone_alone_names_needs_trust(tmp_path):
-    place = Place(tmp_path, "a" * 32, None, tmp_path / "private", tmp_path / "private" / "own")
+    place = Place(
+        tmp_path, "a" * 32, None, tmp_path / "private", tmp_path / "private" / "own", tmp_path / "private" / "own"
+    )
     place.config.parent.mkdir()
     place.config.write_text("remote:\n  one:\n    url: box://host\n")
     env = {"HOME": str(tmp_path), "KIST_SYSTEM_CONFIG": str(tmp_path / "none")}

@@ -12,7 +12,7 @@ from kist.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kist.abc.command import CommandTable
-    from kist.abc.dialect import ConfigSource, Dialect, StoreLayout
+    from kist.abc.dialect import Dialect
     from kist.abc.executor import Executor
     from kist.abc.hasher import Hasher, RunningHash
     from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Ingested, Kernel, Listing
@@ -29,7 +29,6 @@ __all__ = [
     "SUBDIRECTORY",
     "Capabilities",
     "CommandTable",
-    "ConfigSource",
     "Dialect",
     "Executor",
     "GetNodes",
@@ -51,14 +50,12 @@ __all__ = [
     "RemoteURL",
     "RepoView",
     "RunningHash",
-    "StoreLayout",
     "option",
 ]
 
 _HOMES = {
     "Capabilities": "remote",
     "CommandTable": "command",
-    "ConfigSource": "dialect",
     "Dialect": "dialect",
     "Executor": "executor",
     "GetNodes": "metafile",
@@ -83,7 +80,6 @@ _HOMES = {
     "RunningHash": "hasher",
     "STAT_FIELDS": "kernel",
     "SUBDIRECTORY": "kernel",
-    "StoreLayout": "dialect",
     "option": "options",
 }
 

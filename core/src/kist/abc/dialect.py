@@ -7,70 +7,59 @@ point ``<marker> = "<module>"`` in the group ``kist.dialects``. Check it with ``
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from kist.model.digest import Digest
-
-
-class StoreLayout(ABC):
-    """Where a dialect's caches and remotes keep their objects.
-
-    Attributes:
-        name: written into the marker file of a store of this layout.
-        packs: whether small objects go into packs.
-        root_markers: whether a version's root marker says that it is complete.
-        file_mode: mode of a loose object in a cache.
-    """
-
-    name: str
-    packs: bool
-    root_markers: bool
-    file_mode: int = 0o444
-
-    @abstractmethod
-    def object_keys(self, digest: Digest) -> tuple[str, ...]:
-        """Keys under which an object may lie, the one to write first."""
-
-    @abstractmethod
-    def parse_key(self, key: str) -> Digest | None:
-        """The object that lies under *key*, None if it is not an object's key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigSource:
-    """One configuration file of a dialect.
-
-    Args:
-        path: relative to the repository.
-        tracked: whether it comes with the clone, so that it is trusted less.
-    """
-
-    path: str
-    tracked: bool
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class Dialect(ABC):
     """How a kind of repository is read.
 
     Attributes:
-        marker: the folder whose presence makes a folder a repository, such as ``.kist``.
+        marker: the folder whose presence makes a folder a repository, such as ``.kist``; the nearest one counts.
         metafile_formats: names of the metafile formats, the one that new outputs get first.
         default_hashers: algorithms for new outputs where configuration names none, in order of preference.
         ignore_file: name of the ignore file (gitignore grammar).
-        store: the layout of caches and remotes.
     """
 
     marker: str
     metafile_formats: tuple[str, ...]
     default_hashers: tuple[str, ...]
     ignore_file: str
-    store: StoreLayout
-
-    @abstractmethod
-    def config_sources(self) -> Sequence[ConfigSource]:
-        """Configuration files inside the repository, the weakest first."""
 
     @abstractmethod
     def always_ignored(self) -> frozenset[bytes]:
         """Names that are never part of an output, in any folder, such as ``.git``."""
+
+    def config_sources(self) -> Sequence[str]:
+        """Configuration files of another tool that count here too, the weakest first; none by default.
+
+        They may come with a clone, so the same keys count as in tracked configuration, which is stronger.
+
+        Returns:
+            Paths relative to the repository, without ``..``; a file that is not there counts for nothing.
+        """
+        return ()
+
+    def read_config(self, path: str, data: bytes) -> Mapping[str, Any]:
+        """What a configuration file of :meth:`config_sources` says, in the sections and keys of kist's own.
+
+        By default such a file is YAML as kist's own configuration is.
+
+        Args:
+            path: as :meth:`config_sources` names it.
+            data: the file's bytes, at most 1 MiB.
+
+        Returns:
+            Section -> key -> value, such as ``{"remote": {"store": {"url": "../store"}}}``; what kist has no key
+            for is left out.
+
+        Raises:
+            ConfigError: the file is not valid; ``kist.kit.YAMLError`` is told with its line.
+        """
+        from kist.errors import ConfigError
+        from kist.util.yaml12 import load
+
+        values = load(data) or {}
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{path}: a configuration file holds sections", path=path, hint="mend the file")
+        return values

@@ -147,13 +147,13 @@ class MetafileFormat(ABC):
     Attributes:
         name: the format's name in the dialect.
         patterns: shell patterns of the file names that it reads, such as ``*.kist``.
-        codec: the manifest codec of its directories.
+        codec: the manifest codec of its directories, None for the core's own.
         max_size: bytes of the largest metafile that is read.
     """
 
     name: str
     patterns: tuple[str, ...]
-    codec: ManifestCodec
+    codec: ManifestCodec | None = None
     max_size: int = 4 << 20
 
     @abstractmethod

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from kist import hookimpl
-from kist.abc.metafile import ManifestCodec, MetafileFormat
+from kist.abc.metafile import MetafileFormat
 from kist.errors import MetafileError, MetafileSyntaxError, MetafileVersionError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile, TrackedOutput
@@ -27,18 +27,6 @@ class YamlMetafile(MetafileFormat):
 
     name = "kist"
     patterns = ("*.kist",)
-
-    def __init__(self) -> None:
-        self._codec: ManifestCodec | None = None
-
-    @property
-    def codec(self) -> ManifestCodec:  # type: ignore[override] # loaded when a manifest is opened, not before
-        """The codec of this format's manifests."""
-        if self._codec is None:
-            from kist.builtin.node_manifest import NodeManifestCodec
-
-            self._codec = NodeManifestCodec()
-        return self._codec
 
     def loads(self, data: bytes, path: str) -> Metafile:
         """Parse a metafile.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kist.errors import ConfigError, InvalidOption
 from kist.repo.config import LEVELS, Config, Setting, dig, known, split_key
 from kist.repo.config_edit import EditedFile, set_values
-from kist.repo.config_files import level_file, read_file
+from kist.repo.config_files import level_file, read_level
 from kist.repo.options import KNOWN
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Settings:
         parts = split_key(key)
         if level is not None:
             path = level_file(level, self.place)
-            value = dig(read_file(path), parts)
+            value = dig(read_level(level, self.place), parts)
             setting = Setting(key, value, level, str(path)) if value is not None else None
         else:
             setting = self.config.find(key)
@@ -184,8 +184,7 @@ class Settings:
             UnknownOption: no such key.
             ConfigError: it is not set there.
         """
-        path = level_file(level, self.place)
-        if dig(read_file(path), split_key(key)) is None:
+        if dig(read_level(level, self.place), split_key(key)) is None:
             setting = self.config.find(key)
             where = f"; it is set in {setting.origin}" if setting else ""
             text = f"'{key}' is not set in the {level} configuration{where}"

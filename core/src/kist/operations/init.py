@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kist.errors import RepoError, UsageError
-from kist.plugins.registry import Plugins
 from kist.repo import layout
-from kist.repo.algorithms import choose_algorithm
 from kist.repo.config import Config
 from kist.repo.config_edit import set_values
+from kist.repo.configured import choose_algorithm, plugins_of
 from kist.repo.layout import CONFIG, MARKER
 from kist.util.atomic import storage_errors
 
@@ -60,7 +59,7 @@ def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -
     if ".git" in root.parts or _is_git_folder(root):
         raise RepoError(f"{root} is Git's own folder", path=str(root), hint="run 'kist init' where your files are")
     config = Config.load()
-    plugins = Plugins(block=config.get("plugins.block"), prefer=config.get("plugins.prefer"))
+    plugins = plugins_of(config)
     chosen = algorithm or config.get("core.hash") or choose_algorithm(plugins, plugins.dialect(MARKER))
     plugins.hasher(chosen)
     report = InitReport(root, chosen, layout.find_git(root) is not None)

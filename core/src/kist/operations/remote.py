@@ -24,7 +24,7 @@ from kist.operations.remote_options import (
 from kist.repo.config import dig
 from kist.repo.config_changes import ConfigChanges, config_changes
 from kist.repo.config_edit import EditedFile, check_setting
-from kist.repo.config_files import level_file, read_file
+from kist.repo.config_files import read_level
 from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.remotes import location, remote_names, settings_of
@@ -242,9 +242,8 @@ def modify_remote(
     """
     _check_there(context, name)
     key = f"remote.{name}.{option}"
-    path = level_file(options.level, context.place)
     if value is None:
-        if dig(read_file(path), ("remote", name, option)) is None:
+        if dig(read_level(options.level, context.place), ("remote", name, option)) is None:
             raise ConfigError(
                 f"'{key}' is not set in the {options.level} configuration",
                 hint="'kist config list --show-origin' shows where things are set",
@@ -271,14 +270,7 @@ def remove_remote(context: RepoContext, name: str, options: EditOptions = EditOp
     Raises:
         ConfigError: no such remote in that configuration.
     """
-    _check_there(context, name)
-    levels = [level for level in _levels(options) if _section(context, level, name) is not None]
-    if not levels:
-        setting = context.config.find(f"remote.{name}.url")
-        raise ConfigError(
-            f"the remote '{name}' stands in the {setting.level if setting else 'other'} configuration",
-            hint=f"kist remote remove --global {name}",
-        )
+    levels = _levels_with(context, name, options)
     with config_changes(context, dry_run=options.dry_run) as changes:
         for level in levels:
             values = {"core.remote": None} if _chosen(context, level) == name else {}
@@ -302,14 +294,11 @@ def rename_remote(context: RepoContext, old: str, new: str, options: EditOptions
         ConfigError: no such remote in that configuration.
         UsageError: the new name is taken, or cannot be one.
     """
-    _check_there(context, old)
+    levels = _levels_with(context, old, options)
     if context.config.get(f"remote.{new}.url"):
         raise UsageError(f"there is a remote '{new}' already")
     if not _NAME.fullmatch(new):
         raise UsageError(f"'{new}' cannot be the name of a remote")
-    levels = [level for level in _levels(options) if _section(context, level, old) is not None]
-    if not levels:
-        raise ConfigError(f"the remote '{old}' stands in the user's configuration", hint="add --global")
     with config_changes(context, dry_run=options.dry_run) as changes:
         for level in levels:
             _rename_in(context, changes, level, (old, new))
@@ -382,17 +371,26 @@ def _check_there(context: RepoContext, name: str) -> None:
         )
 
 
-def _levels(options: EditOptions) -> tuple[str, ...]:
-    return _REPOSITORY_LEVELS if options.level == "tracked" else (options.level,)
+def _levels_with(context: RepoContext, name: str, options: EditOptions) -> list[str]:
+    """The levels asked for that have a remote, of which there is one at least."""
+    _check_there(context, name)
+    asked = _REPOSITORY_LEVELS if options.level == "tracked" else (options.level,)
+    levels = [level for level in asked if _section(context, level, name) is not None]
+    if not levels:
+        found = context.config.find(f"remote.{name}.url")
+        where = found.origin if found else "other configuration"
+        hint = "change it there" if found and found.level == "tracked" else "add --global"
+        raise ConfigError(f"the remote '{name}' stands in {where}", hint=hint)
+    return levels
 
 
 def _section(context: RepoContext, level: str, name: str) -> dict[str, Any] | None:
-    found = dig(read_file(level_file(level, context.place)), ("remote", name))
+    found = dig(read_level(level, context.place), ("remote", name))
     return found if isinstance(found, dict) else None
 
 
 def _chosen(context: RepoContext, level: str) -> Any:
-    return dig(read_file(level_file(level, context.place)), ("core", "remote"))
+    return dig(read_level(level, context.place), ("core", "remote"))
 
 
 def _users(context: RepoContext, name: str) -> list[str]:

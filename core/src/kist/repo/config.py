@@ -7,7 +7,7 @@ are ignored with a warning. Files are YAML; a value is changed in place, so comm
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -113,11 +113,14 @@ class Config:
         *,
         env: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
+        sources: Iterable[tuple[str, dict[str, Any]]] = (),
     ) -> Config:
         """Read all layers.
 
         Args:
             place: the repository's places, None outside of one.
+            sources: name and data of configuration files of another tool, the weakest first: weaker than what is
+                tracked, and trusted as little.
             env: the environment, None for that of the process.
             overrides: dotted key -> value, from the command line.
 
@@ -131,10 +134,12 @@ class Config:
             RepoFormatError: the repository was made by a newer version.
         """
         env = os.environ if env is None else env
-        files = [("system", system_file(env)), ("user", user_file(env))]
+        layers = [_Layer("system", str(system_file(env)), read_file(system_file(env)))]
+        layers.append(_Layer("user", str(user_file(env)), read_file(user_file(env))))
+        layers += [_Layer("tracked", name, data) for name, data in sources]
         if place is not None:
-            files += [("tracked", place.config), ("local", place.local_config)]
-        layers = [_Layer(level, str(path), read_file(path)) for level, path in files]
+            layers.append(_Layer("tracked", str(place.config), read_file(place.config, tracked=True)))
+            layers.append(_Layer("local", str(place.local_config), read_file(place.local_config)))
         layers.append(_Layer("environment", "environment", _from_environment(env)))
         layers.append(_Layer("command line", "command line", _nested(overrides or {})))
         return cls(layers)

@@ -133,7 +133,7 @@ def _edit(path: Path, level: str, changes: Sequence[tuple[Key, Any]], *, dry_run
     changed = False
     parts: Key = ()
     with storage_errors(path):
-        data = read_bytes(path)
+        data = read_bytes(path, tracked=level == "tracked")
     try:
         document = Document(data, max_size=MAX_SIZE)
         for parts, value in changes:

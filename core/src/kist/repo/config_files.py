@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kist.errors import ConfigError
-from kist.repo.layout import MARKER
 from kist.util.atomic import storage_errors
 from kist.util.paths import display
 from kist.util.yaml12 import YAMLError, load
@@ -59,11 +58,12 @@ def level_file(level: str, place: Place | None, env: Mapping[str, str] | None = 
     return place.config if level == "tracked" else place.local_config
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path, *, tracked: bool = False) -> dict[str, Any]:
     """The data of one configuration file.
 
     Args:
         path: the file.
+        tracked: see :func:`read_bytes`.
 
     Returns:
         Its data, {} where there is no such file.
@@ -73,7 +73,7 @@ def read_file(path: Path) -> dict[str, Any]:
         StorageError: it cannot be read.
     """
     with storage_errors(path):
-        data = read_bytes(path)
+        data = read_bytes(path, tracked=tracked)
     try:
         values = load(data, max_size=MAX_SIZE) if data.strip() else {}
     except YAMLError as exc:
@@ -83,13 +83,30 @@ def read_file(path: Path) -> dict[str, Any]:
     return values or {}
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file up to the limit and one more, b"" where there is none.
+def read_level(level: str, place: Place | None) -> dict[str, Any]:
+    """The data of the file of a level, {} where there is no such file.
+
+    Args:
+        level: as for :func:`level_file`.
+        place: the repository's places, None outside of one.
 
     Raises:
-        ConfigError: it is no regular file; tracked configuration, which comes with a clone, may be no link either.
+        ConfigError: the level needs a repository, or its file is not valid.
+        StorageError: it cannot be read.
     """
-    tracked = path.parent.name == MARKER
+    return read_file(level_file(level, place), tracked=level == "tracked")
+
+
+def read_bytes(path: Path, *, tracked: bool = False) -> bytes:
+    """The bytes of a file up to the limit and one more, b"" where there is none.
+
+    Args:
+        path: the file.
+        tracked: whether it comes with a clone, so that it may be no link.
+
+    Raises:
+        ConfigError: it is no regular file.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | tracked * os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):

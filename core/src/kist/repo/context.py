@@ -14,13 +14,13 @@ from kist.abc.dialect import Dialect
 from kist.abc.hasher import Hasher
 from kist.abc.metafile import ManifestCodec, ManifestView, MetafileFormat
 from kist.abc.progress import NullProgress, Progress
-from kist.errors import KistError, NotARepo, ObjectMissing, PluginError
+from kist.errors import KistError, ObjectMissing, PluginError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile
-from kist.plugins.catalog import foreign_markers
 from kist.plugins.registry import Plugins, kernel_name
-from kist.repo import layout, metafiles
+from kist.repo import dialects, metafiles
 from kist.repo.config import Config
+from kist.repo.configured import choose_algorithm, plugins_of
 from kist.repo.hooks import Hooks
 from kist.repo.layout import MARKER, Place
 from kist.repo.link_types import share_files
@@ -89,15 +89,11 @@ class RepoContext:
             RepoNotOwned: it belongs to another user.
         """
         typed = Path(os.path.abspath(start))
-        root, _ = layout.find_root(Path(os.path.realpath(typed)), foreign=lambda: foreign_markers(Plugins()))
         outside = Config.load(overrides=settings)
-        layout.check_owner([root, root / MARKER], root, outside.get("safe.directory"))
-        identity = _identity(root)
-        place = layout.find_place(root, identity)
-        if place.git is not None:  # the local configuration lies there, and tells where credentials go
-            layout.check_owner([place.git.folder, place.git.common], root, outside.get("safe.directory"))
-        config = Config.load(place, overrides=settings)
-        return cls(place, config, typed_root=_typed_root(typed, root), progress=progress, verb=verb)
+        plugins = plugins_of(outside)
+        place = dialects.open_place(Path(os.path.realpath(typed)), plugins, outside.get("safe.directory"))
+        config = dialects.load_config(place, plugins, settings)
+        return cls(place, config, typed_root=_typed_root(typed, place.root), progress=progress, verb=verb)
 
     # ── identity and settings ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,7 +104,7 @@ class RepoContext:
 
     @property
     def id(self) -> str:
-        """The repository's id, made at ``init``."""
+        """The repository's id, made at ``init``; in one of another dialect by the first writing command."""
         return self.place.id
 
     def config_value(self, key: str) -> object:
@@ -134,22 +130,29 @@ class RepoContext:
     @cached_property
     def plugins(self) -> Plugins:
         """The plugins, as the configuration blocks and prefers them."""
-        return Plugins(block=self.config.get("plugins.block"), prefer=self.config.get("plugins.prefer"))
+        return plugins_of(self.config)
 
     @cached_property
     def dialect(self) -> Dialect:
         """How this kind of repository is read."""
-        return self.plugins.dialect(MARKER)
+        return self.plugins.dialect(self.place.marker)
+
+    @cached_property
+    def markers(self) -> frozenset[str]:
+        """Names whose presence makes a folder a repository of its own."""
+        return frozenset({".git", MARKER, self.place.marker}) | dialects.markers_of(self.plugins)
 
     @cached_property
     def formats(self) -> Sequence[MetafileFormat]:
         """The metafile formats, the one for new outputs first."""
         return [self.plugins.metafile_format(name) for name in self.dialect.metafile_formats]
 
-    @property
+    @cached_property
     def codec(self) -> ManifestCodec:
         """How manifests are stored."""
-        return self.formats[0].codec
+        from kist.builtin.node_manifest import NodeManifestCodec
+
+        return self.formats[0].codec or NodeManifestCodec()
 
     @property
     def algorithm_set(self) -> bool:
@@ -159,8 +162,6 @@ class RepoContext:
     @cached_property
     def algorithm(self) -> str:
         """The hash algorithm of new outputs."""
-        from kist.repo.algorithms import choose_algorithm
-
         return self.config.get("core.hash") or choose_algorithm(self.plugins, self.dialect)
 
     def hasher(self, algorithm: str) -> Hasher:
@@ -237,7 +238,8 @@ class RepoContext:
         """What is no part of any output."""
         from kist.engine.workspace.ignore import IgnoreRules, RepositoryIgnore
 
-        rules = IgnoreRules(always=self.dialect.always_ignored(), file_name=os.fsencode(self.dialect.ignore_file))
+        always = self.dialect.always_ignored() | {b".git", b".kist"}
+        rules = IgnoreRules(always=always, file_name=os.fsencode(self.dialect.ignore_file))
         return RepositoryIgnore(self.root, rules)
 
     @cached_property
@@ -324,7 +326,11 @@ class RepoContext:
             UsageError: an unknown revision.
         """
         if revision is None:
-            found = metafiles.load_all(self, metafiles.find(self, folder, skip=_NEVER_ENTERED), self.problems)
+            found = metafiles.load_all(
+                self,
+                metafiles.find(self, folder, skip=_NEVER_ENTERED | {os.fsencode(self.place.marker)}),
+                self.problems,
+            )
         else:
             found = [one for one in self._at(revision) if not folder or one.path.startswith(folder + "/")]
         return sorted(found, key=lambda one: one.path)
@@ -379,17 +385,6 @@ class RepoContext:
 
 
 _NEVER_ENTERED = frozenset({b".git", b".kist", b".hg", b".svn", b"__pycache__", b"node_modules"})
-
-
-def _identity(root: Path) -> str:
-    """The repository's id out of its tracked configuration."""
-    from kist.repo.config_files import read_file
-
-    path = root / MARKER / layout.CONFIG
-    if not path.exists():
-        raise NotARepo(f"{root / MARKER} has no {layout.CONFIG}", hint="run 'kist init' to make a repository here")
-    section = read_file(path).get("repository")
-    return layout.check_id(section.get("id") if isinstance(section, dict) else section)
 
 
 def _typed_root(typed: Path, root: Path) -> Path:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kist.errors import NotARepo, RepoFormatError, RepoNotOwned
@@ -20,9 +19,15 @@ from kist.util.paths import display, fold, is_reserved
 
 MARKER = ".kist"
 CONFIG = "config.yaml"
+COMPANION = "kist.yaml"
+"""The tracked configuration in the marker folder of another dialect, whose other files are another tool's."""
 PRIVATE = "private"
 FORMAT = 1
 """The newest repository format that this version reads, ``repository.format`` in the tracked configuration."""
+
+ID_FILE = "id"
+_FOREIGN = "dialect"
+"""Begins the names of the private folders of another dialect's repositories, before the marker; no id has a dot."""
 
 _ID = re.compile(r"[0-9a-z][0-9a-z-]{7,63}", re.ASCII)
 _POINTER_LIMIT = 64 << 10
@@ -49,11 +54,13 @@ class Place:
 
     Args:
         root: the repository's folder.
-        id: the repository's id.
+        id: the repository's id; "" in one of another dialect where nothing was written yet.
         git: Git's folders, None without Git.
         shared: the private folder that all worktrees share.
         own: the private folder of this worktree and repository.
+        settings: the private folder of this repository, for all worktrees.
         waiting: a private folder from before Git came, to be moved by the next writing command; None if there is none.
+        marker: the marker folder that makes it a repository.
     """
 
     root: Path
@@ -61,17 +68,19 @@ class Place:
     git: GitPlace | None
     shared: Path
     own: Path
+    settings: Path
     waiting: Path | None = None
+    marker: str = MARKER
 
     @property
     def config(self) -> Path:
         """The tracked configuration."""
-        return self.root / MARKER / CONFIG
+        return self.root / self.marker / (CONFIG if self.marker == MARKER else COMPANION)
 
     @property
     def local_config(self) -> Path:
         """The configuration of this clone, mode 0600."""
-        return self.shared / self.id / CONFIG
+        return self.settings / CONFIG
 
     @property
     def cache(self) -> Path:
@@ -130,17 +139,18 @@ def check_id(text: object) -> str:
 
 
 def find_root(
-    start: Path, markers: Sequence[str] = (MARKER,), foreign: Callable[[], Iterable[str]] = tuple
+    start: Path, others: Callable[[], Iterable[str]] = tuple, foreign: Callable[[], Iterable[str]] = tuple
 ) -> tuple[Path, str]:
     """The repository that a folder belongs to.
 
     Args:
         start: an absolute folder.
-        markers: marker folders, the preferred first.
+        others: names the marker folders of other dialects; asked where *start* itself is not the root of a native one.
         foreign: names the marker folders of other tools, for the hint where there is none of ours.
 
     Returns:
-        The nearest folder upwards with a marker, and the marker; the search stops at Git's top level.
+        The nearest folder upwards with a marker, and the marker; the native one goes before others in one folder. The
+        search stops at Git's top level.
 
     Raises:
         NotARepo: there is none.
@@ -148,7 +158,10 @@ def find_root(
     searched = []
     for folder in (start, *start.parents):
         searched.append(folder)
-        for marker in markers:
+        native = is_folder(folder / MARKER)
+        if native and os.path.lexists(folder / MARKER / CONFIG):
+            return folder, MARKER
+        for marker in (*others(), *((MARKER,) if native else ())):
             if is_folder(folder / marker):
                 return folder, marker
         if os.path.lexists(folder / ".git"):
@@ -252,45 +265,67 @@ def _is_trusted(root: Path, trusted: Iterable[str]) -> bool:
     return False
 
 
-def find_place(root: Path, repository_id: str) -> Place:
+def find_place(root: Path, repository_id: str, marker: str = MARKER) -> Place:
     """Where the repository keeps what; nothing is made or moved.
 
     Args:
         root: the repository's folder.
-        repository_id: its id, checked by :func:`check_id`.
+        repository_id: its id, checked by :func:`check_id`; of another dialect, whose tool knows no ids, what
+            :func:`make` made for this clone counts instead.
+        marker: its marker folder.
 
     Returns:
         Inside Git, folders in Git's own; otherwise ``.kist/private``. Where Git came later, the old private folder is
-        in use until a writing command calls :func:`adopt`.
+        in use until a writing command calls :func:`kist.repo.adopting.adopt`.
 
     Raises:
         RepoNotOwned: the private folder belongs to another user, or came with the files of a clone.
     """
-    git = find_git(root)
     private = root / MARKER / PRIVATE
+    git = find_git(root)
     if git is None:
         _check_private(private)
-        return Place(root, repository_id, None, private, private / repository_id)
-    own_name = _own_name(git, root, repository_id)
-    place = Place(root, repository_id, git, git.common / "kist", git.folder / "kist" / own_name)
+        return in_private(root, repository_id, None, private, marker)
+    place = in_git(root, repository_id, git, marker)
     if not os.path.lexists(private) or not _may_adopt(git, private):
         return place
-    if os.path.lexists(place.shared / repository_id):
-        return Place(*_fields(place), private)
-    return Place(root, repository_id, git, private, private / repository_id, private)
+    if os.path.lexists(place.settings):
+        return replace(place, waiting=private)
+    return replace(in_private(root, repository_id, git, private, marker), waiting=private)
 
 
-def _own_name(git: GitPlace, root: Path, repository_id: str) -> str:
+def in_private(root: Path, repository_id: str, git: GitPlace | None, private: Path, marker: str) -> Place:
+    """The place of a repository whose private folder lies in its own folder."""
+    folder = private / (repository_id or _FOREIGN + marker)
+    return Place(root, repository_id or _kept_id(folder), git, private, folder, folder, marker=marker)
+
+
+def in_git(root: Path, repository_id: str, git: GitPlace, marker: str) -> Place:
+    """The place of a repository whose private folders lie in Git's."""
+    shared = git.common / "kist"
+    own = _own_name(git, root, repository_id or _FOREIGN + marker)
+    settings = shared / (repository_id or own)
+    return Place(
+        root, repository_id or _kept_id(settings), git, shared, git.folder / "kist" / own, settings, marker=marker
+    )
+
+
+def _kept_id(settings: Path) -> str:
+    """The id that this clone of a repository of another dialect got by its first writing command, "" before that."""
+    try:
+        text = (settings / ID_FILE).read_text("ascii", "replace").strip()
+    except OSError:
+        return ""
+    return text if _ID.fullmatch(text) else ""
+
+
+def _own_name(git: GitPlace, root: Path, name: str) -> str:
     """The name of a repository's own folder: below Git's top level with its path, so that a copy has another one."""
     if root == git.top:
-        return repository_id
+        return name
     from zlib import crc32
 
-    return f"{repository_id}-{crc32(os.fsencode(os.path.relpath(root, git.top))):08x}"
-
-
-def _fields(place: Place) -> tuple[Path, str, GitPlace | None, Path, Path]:
-    return place.root, place.id, place.git, place.shared, place.own
+    return f"{name}-{crc32(os.fsencode(os.path.relpath(root, git.top))):08x}"
 
 
 def _check_private(private: Path) -> None:
@@ -335,65 +370,27 @@ def make(place: Place) -> None:
         StorageError: they cannot be made.
     """
     with storage_errors(place.shared):
-        for folder in (place.shared, place.shared / place.id, place.own, place.locks, place.scratch):
+        for folder in (place.shared, place.settings, place.own, place.locks, place.scratch):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ignore = place.shared / ".gitignore"
     if place.shared == place.root / MARKER / PRIVATE and not ignore.exists():
         write_file(ignore, b"*\n", sync=False)
 
 
-def adopt(place: Place) -> Place:
-    """Move the private folder from before Git came into Git's folder; call it under the repository's lock.
-
-    Killed in between, the next call goes on where it stopped.
+def name_clone(place: Place) -> Place:
+    """Give a clone of another dialect's repository its id; call it under the repository's lock.
 
     Args:
-        place: what :func:`find_place` gave.
+        place: where, made by :func:`make`.
 
     Returns:
-        The place to use from now on.
+        The place with the id that counts from now on.
 
     Raises:
-        StorageError: something cannot be moved.
+        StorageError: it cannot be kept.
     """
-    if place.waiting is None or place.git is None:
-        return place
-    own_name = _own_name(place.git, place.root, place.id)
-    moved = Place(place.root, place.id, place.git, place.git.common / "kist", place.git.folder / "kist" / own_name)
-    with storage_errors(place.waiting):
-        moved.shared.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own = place.waiting / place.id
-        # The repository's own folder goes last: as long as it is here, the old place is the one in use.
-        for name in sorted(os.listdir(place.waiting), key=lambda name: name == place.id):
-            if name == ".gitignore":
-                continue
-            if name == place.id:
-                _move_own(own, moved)
-            else:
-                _move(place.waiting / name, moved.shared / name)
-        (place.waiting / ".gitignore").unlink(missing_ok=True)
-        with suppress(OSError):
-            place.waiting.rmdir()
-    return moved
-
-
-def _move_own(source: Path, moved: Place) -> None:
-    moved.own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    moved.local_config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in os.listdir(source):
-        _move(source / name, moved.local_config if name == CONFIG else moved.own / name)
-    source.rmdir()
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move a file or folder; folders that exist are merged, of two files the one that is there stays."""
-    import shutil
-
-    if not os.path.lexists(target):
-        shutil.move(source, target)
-    elif is_folder(source) and is_folder(target):
-        for name in os.listdir(source):
-            _move(source / name, target / name)
-        source.rmdir()
-    else:
-        source.unlink()
+    if place.id or (kept := _kept_id(place.settings)):
+        return place if place.id else replace(place, id=kept)
+    made = new_id()
+    write_file(place.settings / ID_FILE, f"{made}\n".encode(), mode=0o600)
+    return replace(place, id=made)

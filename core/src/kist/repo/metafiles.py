@@ -48,6 +48,10 @@ class _Formats(Protocol):
     def formats(self) -> Sequence[MetafileFormat]:
         """Its metafile formats, the one for new outputs first."""
 
+    @property
+    def markers(self) -> frozenset[str]:
+        """Names whose presence makes a folder a repository of its own."""
+
 
 _LARGEST = 4 << 20  # more is refused by every format
 
@@ -174,7 +178,7 @@ def find(repo: _Formats, folder: str = "", *, skip: frozenset[bytes] = frozenset
                 raise
             continue  # no path leads there that could be given to anything
         names = {entry.name for entry in listed}
-        if here != folder and names & {".git", ".kist"}:
+        if here != folder and names & repo.markers:
             continue
         found = sorted(
             entry.name

@@ -16,7 +16,6 @@ from kist.repo.metafiles import Tracked
 from kist.util.paths import nearest
 
 _GLOB = frozenset("*?[")
-_PRIVATE = frozenset({".git", ".kist"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def inner_repository(context: RepoContext, path: str, text: str) -> UsageError |
         path: relative to the repository.
         text: as typed.
     """
-    markers = [marker for marker in sorted(_PRIVATE) if os.path.lexists(context.root / path / marker)]
+    markers = [marker for marker in sorted(context.markers) if os.path.lexists(context.root / path / marker)]
     if not path or not markers:
         return None
     ours = markers != [".git"]
@@ -150,7 +149,7 @@ class Owners:
             place = os.path.join(root, folder)
             if os.path.islink(place):
                 raise UsageError(f"{path} lies beyond the symbolic link {folder}", path=path)
-            if any(os.path.lexists(os.path.join(place, marker)) for marker in _PRIVATE):
+            if any(os.path.lexists(os.path.join(place, marker)) for marker in self._context.markers):
                 raise UsageError(
                     f"{path} belongs to the repository {folder} inside this one",
                     hint=f"work there: kist -C {folder} …",
@@ -250,7 +249,7 @@ def workspace_names(context: RepoContext, pattern: str) -> list[str]:
         name.rstrip("/")
         for name in found
         if metafiles.format_of(context.formats, posixpath.basename(name)) is None
-        and _PRIVATE.isdisjoint(name.split("/"))
+        and context.markers.isdisjoint(name.split("/"))
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kist.errors import StorageError
 from kist.repo import layout
+from kist.repo.adopting import adopt
 from kist.repo.beside_git import ignore_in_git, not_ignored
 from kist.util.atomic import FULL, use_token
 
@@ -50,10 +51,13 @@ class Writing:
 
         context = self._context
         layout.make(context.place)
+        if not context.place.id:
+            with self.lock():
+                context.place = layout.name_clone(context.place)
         came = False
         if context.place.waiting is not None:
             with self.lock():
-                context.place = layout.adopt(context.place)
+                context.place = adopt(context.place)
                 for part in _PLACED:
                     context.__dict__.pop(part, None)
             layout.make(context.place)

@@ -1,18 +1,19 @@
-"""DialectContract: what every dialect and its store layout must keep."""
+"""DialectContract: what every dialect must keep."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kist.abc import Dialect
-from kist.model.digest import Digest
+from kist.errors import ConfigError
+from kist.kit import YAMLError
 from kist.testing.base import ContractBase
-from kist.testing.strategies import digests
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SHARED = settings(
@@ -55,13 +56,22 @@ class DialectContract(ContractBase):
         assert "/" not in dialect.ignore_file
 
     def test_configuration_lies_inside(self, dialect: Dialect) -> None:
-        """Configuration files are relative paths without detours."""
+        """Configuration files of another tool are relative paths without detours, each named once."""
         sources = list(dialect.config_sources())
-        assert sources
-        for source in sources:
-            parts = source.path.split("/")
-            assert not source.path.startswith("/")
-            assert not {"", ".", ".."} & set(parts)
+        assert len(set(sources)) == len(sources)
+        for path in sources:
+            assert not {"", ".", ".."} & set(path.split("/"))
+
+    @_SHARED
+    @given(data=st.binary(max_size=200))
+    def test_any_configuration_is_read_or_refused(self, dialect: Dialect, data: bytes) -> None:
+        """Whatever stands in a configuration file gives sections, ``ConfigError`` or ``YAMLError``."""
+        for path in dialect.config_sources() or ("config.yaml",):
+            try:
+                values = dialect.read_config(path, data)
+            except (ConfigError, YAMLError):
+                continue
+            assert isinstance(values, Mapping)
 
     def test_never_tracks_its_own_state(self, dialect: Dialect) -> None:
         """The marker folder and Git's are never part of an output."""
@@ -69,38 +79,3 @@ class DialectContract(ContractBase):
         assert isinstance(ignored, frozenset)
         assert {dialect.marker.encode(), b".git"} <= ignored
         assert not any(b"/" in name for name in ignored)
-
-    def test_layout_declares_its_facts(self, dialect: Dialect) -> None:
-        """A layout has a name, says whether it packs and marks roots, and keeps loose objects read-only."""
-        store = dialect.store
-        assert store.name
-        assert isinstance(store.packs, bool)
-        assert isinstance(store.root_markers, bool)
-        assert store.file_mode & 0o222 == 0
-
-    @_SHARED
-    @given(data=st.data())
-    def test_key_names_its_object(self, dialect: Dialect, data: st.DataObject) -> None:
-        """An object has at least one key; each is relative, without detours, and tells its object again."""
-        digest = data.draw(digests(st.sampled_from(dialect.default_hashers)))
-        keys = dialect.store.object_keys(digest)
-        assert keys
-        for key in keys:
-            assert not {"", ".", ".."} & set(key.split("/"))
-            assert len(key) <= 255
-        assert dialect.store.parse_key(keys[0]) == digest
-
-    @_SHARED
-    @given(data=st.data())
-    def test_different_objects_have_different_keys(self, dialect: Dialect, data: st.DataObject) -> None:
-        """No two objects share a key."""
-        algorithm = dialect.default_hashers[0]
-        one, other = data.draw(st.lists(digests(st.just(algorithm)), min_size=2, max_size=2, unique=True))
-        assert not set(dialect.store.object_keys(one)) & set(dialect.store.object_keys(other))
-
-    @_SHARED
-    @given(key=st.text(max_size=80))
-    def test_other_keys_are_no_objects(self, dialect: Dialect, key: str) -> None:
-        """Whatever lies in a store, a foreign key gives None and no error."""
-        found = dialect.store.parse_key(key)
-        assert found is None or isinstance(found, Digest)

@@ -100,11 +100,11 @@ class MetafileContract(ContractBase):
         return Metafile((TrackedOutput(path, digest, directory, **kept),), extra)
 
     def test_declares_itself(self, metafile_format: MetafileFormat) -> None:
-        """A format has a name, patterns of file names, a codec with a name, and a limit of size."""
+        """A format has a name, patterns of file names, a codec with a name or the core's own, and a limit of size."""
         assert metafile_format.name == metafile_format.name.lower()
         assert metafile_format.patterns
         assert not any(fnmatch.fnmatchcase("plain.txt", one) for one in metafile_format.patterns)
-        assert metafile_format.codec.name
+        assert metafile_format.codec is None or metafile_format.codec.name
         assert 0 < metafile_format.max_size <= 64 << 20
 
     @pytest.mark.parametrize("directory", [True, False])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from kist.abc.dialect import ConfigSource
-from kist.builtin.kist_dialect import KistDialect, KistStore
-from kist.model.digest import Digest
+from kist.builtin.kist_dialect import KistDialect
 from kist.testing.dialect import DialectContract
 from kist.testing.mutants.running import Kind
 
@@ -54,8 +53,8 @@ class DeepIgnoreFile(KistDialect):
 class ConfigOutside(KistDialect):
     """Reads a configuration beside the repository."""
 
-    def config_sources(self) -> Sequence[ConfigSource]:
-        return (ConfigSource("../config.yaml", tracked=True),)
+    def config_sources(self) -> Sequence[str]:
+        return ("../config.yaml",)
 
 
 @DIALECT.mutant
@@ -66,51 +65,9 @@ class TracksGit(KistDialect):
         return frozenset({b".kist"})
 
 
-class _Writable(KistStore):
-    file_mode = 0o644
-
-
 @DIALECT.mutant
-class WritableObjects(KistDialect):
-    """Keeps loose objects writable."""
+class GuessesConfig(KistDialect):
+    """Fails at a configuration that is none."""
 
-    store = _Writable()
-
-
-class _Leading(KistStore):
-    def object_keys(self, digest: Digest) -> tuple[str, ...]:
-        return tuple("/" + key for key in super().object_keys(digest))
-
-    def parse_key(self, key: str) -> Digest | None:
-        return super().parse_key(key.removeprefix("/"))
-
-
-@DIALECT.mutant
-class AbsoluteKeys(KistDialect):
-    """Begins keys with a slash."""
-
-    store = _Leading()
-
-
-class _Short(KistStore):
-    def object_keys(self, digest: Digest) -> tuple[str, ...]:
-        return (*super().object_keys(digest), f"objects/{digest.algorithm}/recent")
-
-
-@DIALECT.mutant
-class SharedKey(KistDialect):
-    """Has a key that every object may have."""
-
-    store = _Short()
-
-
-class _Strict(KistStore):
-    def parse_key(self, key: str) -> Digest | None:
-        return super().parse_key(key) if "/" in key else Digest.parse(key)
-
-
-@DIALECT.mutant
-class ForeignKeyFails(KistDialect):
-    """Fails at a key that is not its own."""
-
-    store = _Strict()
+    def read_config(self, path: str, data: bytes) -> Mapping[str, Any]:
+        return dict(line.split("=", 1) for line in data.decode("latin-1").splitlines() if path)

@@ -1,10 +1,16 @@
-"""Choose the hash algorithm of new outputs where the configuration names none."""
+"""The plugins that a configuration allows, and the hash algorithm to take where it names none."""
 
 from __future__ import annotations
 
 from kist.abc.dialect import Dialect
 from kist.errors import PluginNotFound
 from kist.plugins.registry import Plugins
+from kist.repo.config import Config
+
+
+def plugins_of(config: Config) -> Plugins:
+    """The plugins, as a configuration blocks and prefers them."""
+    return Plugins(block=config.get("plugins.block"), prefer=config.get("plugins.prefer"))
 
 
 def choose_algorithm(plugins: Plugins, dialect: Dialect) -> str:

@@ -1,0 +1,295 @@
+"""Repositories of another dialect, whose plugin is written from the public surface alone."""
+
+import os
+import subprocess
+
+import pytest
+from cli_support import DATA, clone, commit, git, tree, write
+
+LAKE = """
+import configparser
+import json
+
+from kist import Digest, hookimpl
+from kist.abc import Dialect, MetafileFormat
+from kist.errors import ConfigError, MetafileError, MetafileSyntaxError
+from kist.kit import check_path
+from kist.model import Metafile, TrackedOutput
+
+
+class Lake(Dialect):
+    marker = ".lake"
+    metafile_formats = ("lake",)
+    default_hashers = ("sha512",)
+    ignore_file = ".lakeignore"
+
+    def always_ignored(self):
+        return frozenset({b".git", b".lake"})
+
+    def config_sources(self):
+        return (".lake/lake.ini",)
+
+    def read_config(self, path, data):
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(data.decode())
+        except (configparser.Error, UnicodeDecodeError) as exc:
+            raise ConfigError(f"{path}: {exc}".splitlines()[0], hint="mend it") from exc
+        return {"remote": {name: dict(parser[name]) for name in parser.sections()}}
+
+
+class LakeFormat(MetafileFormat):
+    name = "lake"
+    patterns = ("*.lake",)
+
+    def loads(self, data, path):
+        try:
+            values = json.loads(data)
+        except ValueError as exc:
+            raise MetafileSyntaxError("no JSON", file=path, line=1, column=1) from exc
+        try:
+            check_path(values["path"].encode())
+            digest = Digest.parse(values["digest"])
+        except (KeyError, TypeError, AttributeError, ValueError) as exc:
+            raise MetafileError(f"{path} says nothing") from exc
+        known = {"path", "digest", "directory", "files", "size"}
+        extra = {key: value for key, value in values.items() if key not in known}
+        output = TrackedOutput(values["path"], digest, values["directory"], files=values["files"], size=values["size"])
+        return Metafile((output,), extra)
+
+    def dumps(self, metafile, previous=None):
+        (one,) = metafile.outputs
+        values = {"path": one.path, "digest": str(one.digest), "directory": one.is_directory}
+        values |= {"files": one.files, "size": one.size, **metafile.extra}
+        return json.dumps(values, indent=1).encode() + b"\\n"
+
+
+@hookimpl
+def kist_make_dialect(marker):
+    return Lake() if marker == ".lake" else None
+
+
+@hookimpl
+def kist_make_metafile_format(name):
+    return LakeFormat() if name == "lake" else None
+"""
+
+
+def install(site, code=LAKE, marker=".lake"):
+    site.install(
+        "kist-lake", {"dialects": {marker: "kist_lake"}, "metafiles": {"lake": "kist_lake"}}, {"kist_lake": code}
+    )
+
+
+@pytest.fixture
+def lake(kist, site):
+    """A repository of another tool's, in Git, with a remote in that tool's configuration."""
+    install(site)
+    git(kist.folder, "init", "-q", "-b", "main")
+    write(
+        kist.folder,
+        {**DATA, ".lake/lake.ini": "[store]\nurl = ../store\n", ".lakeignore": "*.tmp\n", "data/x.tmp": "-"},
+    )
+    return kist
+
+
+def test_a_clone_gets_its_data_and_nothing_of_ours_but_the_metafiles(lake):
+    assert lake("status").code == 0
+    lake("add", "data")
+    assert tree(lake.folder / ".lake").keys() == {"lake.ini"}
+    assert not (lake.folder / ".kist").exists()
+    assert '"sha512:' in (lake.folder / "data.lake").read_text()
+    commit(lake.folder, "v1")
+    assert lake.json("status").data["clean"]
+    lake("push", "-r", "store")
+    other = clone(lake)
+    lake("pull", "-r", "store", folder=other)
+    assert tree(other / "data") == {name.removeprefix("data/"): value for name, value in expected().items()}
+    assert lake.json("status", folder=other).data["clean"]
+
+
+def expected():
+    return {name: value if isinstance(value, bytes) else value.encode() for name, value in DATA.items()}
+
+
+def test_the_main_verbs_work_there(lake):
+    lake("add", "data")
+    commit(lake.folder, "v1")
+    write(lake.folder, {"data/a.txt": "other\n", "data/new.txt": "new\n"})
+    changes = lake.json("diff").data["changes"]
+    assert {(one["path"], one["change"]) for one in changes} == {("data/a.txt", "modified"), ("data/new.txt", "added")}
+    lake("commit")
+    commit(lake.folder, "v2")
+    lake("move", "data/new.txt", "data/sub/newer.txt")
+    lake("remove", "data/sub/b.txt")
+    assert "b.txt" not in lake("list", "-R", "data").out
+    write(lake.folder, {"data/sub/newer.txt": None, "data/x.tmp": None})
+    lake("checkout", "--rev", "v1")
+    assert tree(lake.folder / "data") == {name.removeprefix("data/"): value for name, value in expected().items()}
+    assert lake("cat", "--rev", "v2", "data/new.txt").out == "new\n"
+    assert lake.json("gc", "--plan").data["candidates"] >= 0
+    lake("verify")
+    assert lake.json("doctor").json["ok"]
+
+
+def test_settings_of_ours_stand_beside_those_of_the_tool_and_win(lake):
+    lake("config", "core.hash", "sha256")
+    assert (lake.folder / ".lake/kist.yaml").read_text() == "core:\n  hash: sha256\n"
+    lake("remote", "modify", "store", "url", "../elsewhere")
+    assert lake.json("remote", "list").data["remotes"][0]["url"] == "../elsewhere"
+    lake("remote", "modify", "--local", "store", "url", "../private")
+    lake("add", "data")
+    lake("push", "-r", "store")
+    assert (lake.folder.parent / "private").exists()
+    assert "private" not in (lake.folder / ".lake/kist.yaml").read_text()
+    error = lake.json("remote", "remove", "other", code=3).json["errors"][0]
+    assert "other" in error["message"]
+
+
+def test_a_remote_of_the_tools_own_configuration_is_removed_there(lake):
+    error = lake.json("remote", "remove", "store", code=3).json["errors"][0]
+    assert "lake.ini" in error["message"] + error["hint"]
+    assert lake.json("remote", "rename", "store", "new", code=3).classes == ["ConfigError"]
+
+
+def test_two_clones_are_two_users_of_a_remote(lake):
+    lake("add", "data")
+    commit(lake.folder, "v1")
+    lake("push", "-r", "store")
+    other = clone(lake)
+    lake("pull", "-r", "store", folder=other)
+    write(other, {"data/more.txt": "more\n"})
+    lake("commit", folder=other)
+    lake("push", "-r", "store", folder=other)
+    refs = list((lake.folder.parent / "store/refs").iterdir())
+    assert len(refs) == 2
+    git(lake.folder, "rm", "-q", "--cached", "data.lake")
+    (lake.folder / "data.lake").unlink()
+    lake("config", "--local", "gc.grace", "0")
+    for _ in range(2):
+        lake("gc", "--workspace", "--force", "--remote", "store")
+    lake("push", "-r", "store", "--repair", folder=other)
+    lake("verify", "--remote", "store", folder=other)
+    assert lake.json("push", "-r", "store", folder=other).data["objects"] == 0
+
+
+def test_without_git_and_when_git_comes_later(kist, site):
+    install(site)
+    write(kist.folder, {**DATA, ".lake/lake.ini": "[store]\nurl = ../store\n"})
+    kist("add", "data")
+    assert (kist.folder / ".kist/private/cache").is_dir()
+    kist("push", "-r", "store")
+    named = kist.json("remote", "list").data
+    git(kist.folder, "init", "-q", "-b", "main")
+    write(kist.folder, {"data/a.txt": "changed\n"})
+    kist("commit")
+    assert not (kist.folder / ".kist/private").exists()
+    assert (kist.folder / ".git/kist/cache").is_dir()
+    kist("push", "-r", "store")
+    assert kist.json("remote", "list").data == named
+    assert len(list((kist.folder.parent / "store/refs").iterdir())) == 1
+
+
+def test_the_nearest_marker_wins(repo, site):
+    install(site)
+    write(repo.folder, {"lake/.lake/lake.ini": "", "lake/deep/x.txt": "1", "lake/deep/er/y.txt": "2", "own/z.txt": "3"})
+    repo("add", "own")
+    repo("add", "deep", folder=repo.folder / "lake")
+    assert (repo.folder / "lake/deep.lake").exists() and (repo.folder / "own.kist").exists()
+    assert [one["path"] for one in repo.json("list").data["entries"]] == ["own"]
+    error = repo.json("add", "lake/deep/x.txt", code=2).json["errors"][0]
+    assert "repository lake" in error["message"]
+    write(repo.folder, {"lake/inner/keep.txt": "4"})
+    repo("init", folder=repo.folder / "lake/inner")
+    repo("add", "keep.txt", folder=repo.folder / "lake/inner")
+    assert (repo.folder / "lake/inner/keep.txt.kist").exists()
+
+
+def test_init_in_its_folder_makes_a_native_repository_which_goes_first(lake):
+    lake("init")
+    lake("add", "data")
+    assert (lake.folder / "data.kist").exists()
+    assert not (lake.folder / "data.lake").exists()
+
+
+def test_a_dialect_that_is_blocked_is_not_asked(lake):
+    lake("config", "--global", "plugins.block", "kist-lake")
+    assert lake.json("status", code=5).classes == ["NotARepo"]
+
+
+@pytest.mark.parametrize("marker", [".", "..", "lake", "a/.lake", ".git", ".GIT", ".git~1"])
+def test_a_marker_that_is_no_hidden_folder_makes_no_repository(kist, site, marker):
+    install(site, LAKE.replace('".lake"', repr(marker)), marker)
+    (kist.folder / "lake").mkdir()
+    assert kist.json("status", code=5).classes == ["NotARepo"]
+
+
+# ── what comes with a clone is trusted as little as tracked configuration ────────────────────────────────────────────
+
+
+def test_the_tools_configuration_may_set_harmless_keys_only(kist, site):
+    install(site, LAKE.replace('return {"remote":', 'return {"plugins": {"block": ["kist-local"]}, "remote":'))
+    write(kist.folder, {**DATA, ".lake/lake.ini": "[store]\nurl = ../store\n"})
+    done = kist("add", "data")
+    assert "plugins.block" in done.err and "lake.ini" in done.err
+    kist("push", "-r", "store")
+
+
+def test_its_configuration_may_be_no_link_and_no_pipe(lake, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("[secret-word]\n")
+    file = lake.folder / ".lake/lake.ini"
+    file.unlink()
+    file.symlink_to(secret)
+    done = lake.json("status", code=3)
+    assert "secret-word" not in done.out and "not a regular file" in done.out
+    file.unlink()
+    os.mkfifo(file)
+    assert lake.json("status", code=3).classes == ["ConfigError"]
+
+
+def test_a_folder_on_the_way_to_it_may_be_no_link(kist, site, tmp_path):
+    install(site, LAKE.replace(".lake/lake.ini", ".lake/deep/lake.ini"))
+    (kist.folder / ".lake").mkdir()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/lake.ini").write_text("[stranger]\nurl = ../store\n")
+    (kist.folder / ".lake/deep").symlink_to(tmp_path / "deep")
+    assert kist.json("remote", "list").data["remotes"] == []
+
+
+@pytest.mark.parametrize("text", ["no sections", "[store]\nurl = a\nurl = b\n", "\0", "x" * (2 << 20)])
+def test_a_configuration_that_is_not_valid_is_told(lake, text):
+    write(lake.folder, {".lake/lake.ini": text})
+    assert lake.json("status", code=3).classes == ["ConfigError"]
+
+
+def test_a_repository_of_another_user_is_refused(lake):
+    os.chown(lake.folder / ".lake", 12345, 12345) if os.geteuid() == 0 else pytest.skip("needs root")
+    assert lake.json("status", code=5).classes == ["RepoNotOwned"]
+    lake("config", "--global", "safe.directory", str(lake.folder))
+    assert lake("status").code == 0
+
+
+# ── what a plugin may do wrong ───────────────────────────────────────────────────────────────────────────────────────
+
+DEFECTS = [
+    ('return (".lake/lake.ini",)', 'return ("../outside",)', "not a path inside the repository"),
+    ('return (".lake/lake.ini",)', "return (7,)", "not a path inside the repository"),
+    ('return (".lake/lake.ini",)', "return None", "not paths"),
+    ('return {"remote":', 'return 5 or {"remote":', "not sections"),
+    ('return {"remote":', 'return {"lake": {"depth": 1}} or {"remote":', "unknown configuration key 'lake.depth'"),
+    ("parser.read_string(data.decode())", "raise KeyError(7)", "kist-lake"),
+    ('return frozenset({b".git", b".lake"})', "raise KeyError(7)", "kist-lake"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "told"), DEFECTS)
+def test_a_wrong_answer_is_told_as_a_defect_of_its_distribution(kist, site, old, new, told):
+    assert old in LAKE
+    install(site, LAKE.replace(old, new))
+    write(kist.folder, {**DATA, ".lake/lake.ini": "[store]\nurl = ../store\n"})
+    done = kist.json("add", "data", code=None)
+    assert done.code in (3, 4)
+    text = done.json["errors"][0]["message"]
+    assert told in text and ("kist-lake" in text or "lake.ini" in text)
+    assert subprocess.run(["ls", "data.lake"], cwd=kist.folder, capture_output=True, check=False).returncode != 0
