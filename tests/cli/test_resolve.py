@@ -84,6 +84,24 @@ def test_until_it_is_resolved_every_verb_says_what_to_do(clash):
         assert "kist resolve data.kist" in error["hint"]
 
 
+def test_a_conflict_that_was_added_as_it_is_can_still_be_resolved(clash):
+    """``git add -A`` with the marks still in the metafile: Git then knows of no conflict any more."""
+    kist = clash({"data/a.txt": "ours\n"}, {"data/sub/b.txt": "theirs\n"})
+    git(kist.folder, "add", "-A")
+    for words in ((), ("data",), ("data.kist",)):
+        done = kist("resolve", *words, code=7)
+        assert "no metafile has a conflict" not in done.out
+        assert "git checkout -m data.kist" in done.err
+    git(kist.folder, "checkout", "-m", "data.kist")
+    kist("resolve")
+    settle(kist)
+    assert tree(kist.folder / "data") == {
+        "a.txt": b"ours\n",
+        "sub/b.txt": b"theirs\n",
+        "sub/c.bin": DATA["data/sub/c.bin"],
+    }
+
+
 def test_what_both_changed_waits_for_a_decision(clash):
     kist = clash(
         {"data/a.txt": "ours", "data/sub/b.txt": None, "data/o.txt": "o", "data/both.txt": "1"},

@@ -94,7 +94,7 @@ def resolve(
     Raises:
         UsageError: there is no Git, or a target has no conflict.
         ObjectMissing: what one side recorded is not on this machine.
-        MetafileError: a side is no valid metafile.
+        MetafileError: a side is no valid metafile, or a conflict was taken for resolved with Git's marks still there.
     """
     if context.git is None:
         raise UsageError("there is no Git repository here, so there are no branches to merge", hint="git init")
@@ -147,6 +147,8 @@ class _Merger:
 
     def _chosen(self, texts: Sequence[str], unmerged: Sequence[str]) -> list[str]:
         if not texts:
+            if not unmerged:
+                self.context.tracked()  # notes metafiles with conflicts that Git no longer knows of
             return sorted(unmerged)
         found: set[str] = set()
         for text in texts:
@@ -154,6 +156,9 @@ class _Merger:
             names = {path, *self.context.metafile_names.of(path)}
             fitting = {one for one in unmerged if one in names or not path or one.startswith(path + "/")}
             if not fitting:
+                for name in sorted(names):
+                    if metafiles.format_of(self.context.formats, posixpath.basename(name)):
+                        metafiles.load_if_present(self.context, name)  # such a conflict is an error of its own
                 raise UsageError(
                     f"{text} has no conflict", path=text, hint="'git status' lists the files that have one"
                 )

@@ -148,7 +148,8 @@ def _parsed(repo: _Formats, metafile: str, data: bytes) -> list[Tracked]:
         return parse(repo.formats, metafile, data)
     except MetafileError as error:
         if has_conflict(data):
-            hint = f"'kist resolve {metafile}' merges both sides; 'git checkout --ours {metafile}' takes one"
+            again = f"'git checkout -m {metafile}' first, or 'git checkout HEAD^ {metafile}' for what it was before"
+            hint = f"'kist resolve {metafile}' merges both sides; where Git takes it for resolved already, {again}"
             raise MetafileError(f"{metafile} has a conflict that Git left", path=metafile, hint=hint) from error
         error.hint = error.hint or "mend the file, or take it from Git again"
         raise

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Resolve, and tell what was merged and what somebody must decide."""
     repo = open_repo(args, "resolve")
     report = repo.resolve(args.targets, take=args.take, dry_run=args.dry_run)
-    _tell(args, report)
+    _tell(args, report, nothing=not repo.problems)
     finish(args, repo)
     return {
         "outputs": [
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _tell(args: argparse.Namespace, report: ResolveReport) -> None:
+def _tell(args: argparse.Namespace, report: ResolveReport, *, nothing: bool) -> None:
     output = args.output
     verb = "would merge" if args.dry_run else "merged"
     for one in report.outputs:
@@ -58,7 +58,7 @@ def _tell(args: argparse.Namespace, report: ResolveReport) -> None:
         output.line(f"{verb} {one.path}: {size}, {show_count(one.taken, 'change')} taken over")
     for clash in report.clashes:
         output.line(f"both changed {clash.path}: {clash.ours} by us, {clash.theirs} by them")
-    if not (report.outputs or report.clashes or report.written or report.settled):
+    if nothing and not (report.outputs or report.clashes or report.written or report.settled):
         output.line("no metafile has a conflict")
     waiting = [*report.written, *report.settled]
     if waiting and not args.dry_run:
