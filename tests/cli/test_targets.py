@@ -177,6 +177,27 @@ def test_work_in_a_submodule(submodule):
     assert submodule.json("status").data["changes"] == []
 
 
+def test_no_revision_reaches_into_a_repository_inside_this_one(shared):
+    """Both in one Git repository: each tells and brings its own versions only."""
+    write(shared.folder, {"inner/x/1": "1"})
+    shared("init", folder=shared.folder / "inner")
+    for number in ("2", "3"):
+        write(shared.folder, {"inner/x/1": number, "data/a.txt": number})
+        shared("-C", "inner", "add", "x")
+        shared("add", "data")
+        commit(shared.folder, f"v{number}")
+    before = tree(shared.folder / "inner" / "x")
+    assert [one["path"] for one in shared.json("list", "--rev", "v2").data["entries"]] == ["data"]
+    assert {one["path"] for one in shared.json("log").data["versions"]} == {"data"}
+    assert [one["path"] for one in shared.json("diff", "v2", "v3").data["changes"]] == ["data/a.txt"]
+    shared("checkout", "--rev", "v2")
+    assert tree(shared.folder / "inner" / "x") == before
+    assert {one["path"] for one in shared.json("-C", "inner", "log").data["versions"]} == {"x"}
+    shared("-C", "inner", "checkout", "--rev", "v2")
+    assert tree(shared.folder / "inner" / "x") == {"1": b"2"}
+    assert shared.json("cat", "--rev", "v2", "inner/x/1", code=2).json["errors"][0]["hint"].startswith("work there")
+
+
 def test_a_clone_may_be_data(repo):
     """What Git does not know as a submodule is tracked like any folder, without its private folder."""
     write(repo.folder, {"clone/x.txt": "1"})

@@ -7,7 +7,6 @@ text of the user's is ever taken for an option.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from kist.errors import RepoError, UsageError
 from kist.repo.git_errors import git_error, not_started, refused
+from kist.repo.git_files import INNER, belongs_to, fits, globs_of, inner_folders
 from kist.repo.git_log import FORMAT, Commit, parse_log
 from kist.util.paths import display, parents
 
@@ -105,9 +105,7 @@ class Git:
     def changing(self, patterns: Sequence[str]) -> list[str]:
         """Commits, reachable by any reference or HEAD, that change files of these patterns; the newest first."""
         head = ["HEAD"] if self.has_commits() else []
-        data = self._run(
-            "log", "--all", "--full-history", "--format=%H", *head, "--", *self._globs(patterns), globs=True
-        )
+        data = self._run("log", "--all", "--full-history", "--format=%H", *head, "--", *globs_of(patterns), globs=True)
         return data.decode("ascii", "replace").split()
 
     def likely_published(self) -> list[str]:
@@ -127,7 +125,7 @@ class Git:
     # ── files at a revision ──────────────────────────────────────────────────────────────────────────────────────────
 
     def files(self, revision: str, patterns: Sequence[str]) -> dict[bytes, str]:
-        """Regular files at a revision whose names fit one of the patterns.
+        """Regular files at a revision whose names fit one of the patterns; not those of repositories inside this one.
 
         Args:
             revision: as for :meth:`resolve`.
@@ -145,12 +143,14 @@ class Git:
         listed = self._run(
             "ls-tree", "-r", "-z", "--full-tree", commit, "--", *([os.fsdecode(prefix)] if prefix else [])
         )
-        found: dict[bytes, str] = {}
-        for row in listed.split(b"\0"):
-            facts, _, path = row.partition(b"\t")
-            if facts.startswith(b"100") and path.startswith(prefix) and _fits(path, patterns):
-                found[path[len(prefix) :]] = facts.split(b" ")[2].decode("ascii")
-        return found
+        rows = [row.partition(b"\t") for row in listed.split(b"\0")]
+        files = {path[len(prefix) :]: facts for facts, _, path in rows if path.startswith(prefix)}
+        inner = inner_folders(files)
+        return {
+            path: facts.split(b" ")[2].decode("ascii")
+            for path, facts in files.items()
+            if facts.startswith(b"100") and fits(path, patterns) and not belongs_to(path, inner)
+        }
 
     def read(self, object_ids: Iterable[str]) -> dict[str, bytes]:
         """Bring the content of files.
@@ -223,7 +223,7 @@ class Git:
         if not self.has_commits() and revision == "HEAD":
             return
         commit = self.resolve(revision)
-        limits = list(paths) if paths is not None else self._globs(patterns)
+        limits = list(paths) if paths is not None else [*globs_of(patterns), *self._without_inner()]
         data = self._run(
             "log", f"--format={FORMAT}", "--raw", "-z", "--no-renames", "--no-abbrev", "-m",
             "--relative", commit, "--", *limits, globs=paths is None,
@@ -312,9 +312,10 @@ class Git:
             Path relative to the folder -> id of the content by stage: 1 what both began with, 2 ours, 3 theirs.
         """
         found: dict[str, dict[int, str]] = {}
-        for row in self._run("ls-files", "-u", "-z").split(b"\0"):
+        limits = self._without_inner()
+        for row in self._run("ls-files", "-u", "-z", "--", *limits, globs=True).split(b"\0"):
             facts, _, path = row.partition(b"\t")
-            if facts.startswith(b"100") and _fits(path, patterns):
+            if facts.startswith(b"100") and fits(path, patterns):
                 _, name, stage = facts.split(b" ")
                 found.setdefault(os.fsdecode(path), {})[int(stage)] = name.decode("ascii")
         return found
@@ -324,8 +325,10 @@ class Git:
         names = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
         return next((name for name in names if self._find(name)), None)
 
-    def _globs(self, patterns: Sequence[str]) -> list[str]:
-        return [f":(glob)**/{pattern}" for pattern in patterns]
+    def _without_inner(self) -> list[str]:
+        """What keeps repositories inside this one out of what Git looks at."""
+        found = self._run("ls-files", "-z", "--", *globs_of([INNER]), globs=True).split(b"\0")
+        return [f":(exclude,literal){os.fsdecode(folder)}" for folder in sorted(inner_folders(found))]
 
     # ── the program ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -384,11 +387,6 @@ def program_version() -> str | None:
     except OSError:
         return None
     return done.stdout.decode("utf-8", "replace").strip().removeprefix("git version ") or None
-
-
-def _fits(path: bytes, patterns: Sequence[str]) -> bool:
-    name = os.fsdecode(path.rpartition(b"/")[2])
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
