@@ -20,6 +20,7 @@ TEMP_MARK = ".kist-tmp-"
 
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DENIED = frozenset({errno.EACCES, errno.EPERM})
 """Error numbers of a disk, or of somebody's part of it, that has no room left."""
 
 

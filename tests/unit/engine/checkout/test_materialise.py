@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from array import array
@@ -716,6 +717,21 @@ def test_what_nobody_can_finish_is_given_up(world):
     world.journal.begin({"verb": "unheard-of"}).release()
     (done,) = finish_pending(world.root, world.journal, {})
     assert "unheard-of" in done.error.message
+    assert world.clean()
+
+
+def test_what_is_forbidden_by_now_is_given_up_and_what_may_be_right_later_waits(world):
+    def fail(number):
+        def finisher(record):
+            raise StorageError("data: no", path="data", errno=number)
+
+        return {"remove": finisher}
+
+    world.journal.begin({"verb": "remove"}).release()
+    with pytest.raises(StorageError):
+        finish_pending(world.root, world.journal, fail(errno.ENOSPC))
+    (done,) = finish_pending(world.root, world.journal, fail(errno.EACCES))
+    assert done.error.message == "data: no"
     assert world.clean()
 
 

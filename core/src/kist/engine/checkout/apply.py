@@ -35,11 +35,11 @@ from kist.engine.workspace.folders import (
     sweep_temporaries,
     with_ancestors,
 )
-from kist.errors import PathConflict
+from kist.errors import PathConflict, StorageError
 from kist.model.columns import Columns
 from kist.model.entry import DIRECTORY, EXECUTABLE
 from kist.model.report import CheckoutReport
-from kist.util.atomic import storage_error, storage_errors
+from kist.util.atomic import DENIED, storage_error, storage_errors
 from kist.util.paths import display
 
 
@@ -70,7 +70,8 @@ def apply_checkout(
         UnsavedChanges: work would be lost; nothing was changed.
         PathConflict: a symlink, special file or unknown folder stands in the way, or names clash by case.
         MetafileError: a name in the manifest is not allowed; nothing was changed.
-        StorageError: no room (nothing was changed), or the disk fails on the way: the journal keeps the intent.
+        StorageError: no room (nothing was changed), or the disk fails on the way: the journal keeps the intent. Where
+            the system forbids a change, the rest is given up: that will not be right by itself.
     """
     check_names(plan)
     with storage_errors(root):
@@ -119,8 +120,11 @@ class _Checkout:
                 self._settle_root(intent)
             except BaseException as exc:
                 self._clean_up(record, data)
-                if isinstance(exc, OSError):
-                    raise storage_error(exc) from exc
+                error = storage_error(exc) if isinstance(exc, OSError) else exc
+                if isinstance(error, StorageError) and error.errno in DENIED:
+                    record.done()
+                if error is not exc:
+                    raise error from exc
                 raise
             finally:
                 writer.close()
@@ -199,9 +203,11 @@ class _Checkout:
         modes = self.plan.modes
         with Folders(self.root) as folders:
             for path, kind in zip(modes.paths, modes.kinds, strict=True):
-                here = folders.open(parent_of(full_path(self.output, path)))
-                if not set_executable(name_of(path), here, executable=kind == EXECUTABLE):
-                    self.spared.append(path)
+                full = full_path(self.output, path)
+                here = folders.open(parent_of(full))
+                with storage_errors(full):
+                    if not set_executable(name_of(path), here, executable=kind == EXECUTABLE):
+                        self.spared.append(path)
 
     def _remove(self, entries: Columns) -> None:
         """Remove entries, then the folders that are empty by that."""
@@ -209,18 +215,20 @@ class _Checkout:
         emptied: set[bytes] = set()
         with Folders(self.root) as folders:
             for path, kind in zip(entries.paths, entries.kinds, strict=True):
+                full = full_path(self.output, path)
                 try:
-                    here = folders.open(parent_of(full_path(self.output, path)))
+                    here = folders.open(parent_of(full))
                 except FileNotFoundError:
                     continue
-                name = name_of(path)
                 if kind == DIRECTORY:
                     emptied.add(path)
-                elif self.guard.clear(here, name, path):
-                    self.deleted += _unlink(name, here)
-                    emptied.add(parent_of(path))
-                else:
-                    self.spared.append(path)
+                    continue
+                with storage_errors(full):
+                    if self.guard.clear(here, name_of(path), path):
+                        self.deleted += _unlink(name_of(path), here)
+                        emptied.add(parent_of(path))
+                    else:
+                        self.spared.append(path)
         remove_empty(self.root, self.output, emptied, protected)
 
     def _targets(self) -> Iterable[tuple[bytes, int]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kist.engine.process.journal import Journal, JournalRecord
 from kist.engine.workspace.folders import Folders, lstat_or_none, name_of, parent_of, sweep_temporaries
-from kist.errors import PathConflict, PathNotTracked, WorkspaceError
-from kist.util.atomic import storage_error, storage_errors
+from kist.errors import KistError, PathConflict, PathNotTracked, StorageError, WorkspaceError
+from kist.util.atomic import DENIED, storage_error, storage_errors
 from kist.util.paths import check_path, display, inside
 
 
@@ -25,7 +25,7 @@ class Finished:
     """
 
     header: Mapping[str, object]
-    error: WorkspaceError | None = None
+    error: KistError | None = None
 
 
 def move_path(
@@ -151,8 +151,8 @@ def finish_pending(
 ) -> list[Finished]:
     """Finish what killed commands left: their temporaries are removed, their work is done again or undone.
 
-    Work that would now lose changes of the user's is given up: every file is old or new by then, and ``status`` shows
-    which.
+    Work that would now lose changes of the user's, or that the system forbids, is given up: every file is old or new by
+    then, and ``status`` shows which.
 
     Args:
         root: the repository's folder.
@@ -169,10 +169,10 @@ def finish_pending(
     done: list[Finished] = []
     for record in journal.pending():
         try:
-            _sweep(root, record)
             verb = str(record.header.get("verb", ""))
-            error: WorkspaceError | None = None
+            error: KistError | None = None
             try:
+                _sweep(root, record)
                 if verb in finishers:
                     finishers[verb](record)
                 elif verb == "move":
@@ -180,6 +180,10 @@ def finish_pending(
                 else:
                     error = WorkspaceError(f"nobody here can finish a killed '{verb}'", hint="look at 'kist status'")
             except WorkspaceError as exc:
+                error = exc
+            except StorageError as exc:
+                if exc.errno not in DENIED:
+                    raise
                 error = exc
             record.done()
             done.append(Finished(record.header, error))
