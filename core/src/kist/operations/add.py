@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from kist.engine.workspace.file_scan import FileScan, ScannedFile
 from kist.engine.workspace.scan import Scan
-from kist.errors import PathConflict, PathNotTracked, StorageError, UsageError, WorkspaceError
+from kist.errors import MetafileError, PathConflict, PathNotTracked, StorageError, UsageError, WorkspaceError
 from kist.model.change import Change
 from kist.model.delta import changes, deltas
 from kist.model.entry import Entry
@@ -95,6 +95,7 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *,
         edits = [one.edit for one in ingested if one.changed or not changed_only]
         if not options.dry_run:  # inside the session, so that no gc can come between an object and its metafile
             edits = publish(context, edits, settle=lambda: _settle(ingested))
+    _forgive_data(context, edits)
     if not options.dry_run:
         relink(context, edits)
     report = AddReport(
@@ -109,6 +110,16 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *,
     if edits and not options.dry_run:
         context.hooks.notify("kist_after_add", report=report)
     return report
+
+
+def _forgive_data(context: RepoContext, edits: Sequence[Edit]) -> None:
+    """Drop what was told of files that looked like broken metafiles, but are data of what is recorded now."""
+    recorded = tuple(f"{edit.path}/" for edit in edits)
+    context.problems[:] = [
+        one
+        for one in context.problems
+        if not (isinstance(one, MetafileError) and (one.path or "").startswith(recorded))
+    ]
 
 
 def _ingest_all(
