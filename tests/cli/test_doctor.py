@@ -68,6 +68,7 @@ def test_a_kernel_that_does_not_work(tracked, site, monkeypatch):
     assert "built for another Python" in found["detail"]
     monkeypatch.setenv("KIST_KERNEL", "quick")
     tracked("status", code=4)
+    tracked("verify")  # which looks at no file of the workspace
 
 
 def test_outside_of_a_repository(kist):

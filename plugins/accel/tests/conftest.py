@@ -58,3 +58,9 @@ def kernel(native):
     from kist_accel.kernel import AccelKernel
 
     return AccelKernel()
+
+
+@pytest.fixture(scope="session")
+def blake3():
+    """The hasher that the kernel has a faster one for."""
+    return pytest.importorskip("kist_blake3.hasher", reason="kist-blake3 is not installed").Blake3Hasher()

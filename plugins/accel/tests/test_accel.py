@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import resource
 import stat
 import sys
@@ -123,6 +124,31 @@ def test_a_write_without_room_leaves_nothing(kernel, directory, tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_hashes_as_the_library_does(native, blake3, lanes):
+    """Every length up to some chunks, alone and together, of all widths of vectors that this processor has."""
+    content = memoryview(random.Random(lanes).randbytes(1 << 20))
+    every = [content[at % 64 : at % 64 + size] for at, size in enumerate(range(9300))]
+    assert native.blake3_many(every, lanes) == blake3.raw_many(every)
+    large = [content[:size] for size in (16_383, 16_384, 16_385, 31_744, 65_537, 1 << 20)]
+    for one in (*every[:200], *every[1000:1100], *every[2000::97], *large):
+        assert native.blake3_many([one], lanes) == blake3.raw(one)
+    chance = random.Random(lanes)
+    for _ in range(200):
+        sizes = [int(2 ** chance.uniform(0, chance.choice((4, 11, 14, 18)))) for _ in range(chance.randrange(70))]
+        mixed = [content[size % 64 : size % 64 + size] for size in sizes]
+        assert native.blake3_many(iter(mixed), lanes) == blake3.raw_many(mixed)
+
+
+def test_a_hasher_that_disagrees_stays(kernel, blake3, monkeypatch):
+    """Where the compiled part would give other names, the hasher that is installed is used."""
+    from kist_accel import kernel as module
+
+    assert kernel.hasher(blake3) is kernel.hasher(blake3) is not blake3
+    monkeypatch.setattr(module, "blake3_many", lambda buffers: bytes(32 * len(buffers)))
+    assert module.AccelKernel().hasher(blake3) is blake3
+
+
 def test_refuses_what_is_not_asked_rightly(native, directory):
     with pytest.raises(TypeError):
         native.list_directory("x")
@@ -142,6 +168,11 @@ def test_refuses_what_is_not_asked_rightly(native, directory):
             native.write_small(directory, names, contents, b"\0")
     with pytest.raises(ValueError, match="null"):
         native.write_small(directory, [b"a\0"], [b""], b"\0")
+    for buffers in (["text"], [b"", None], 5):
+        with pytest.raises(TypeError):
+            native.blake3_many(buffers)
+    with pytest.raises(BufferError):
+        native.blake3_many([b"", memoryview(b"abcd")[::2]])
     assert os.listdir(directory) == []
 
 
@@ -159,6 +190,7 @@ def test_threads_proceed_meanwhile(native, directory, tmp_path):
         "write": lambda at: native.write_small(directory, [b"%d-" % at + name for name in names], names, bytes(500)),
         "read": lambda _: native.read_small(directory, [b"0-" + name for name in names]),
         "list": lambda _: native.list_directory(directory),
+        "hash": lambda _: native.blake3_many(names * 1000),
     }
     thread = threading.Thread(target=count)
     interval = sys.getswitchinterval()
@@ -197,6 +229,9 @@ def test_loses_no_memory(native, directory, tmp_path):
             native.write_small(directory, [b"new", "text"], [b"", b""], b"\0\0")
         with pytest.raises(NotADirectoryError):
             native.list_directory(file)
+        native.blake3_many([*names, bytes(5000)])
+        with pytest.raises(TypeError):
+            native.blake3_many([b"", bytes(5000), "text"])
 
     file = os.open(tmp_path / "00", os.O_RDONLY)
     try:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kist.testing import KernelContract, RegistrationContract
+from kist.testing import HasherContract, KernelContract, RegistrationContract
+from kist.testing.kernel import Sha256
 
 
 class TestAccel(KernelContract):
@@ -11,6 +12,16 @@ class TestAccel(KernelContract):
         from kist_accel.kernel import AccelKernel
 
         return AccelKernel()
+
+    @pytest.fixture
+    def hashers(self, blake3):
+        return [Sha256(), blake3]
+
+
+class TestItsHasher(HasherContract):
+    @pytest.fixture
+    def hasher(self, kernel, blake3):
+        return kernel.hasher(blake3)
 
 
 class TestRegistration(RegistrationContract):

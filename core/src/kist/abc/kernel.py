@@ -97,3 +97,14 @@ class Kernel(ABC):
         Raises:
             OSError: with ``filename`` set; files before it were made, it and those after were not.
         """
+
+    def hasher(self, hasher: Hasher) -> Hasher:
+        """A hasher to use in place of *hasher*: the same names, in less time where many small buffers come together.
+
+        Args:
+            hasher: of any algorithm.
+
+        Returns:
+            One with the same attributes and results; *hasher* itself where there is nothing to gain, as by default.
+        """
+        return hasher

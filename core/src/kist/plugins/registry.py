@@ -12,7 +12,7 @@ from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from kist.errors import ContractViolation, KistError, PluginBroken, PluginConflict
+from kist.errors import ContractViolation, KistError, PluginBroken, PluginConflict, PluginError
 from kist.plugins.blame import version_hint, violation
 from kist.plugins.builtin import BUILTIN, DISTRIBUTION
 from kist.plugins.index import Offer, PluginIndex, load_index, normal
@@ -313,6 +313,20 @@ class Plugins:
             raise PluginBroken(offer.distribution, exc, hint=hint) from exc
         self.hook.register(module, offer.distribution)
         return _Loaded(module, offer.distribution)
+
+
+def choose_kernel(plugins: Plugins, configured: str | None) -> Kernel:
+    """The inner loops over files: as configured, else the kernel that is installed, if it works.
+
+    Raises:
+        PluginError: the configured one is not there, or does not work.
+    """
+    if configured:
+        return plugins.kernel(configured)
+    try:
+        return plugins.kernel(kernel_name(plugins))
+    except PluginError:  # it only makes things faster: nobody who did not ask for it misses it; doctor tells
+        return plugins.kernel("pure")
 
 
 def kernel_name(plugins: Plugins) -> str:

@@ -17,7 +17,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.errors import KistError, ObjectMissing, PluginError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile
-from kist.plugins.registry import Plugins, kernel_name
+from kist.plugins.registry import Plugins, choose_kernel
 from kist.repo import dialects, metafiles
 from kist.repo.config import Config
 from kist.repo.configured import choose_algorithm, plugins_of
@@ -166,7 +166,11 @@ class RepoContext:
 
     def hasher(self, algorithm: str) -> Hasher:
         """The hasher of an algorithm."""
-        return self.plugins.hasher(algorithm)
+        found = self.plugins.hasher(algorithm)
+        try:
+            return self.kernel.hasher(found)
+        except PluginError:  # who works on files is told
+            return found
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,14 +228,8 @@ class RepoContext:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The inner loops over files: as configured, else the kernel that is installed, if it works."""
-        configured = self.config.get("core.kernel")
-        if configured:
-            return self.plugins.kernel(configured)
-        try:
-            return self.plugins.kernel(kernel_name(self.plugins))
-        except PluginError:  # it only makes things faster: nobody who did not ask for it misses it; doctor tells
-            return self.plugins.kernel("pure")
+        """The inner loops over files."""
+        return choose_kernel(self.plugins, self.config.get("core.kernel"))
 
     @cached_property
     def ignore(self) -> RepositoryIgnore:

@@ -70,6 +70,11 @@ class KernelContract(ContractBase):
         return Sha256()
 
     @pytest.fixture
+    def hashers(self) -> list[Hasher]:
+        """Hashers for which the kernel may have better ones; give those for which yours has."""
+        return [Sha256()]
+
+    @pytest.fixture
     def directory(self, tmp_path: Path) -> Iterator[int]:
         """Descriptor of the empty folder ``tmp_path``."""
         descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
@@ -309,6 +314,29 @@ class KernelContract(ContractBase):
         assert not (tmp_path / "c").exists()
         assert not (tmp_path / "nowhere").exists()
         assert (tmp_path / "target").read_bytes() == b"precious"
+
+    # ── hasher ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_gives_hashers_of_the_same_attributes(self, kernel: Kernel, hashers: list[Hasher]) -> None:
+        """A hasher in place of another has its name and its size."""
+        for hasher in hashers:
+            given = kernel.hasher(hasher)
+            assert (given.name, given.digest_size) == (hasher.name, hasher.digest_size)
+
+    def test_gives_hashers_of_the_same_names(self, kernel: Kernel, hashers: list[Hasher]) -> None:
+        """A hasher in place of another gives the same digests, of one buffer and of many, whatever their sizes."""
+        content = bytes(range(251)) * 300
+        sizes = [*range(300), *range(1000, 1100), *range(1024, 20_000, 511), 65_536, 75_000, 0, 1]
+        buffers = [memoryview(content)[size % 7 : size % 7 + size] for size in sizes]
+        for hasher in hashers:
+            given = kernel.hasher(hasher)
+            expected = [hasher.raw(buffer) for buffer in buffers]
+            assert not difference([given.raw(buffer) for buffer in buffers], expected)
+            for start, stop in ((0, len(buffers)), (0, 0), (7, 8), (350, 390), (395, 440)):
+                assert not difference(given.raw_many(buffers[start:stop]), b"".join(expected[start:stop]))
+            running = given.new()
+            running.update(content)
+            assert running.digest() == hasher.raw(content)
 
     # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from kist.abc import Hasher, Ingested, Kernel, Listing
-from kist_accel import native
+from kist.abc import Hasher, Ingested, Kernel, Listing, RunningHash
+from kist_accel.native import blake3_many, list_directory, read_small, write_small
+
+_SMALL = 16 << 10
+"""Buffers that are larger on average fill the lanes of a vector each by itself, in the library that hashes them."""
+
+_SAMPLE = [memoryview(bytes(range(256)) * 16)[:size] for size in range(0, 4096, 311)]
+"""Buffers of many lengths, which take all lanes."""
 
 
 class AccelKernel(Kernel):
     """The inner loops over files in C; system calls run without the interpreter's lock."""
 
     name = "accel"
+
+    def __init__(self) -> None:
+        self._hashers: dict[Hasher, Hasher] = {}
 
     def list_directory(self, directory: int) -> Listing:
         """List and stat one open directory; see :class:`kist.abc.Kernel`.
@@ -26,7 +35,7 @@ class AccelKernel(Kernel):
         Raises:
             OSError: the directory cannot be read.
         """
-        names, kinds, stats = native.list_directory(directory)
+        names, kinds, stats = list_directory(directory)
         return Listing(names, kinds, array("q", stats))
 
     def read_small(self, directory: int, names: Sequence[bytes], hasher: Hasher) -> Ingested:
@@ -40,7 +49,7 @@ class AccelKernel(Kernel):
         Returns:
             Digests, contents and stats; what failed is among ``failed``.
         """
-        buffers, stats, failed = native.read_small(directory, names)
+        buffers, stats, failed = read_small(directory, names)
         if not failed:
             return Ingested(hasher.raw_many(buffers), buffers, array("q", stats))  # type: ignore[arg-type]
         nothing = bytes(hasher.digest_size)
@@ -64,4 +73,49 @@ class AccelKernel(Kernel):
         Raises:
             OSError: with ``filename`` set; files before it were made, it and those after were not.
         """
-        return array("q", native.write_small(directory, names, buffers, executable))
+        return array("q", write_small(directory, names, buffers, executable))
+
+    def hasher(self, hasher: Hasher) -> Hasher:
+        """One that hashes many small buffers at once, for BLAKE3; see :class:`kist.abc.Kernel`.
+
+        Args:
+            hasher: of any algorithm.
+
+        Returns:
+            One with the same names, or *hasher* itself.
+        """
+        if hasher.name != "blake3":
+            return hasher
+        if hasher not in self._hashers:
+            # A compiler or a processor that makes something else of it is found here, not in the names of data.
+            same = blake3_many(_SAMPLE) == hasher.raw_many(_SAMPLE)
+            self._hashers[hasher] = ManyAtOnce(hasher) if same else hasher
+        return self._hashers[hasher]
+
+
+class ManyAtOnce(Hasher):
+    """BLAKE3 of many small buffers by the compiled part, of others by the hasher that is installed.
+
+    Args:
+        hasher: that one.
+    """
+
+    def __init__(self, hasher: Hasher) -> None:
+        self.name = hasher.name
+        self.digest_size = hasher.digest_size
+        self._hasher = hasher
+
+    def new(self) -> RunningHash:
+        """A running hash with nothing in it yet."""
+        return self._hasher.new()
+
+    def raw(self, data: bytes | bytearray | memoryview) -> bytes:
+        """The raw digest of *data*."""
+        return self._hasher.raw(data)
+
+    def raw_many(self, buffers: Iterable[bytes | bytearray | memoryview]) -> bytes:
+        """The raw digests of many buffers, joined."""
+        together = list(buffers)
+        if sum(map(len, together)) > _SMALL * len(together):
+            return self._hasher.raw_many(together)
+        return blake3_many(together)

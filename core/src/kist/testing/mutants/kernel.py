@@ -6,10 +6,10 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kist.abc.hasher import Hasher
+from kist.abc.hasher import Buffer, Hasher, RunningHash
 from kist.abc.kernel import STAT_FIELDS, Ingested, Listing
 from kist.builtin.pure_kernel import PureKernel
 from kist.model.entry import FILE
@@ -281,6 +281,43 @@ class OneBuffer(PureKernel):
         self.user = mine
         time.sleep(0.0005)
         return super().read_small(directory, names if self.user is mine else names[:1], hasher)
+
+
+class Changed(Hasher):
+    """A hasher in place of another one.
+
+    Args:
+        hasher: the other one.
+    """
+
+    def __init__(self, hasher: Hasher) -> None:
+        self.name, self.digest_size, self._hasher = hasher.name, hasher.digest_size, hasher
+
+    def new(self) -> RunningHash:
+        """A running hash."""
+        return self._hasher.new()
+
+
+@KERNEL.mutant
+class WidensDigests(PureKernel):
+    """Gives hashers with longer digests."""
+
+    def hasher(self, hasher: Hasher) -> Hasher:
+        given = Changed(hasher)
+        given.digest_size = 2 * hasher.digest_size
+        return given
+
+
+@KERNEL.mutant
+class HashesFirstPages(PureKernel):
+    """Gives hashers that look at the first page of each of many buffers."""
+
+    def hasher(self, hasher: Hasher) -> Hasher:
+        class FirstPages(Changed):
+            def raw_many(self, buffers: Iterable[Buffer]) -> bytes:
+                return super().raw_many([memoryview(buffer)[:4096] for buffer in buffers])
+
+        return FirstPages(hasher)
 
 
 def _replaced(found: Ingested, directory: int, names: Sequence[bytes], hasher: Hasher, wrong: object) -> Ingested:
