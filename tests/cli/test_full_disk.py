@@ -59,6 +59,24 @@ def test_1_1_a_push_brings_data_away_from_a_full_disk(kist, tmp_path):
     kist("push")
 
 
+def test_1_1_a_full_disk_of_the_cache_holds_up_no_checkout_elsewhere(tmp_path, capsys, monkeypatch):
+    """Which links work cannot be tried there, so copies are made, and it is tried again next time."""
+    repo = Kist(tmp_path, capsys, monkeypatch)
+    repo("init")
+    with mounted("ext4", tmp_path) as disk:
+        repo("config", "--local", "cache.dir", disk / "cache")
+        write(repo.folder, {"data/big.bin": b"1" * BIG, "data/small.txt": b"1"})
+        repo("add", "data")
+        for path in repo.folder.glob(".kist/private/*/links.json"):
+            path.unlink()
+        for name in ("big.bin", "small.txt"):
+            (repo.folder / "data" / name).unlink()
+        fill(disk)
+        repo("checkout")
+        assert repo.json("status").data["clean"]
+        assert not list(repo.folder.glob(".kist/private/*/links.json"))
+
+
 def test_1_1_the_trash_is_emptied_on_a_full_disk(kist):
     write(kist.folder, {"data/big.bin": b"never added" * (BIG // 11)})
     kist("checkout", "--force")

@@ -43,6 +43,8 @@ def choose_links(
 ) -> LinkChoice:
     """Choose by the configured order; ``copy`` stands at the end of every order.
 
+    Where a disk is full or fails nothing can be tried: ``copy``, which tells its own troubles, is chosen for this time.
+
     Args:
         order: names of link types, the preferred one first.
         make: makes a link type by its name.
@@ -55,8 +57,17 @@ def choose_links(
     Raises:
         PluginError: a name that nobody knows.
     """
+    try:
+        return _choose(list(dict.fromkeys([*order, "copy"])), make, places, memory)
+    except StorageError:
+        copy = make("copy")
+        return LinkChoice(copy, copy)
+
+
+def _choose(
+    names: Sequence[str], make: Callable[[str], LinkType], places: tuple[Path, Path], memory: Path | None
+) -> LinkChoice:
     cache, workspace = places
-    names = list(dict.fromkeys([*order, "copy"]))
     key = _key(cache, workspace)
     known = _recall(memory)
     results = {name: reason for name, reason in known.get(key, {}).items() if name in names}
