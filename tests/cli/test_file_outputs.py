@@ -179,13 +179,14 @@ def test_a_killed_checkout_of_many_is_finished(repo, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", die)
-        with contextlib.suppress(Killed):
-            repo("checkout", "--rev", "one", code=None)
+        for _ in range(2):  # the second time while it is finished
+            with contextlib.suppress(Killed):
+                repo("checkout", "--rev", "one", code=None)
     assert done
     assert contents(repo) not in (version("one"), version("two"))
     write(repo.folder, {"other.bin": "other\n"})
     told = repo("add", "other.bin")
-    assert "finished a killed checkout" in told.err
+    assert told.err.count("finished a killed checkout") == 1
     assert contents(repo) == version("one")
 
 

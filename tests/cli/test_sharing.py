@@ -144,6 +144,7 @@ def test_a_folder_that_holds_something_else(tracked):
 def test_an_empty_repository_has_nothing_to_do(repo, words):
     repo("remote", "add", "-d", "store", "../store")
     assert repo.json(*words).json["ok"]
+    assert repo(*words).out, "it is said, too"
 
 
 def test_versions_of_what_the_workspace_no_longer_tracks(shared):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from kist.engine.checkout.relocate import finish_pending
+from kist.engine.checkout.relocate import Finished, finish_pending
 from kist.errors import StorageError
 from kist.repo.context import RepoContext
 from kist.repo.remotes import memory_folder
@@ -43,12 +43,14 @@ def _finish(context: RepoContext) -> None:
         "relink": lambda _record: None,  # each file is whole, a link or not; the next add of it goes on
     }
     with context.write_lock():
-        for one in finish_pending(context.root, context.journal, finishers):
-            what = f"{one.header.get('verb')} of {one.header.get('output') or one.header.get('source') or '.'}"
-            if one.error is None:
-                context.progress.message(f"finished a killed {what}")
-            else:
-                context.progress.message(f"a killed {what} was given up: {one.error}")
+        told = [_told(one) for one in finish_pending(context.root, context.journal, finishers)]
+    for text in dict.fromkeys(told):  # one command that was killed again and again left as many records
+        context.progress.message(text)
+
+
+def _told(one: Finished) -> str:
+    what = f"{one.header.get('verb')} of {one.header.get('output') or one.header.get('source') or '.'}"
+    return f"finished a killed {what}" if one.error is None else f"a killed {what} was given up: {one.error}"
 
 
 @contextmanager

@@ -79,7 +79,11 @@ def read_file(path: Path, *, tracked: bool = False) -> dict[str, Any]:
     except YAMLError as exc:
         raise file_error(path, exc) from exc
     if not isinstance(values, (dict, type(None))):
-        raise ConfigError(f"{display(str(path))}: a configuration file holds sections", path=str(path))
+        raise ConfigError(
+            f"{display(str(path))}: a configuration file holds sections such as 'core:', with keys below them",
+            path=str(path),
+            hint="mend the file, or take it from Git again" if tracked else "mend the file",
+        )
     return values or {}
 
 

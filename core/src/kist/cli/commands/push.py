@@ -36,5 +36,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         tell_transfer(args, ("send", "sent"), error.reports, time.monotonic() - began)
         raise
     tell_transfer(args, ("send", "sent"), reports, time.monotonic() - began)
+    if not reports and not repo.problems:
+        args.output.line("nothing is recorded that could be pushed")
     finish(args, repo)
     return {**transfer_data(reports), "dry_run": args.dry_run}
