@@ -207,7 +207,7 @@ def test_plugins_that_answer_nonsense_are_told(tracked, site, answer):
 def test_an_executor_that_is_configured_is_tried(tracked, monkeypatch):
     assert "executor" not in findings(tracked.json("doctor"))
     monkeypatch.setenv("KIST_EXECUTOR", "threads")
-    assert findings(tracked.json("doctor"))["executor"][0]["state"] == "note"
+    assert findings(tracked.json("doctor"))["executor"][0]["state"] == "ok"
     monkeypatch.setenv("KIST_EXECUTOR", "thraeds")
     found = findings(tracked.json("doctor", code=1))["executor"][0]
     assert (found["state"], found["fix"]) == ("error", "did you mean 'threads'?")

@@ -10,6 +10,7 @@ import pytest
 
 from kist.abc.remote import Remote
 from kist.builtin.node_manifest import NodeManifestCodec
+from kist.builtin.pool_executor import PoolExecutor
 from kist.engine.cache.cache import Cache
 from kist.engine.transfer.fetch import fetch_versions
 from kist.engine.transfer.parts import Version, Want
@@ -38,7 +39,12 @@ class Clone:
         self.cache = Cache(folder / "cache", lambda name: self.hasher, pack_threshold=pack_threshold, sync="off")
 
     def store(self) -> RemoteStore:
-        return RemoteStore(self.remote, hashers=lambda name: self.hasher, memory=self.memory)
+        return RemoteStore(
+            self.remote,
+            hashers=lambda name: self.hasher,
+            memory=self.memory,
+            executors=lambda jobs: PoolExecutor("threads", jobs),
+        )
 
     def add(self, files: dict[str, bytes], path: str = "data") -> Version:
         """Store a directory."""

@@ -1,7 +1,8 @@
 """The default executor: processes or threads on this machine.
 
 ``processes`` and ``threads`` are what they say. ``pool`` takes processes, which work around the interpreter's lock, if
-the function can be sent to them and they can be started safely, else threads.
+the function can be sent to them and they can be started safely, else threads. Processes stay until the executor is
+closed, as their start is dear; threads end with their map.
 """
 
 from __future__ import annotations
@@ -13,20 +14,30 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kist import hookimpl
-from kist.abc.executor import Executor
+from kist.abc.executor import Executor, InLine
 from kist.errors import KistError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor as FuturesExecutor
-    from concurrent.futures import Future
+    from concurrent.futures import ProcessPoolExecutor
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 NAMES = ("pool", "threads", "processes")
+
+
+class _Running(Protocol):
+    """A call that waits, runs or is done."""
+
+    def cancel(self) -> object:
+        """Do not begin it, if it has not begun."""
+
+    def result(self) -> Any:
+        """Wait for it; what it raised is raised here."""
 
 
 class PoolExecutor(Executor):
@@ -40,8 +51,10 @@ class PoolExecutor(Executor):
     def __init__(self, name: str, jobs: int) -> None:
         self.name = name
         self.jobs = jobs
-        self._pools: dict[bool, FuturesExecutor] = {}
-        self._running: list[deque[tuple[Any, Future[Any]]]] = []
+        self.shares_memory = name != "processes"
+        self._processes: ProcessPoolExecutor | None = None
+        self._running: list[deque[tuple[Any, _Running]]] = []
+        self._starting = threading.Lock()
         self._closed = False
 
     def map(
@@ -51,8 +64,12 @@ class PoolExecutor(Executor):
         source = iter(items)
         first = list(islice(source, 2))
         if self.jobs == 1 or len(first) < 2 or self._closed:
-            return _in_line(function, chain(first, source), on_error)
-        return self._in_pool(self._pool(function), function, chain(first, source), on_error)
+            return InLine().map(function, chain(first, source), on_error=on_error)
+        if not self._sends(function):
+            return self._in_threads(function, chain(first, source), on_error)
+        with self._starting:
+            pool = self._processes = self._processes or _start_processes(self.jobs)
+        return self._in_order(pool.submit, function, chain(first, source), on_error)
 
     def close(self) -> None:
         """End workers; what is running is finished."""
@@ -61,25 +78,38 @@ class PoolExecutor(Executor):
         # be sent to a process at that moment is then taken out of the old table and waited for in the new one for ever.
         for running in self._running:
             _cancel(running)
-        while self._pools:
-            pool = self._pools.popitem()[1]
+        pool, self._processes = self._processes, None
+        if pool is not None:
             # In Python 3.11.2 a pool with nothing but cancelled items left may wait for ever: give it one more.
             with suppress(RuntimeError):  # a broken pool takes none
                 pool.submit(int)
             pool.shutdown(wait=True)
 
-    def _in_pool(
+    def _sends(self, function: Callable[..., object]) -> bool:
+        return self.name == "processes" or (self.name == "pool" and _may_start() and _can_be_sent(function))
+
+    def _in_threads(
+        self, function: Callable[[A], B], items: Iterator[A], on_error: Callable[[A, Exception], B] | None
+    ) -> Iterator[B]:
+        threads = _Threads(self.jobs)
+        try:
+            yield from self._in_order(threads.submit, function, items, on_error)
+            threads.end(wait=True)
+        finally:
+            threads.end()
+
+    def _in_order(
         self,
-        pool: FuturesExecutor,
+        submit: Callable[[Callable[[A], B], A], _Running],
         function: Callable[[A], B],
         items: Iterator[A],
         on_error: Callable[[A, Exception], B] | None,
     ) -> Iterator[B]:
-        running: deque[tuple[A, Future[B]]] = deque()
+        running: deque[tuple[A, _Running]] = deque()
         self._running.append(running)
         try:
             for item in items:
-                running.append((item, pool.submit(function, item)))
+                running.append((item, submit(function, item)))
                 if len(running) >= 2 * self.jobs:
                     yield _result(*running.popleft(), on_error)
             while running:
@@ -88,12 +118,76 @@ class PoolExecutor(Executor):
             _cancel(running)
             self._running = [one for one in self._running if one is not running]
 
-    def _pool(self, function: Callable[..., object]) -> FuturesExecutor:
-        processes = self.name == "processes" or (self.name == "pool" and _may_start() and _can_be_sent(function))
-        pool = self._pools.get(processes)
-        if pool is None:
-            pool = self._pools[processes] = _start_processes(self.jobs) if processes else _start_threads(self.jobs)
-        return pool
+
+class _Threads:
+    """Threads of one map, started as calls come.
+
+    Not those of ``concurrent.futures``: these are daemons, so that a call which hangs cannot keep the process from
+    ending.
+
+    Args:
+        most: how many at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, function: Callable[[Any], Any], item: Any) -> _Call:
+        """Let a thread call *function* with *item*."""
+        call = _Call(function, item)
+        self._calls.put(call)
+        if len(self._threads) < self._most:
+            thread = threading.Thread(target=self._work, name="kist-pool", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return call
+
+    def end(self, *, wait: bool = False) -> None:
+        """End the threads; what is running is finished, by itself or while we *wait*."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._calls.put(None)
+        for thread in threads if wait else ():
+            thread.join()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.run()
+
+
+class _Call:
+    """One call of one thread."""
+
+    def __init__(self, function: Callable[[Any], Any], item: Any) -> None:
+        self._function, self._item = function, item
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._cancelled = False
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def run(self) -> None:
+        """Do it, unless it was cancelled."""
+        try:
+            if self._cancelled:
+                raise KistError("the executor was closed before this began")
+            self._value = self._function(self._item)
+        except BaseException as exc:
+            self._error = exc
+        self._done.release()
+
+    def cancel(self) -> None:
+        """Do not begin it, if it has not begun."""
+        self._cancelled = True
+
+    def result(self) -> Any:
+        """Wait for it; what it raised is raised here."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._value
 
 
 @hookimpl
@@ -102,44 +196,31 @@ def kist_make_executor(name: str, jobs: int) -> Executor | None:
     return PoolExecutor(name, jobs) if name in NAMES else None
 
 
-def _in_line(
-    function: Callable[[A], B], items: Iterable[A], on_error: Callable[[A, Exception], B] | None
-) -> Iterator[B]:
-    for item in items:
-        try:
-            result = function(item)
-        except Exception as exc:
-            if on_error is None:
-                raise
-            result = on_error(item, exc)
-        yield result
+def _cancel(running: Iterable[tuple[Any, _Running]]) -> None:
+    for _, call in running:
+        call.cancel()
 
 
-def _cancel(running: Iterable[tuple[Any, Future[Any]]]) -> None:
-    for _, future in running:
-        future.cancel()
-
-
-def _result(item: A, future: Future[B], on_error: Callable[[A, Exception], B] | None) -> B:
-    from concurrent.futures import BrokenExecutor
-
+def _result(item: A, call: _Running, on_error: Callable[[A, Exception], B] | None) -> B:
     try:
-        return future.result()
-    except BrokenExecutor as exc:
-        raise KistError("a worker process was killed", hint="is there enough memory? fewer --jobs need less") from exc
+        result: B = call.result()
+        return result
     except Exception as exc:
+        if _is_killed(exc):
+            told = KistError("a worker process was killed", hint="is there enough memory? fewer --jobs need less")
+            raise told from exc
         if on_error is None:
             raise
         return on_error(item, exc)
 
 
-def _start_threads(jobs: int) -> FuturesExecutor:
-    from concurrent.futures import ThreadPoolExecutor
+def _is_killed(exc: Exception) -> bool:
+    """Whether a process pool broke; where there was none, its module is not loaded for that question."""
+    module = sys.modules.get("concurrent.futures")
+    return module is not None and isinstance(exc, module.BrokenExecutor)
 
-    return ThreadPoolExecutor(jobs, thread_name_prefix="kist-pool")
 
-
-def _start_processes(jobs: int) -> FuturesExecutor:
+def _start_processes(jobs: int) -> ProcessPoolExecutor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 

@@ -29,7 +29,7 @@ class VerifyOptions:
         remote: read back from this remote instead of the cache.
         sample: percent of the objects to hash.
         repair: bring back what is damaged or missing, from any place that has it.
-        jobs: how many requests at once, None for the configured number.
+        jobs: how many requests or, where an executor is configured, files at once; None for the configured number.
     """
 
     remote: str | None = None
@@ -95,7 +95,7 @@ def verify(context: RepoContext, texts: Sequence[str] = (), options: VerifyOptio
     try:
         found.closure(chosen, read=bool(texts), sample=options.sample)
         if not texts:
-            found.everything(options.sample)
+            found.everything(options.sample, options.jobs)
     finally:
         context.progress.finish()
     before = found.report(chosen)
@@ -182,14 +182,15 @@ class _Findings:
                 (self.missing if missing else self.damaged)[f"{algorithm}:{raw.hex()}"] = None
         self.checked += len(chosen)
 
-    def everything(self, sample: float) -> None:
+    def everything(self, sample: float, jobs: int | None) -> None:
         """Hash the whole cache, also what only older versions need."""
         context = self.context
         if not context.cache.root.is_dir():
             return
         context.progress.start("verify", total=int(context.cache.stored_bytes() * sample / 100))
         self.checked = 0
-        for digest, good in context.cache.verify(context.progress, sample):
+        executor = context.executors.for_files(jobs or context.config.get("core.jobs"))
+        for digest, good in context.cache.verify(context.progress, sample, executor):
             self.checked += digest.algorithm not in STRUCTURES
             if not good:
                 self.damaged[str(digest)] = None

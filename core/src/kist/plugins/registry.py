@@ -172,13 +172,16 @@ class Plugins:
         return self._named(made, "kernels", name, made.name)
 
     def executor(self, name: str, jobs: int) -> Executor:
-        """A new executor; the caller closes it."""
+        """A new executor; the caller closes it. What one of a plugin gives back is checked."""
         from kist.abc import Executor
 
-        made: Executor = self._make(
-            "executors", name, "kist_make_executor", Executor, {"name": name, "jobs": max(1, jobs)}
-        )
-        return made
+        arguments = {"name": name, "jobs": max(1, jobs)}
+        made: Executor = self._make("executors", name, "kist_make_executor", Executor, arguments)
+        if self.is_builtin("executors", name):
+            return made
+        from kist.plugins.checked_executor import CheckedExecutor
+
+        return CheckedExecutor(made, self._loaded["executors", name].distribution)
 
     def remote_options(self, scheme: str) -> type[Options]:
         """The options of remotes with this scheme; a plugin that declares none has none."""

@@ -1,11 +1,19 @@
-"""The plugins that a configuration allows, and the hash algorithm to take where it names none."""
+"""What a configuration chooses: plugins, the hash algorithm, and what runs parallel work."""
 
 from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
 
 from kist.abc.dialect import Dialect
 from kist.errors import PluginNotFound
 from kist.plugins.registry import Plugins
 from kist.repo.config import Config
+
+if TYPE_CHECKING:
+    from kist.abc.executor import Executor
+
+_HERE = "threads"
 
 
 def plugins_of(config: Config) -> Plugins:
@@ -26,3 +34,60 @@ def choose_algorithm(plugins: Plugins, dialect: Dialect) -> str:
         f"none of the hash algorithms {', '.join(dialect.default_hashers)} is installed",
         hint="pip install kist-blake3",
     )
+
+
+class Executors:
+    """The executors of one repository: each is made when it is first asked for, and serves until it is closed.
+
+    Args:
+        plugins: make them.
+        name: the one that is configured, None if none is.
+    """
+
+    def __init__(self, plugins: Plugins, name: str | None) -> None:
+        self._plugins = plugins
+        self._name = name
+        self._made: dict[tuple[str, int], Executor] = {}
+
+    def for_requests(self, jobs: int) -> Executor:
+        """What calls remotes: threads of this process where nothing is configured, or what cannot use our connections.
+
+        Args:
+            jobs: most calls at once.
+
+        Raises:
+            PluginError: the executor that is configured does not work.
+        """
+        made = self._make(self._name or _HERE, jobs)
+        return made if made.shares_memory else self._make(_HERE, jobs)
+
+    def for_files(self, jobs: int | None) -> Executor:
+        """What works on files of this machine: this thread, where nothing is configured.
+
+        Args:
+            jobs: most files at once, None for one a processor.
+
+        Raises:
+            PluginError: the executor that is configured does not work.
+        """
+        if not self._name:
+            from kist.abc.executor import InLine
+
+            return InLine()
+        return self._make(self._name, jobs or _processors())
+
+    def close(self) -> None:
+        """End all workers."""
+        while self._made:
+            self._made.popitem()[1].close()
+
+    def _make(self, name: str, jobs: int) -> Executor:
+        made = self._made.get((name, jobs))
+        if made is None:
+            made = self._made[name, jobs] = self._plugins.executor(name, jobs)
+        return made
+
+
+def _processors() -> int:
+    """How many this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,7 +20,7 @@ from kist.model.tracked import Metafile
 from kist.plugins.registry import Plugins, choose_kernel
 from kist.repo import dialects, metafiles
 from kist.repo.config import Config
-from kist.repo.configured import choose_algorithm, plugins_of
+from kist.repo.configured import Executors, choose_algorithm, plugins_of
 from kist.repo.hooks import Hooks
 from kist.repo.layout import MARKER, Place
 from kist.repo.link_types import share_files
@@ -213,8 +213,8 @@ class RepoContext:
         return Fingerprints(self.place.fingerprints)
 
     def close(self) -> None:
-        """Close files that are open; who goes on opens them again."""
-        for part in ("fingerprints", "cache"):
+        """Close files that are open and end workers; who goes on opens them again."""
+        for part in ("fingerprints", "cache", "executors"):
             if (opened := self.__dict__.pop(part, None)) is not None:
                 opened.close()
 
@@ -225,6 +225,11 @@ class RepoContext:
         for notice in self.fingerprints.notices:
             self.progress.message(notice)
         self.fingerprints.notices.clear()
+
+    @cached_property
+    def executors(self) -> Executors:
+        """What runs parallel work."""
+        return Executors(self.plugins, self.config.get("core.executor"))
 
     @cached_property
     def kernel(self) -> Kernel:

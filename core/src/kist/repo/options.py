@@ -136,7 +136,7 @@ _ALL = (
     Known("core.jobs", "int", 0, "pieces of work at once; 0 lets kist choose", "KIST_JOBS"),
     Known("core.fsync", "str", "batch", "when to wait for the disk", "KIST_FSYNC", choices=_FSYNC),
     Known("core.kernel", "str", None, "implementation of the inner loops over files", "KIST_KERNEL"),
-    Known("core.executor", "str", None, "executor for plugins to test with; commands use none yet", "KIST_EXECUTOR"),
+    Known("core.executor", "str", None, "what runs the requests to remotes, and verify", "KIST_EXECUTOR"),
     Known("core.lock_timeout", "duration", 300.0, "how long to wait for a lock", "KIST_LOCK_TIMEOUT"),
     Known("cache.dir", "str", None, "the cache's folder, to share it", "KIST_CACHE_DIR"),
     Known("cache.type", "list", ("reflink", "copy"), "link types, best first", "KIST_CACHE_TYPE", tracked=True),

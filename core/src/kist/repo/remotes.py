@@ -56,7 +56,12 @@ class OpenRemote:
         if _option(context, name, "readonly"):
             wrapped = ReadOnlyRemote(wrapped)
         self.store = RemoteStore(
-            wrapped, hashers=context.hasher, name=name, memory=memory_folder(context, name), load=load
+            wrapped,
+            hashers=context.hasher,
+            name=name,
+            memory=memory_folder(context, name),
+            load=load,
+            executors=context.executors.for_requests,
         )
 
     @property

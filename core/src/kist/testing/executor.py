@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -137,6 +138,28 @@ class ExecutorContract(ContractBase):
         """Results that nobody takes stop nothing."""
         next(iter(executor.map(double, range(100))))
         assert list(executor.map(double, [1, 2])) == [2, 4]
+
+    def test_says_whether_calls_stay_in_this_process(self, executor: Executor) -> None:
+        """Where ``shares_memory`` says so, a call is given the item itself and no copy."""
+        if not executor.shares_memory:
+            pytest.skip("shares_memory is False: it is given only what can be sent")
+        boxes: list[list[int]] = [[] for _ in range(4)]
+        list(executor.map(lambda box: box.append(1), boxes))
+        assert boxes == [[1]] * 4
+
+    def test_several_maps_at_once(self, executor: Executor) -> None:
+        """Each of two threads gets the results of its own map."""
+        found: list[list[int]] = []
+        ranges = [range(20), range(100, 120)]
+        threads = [
+            threading.Thread(target=lambda one=one: found.append(list(executor.map(double, one))), daemon=True)
+            for one in ranges
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(found) == [[2 * number for number in one] for one in ranges]
 
     def test_functions_without_a_name(self, executor: Executor) -> None:
         """A local function works, or is refused with an exception that says why; nothing hangs."""

@@ -8,9 +8,14 @@ import time
 import pytest
 
 from kist.abc.progress import Progress
+from kist.builtin.pool_executor import PoolExecutor
 from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.process.workers import Workers
 from kist.errors import RemoteError, RemoteUnavailable
+
+
+def make(jobs, most, load=None):
+    return Workers(PoolExecutor("threads", max(1, jobs)), most, load)
 
 
 def test_every_item_has_a_result_and_errors_are_results():
@@ -19,7 +24,7 @@ def test_every_item_has_a_result_and_errors_are_results():
             raise RemoteError(str(number))
         return number * 2
 
-    results = dict(Workers(8, 8).run(work, range(100)))
+    results = dict(make(8, 8).run(work, range(100)))
     assert len(results) == 100
     assert results[4] == 8
     assert isinstance(results[13], RemoteError)
@@ -38,12 +43,12 @@ def test_never_more_than_allowed(jobs, most):
         with lock:
             now -= 1
 
-    list(Workers(jobs, most).run(work, range(60)))
+    list(make(jobs, most).run(work, range(60)))
     assert peak <= max(1, min(jobs, most))
 
 
 def test_grows_while_it_goes_well_and_halves_when_not():
-    workers = Workers(32, 32)
+    workers = make(32, 32)
     assert workers.limit == 4
     list(workers.run(abs, range(200)))
     grown = workers.limit
@@ -61,7 +66,7 @@ def _refuse(number):
 
 def test_halves_when_the_retry_policy_hid_a_refusal():
     load = Load()
-    workers = Workers(32, 32, load)
+    workers = make(32, 32, load)
     list(workers.run(abs, range(200)))
     grown = workers.limit
     load.refused()
@@ -76,7 +81,7 @@ def test_repeats_nothing():
         calls.append(number)
         raise RemoteUnavailable("gone")
 
-    [(_, error)] = Workers(4, 4).run(work, [1])
+    [(_, error)] = make(4, 4).run(work, [1])
     assert isinstance(error, RemoteUnavailable)
     assert calls == [1]
 
@@ -94,21 +99,21 @@ def test_no_more_in_flight_than_memory_bears():
         with lock:
             now -= 1
 
-    list(Workers(8, 8, Load(memory)).run(work, range(40), weigh=lambda _: 40))
+    list(make(8, 8, Load(memory)).run(work, range(40), weigh=lambda _: 40))
     assert peak <= 2
     assert memory.taken == 0
 
 
 def test_one_item_goes_even_if_it_is_larger_than_the_memory():
     memory = MemoryBudget(10)
-    assert len(list(Workers(8, 8, Load(memory)).run(abs, range(5), weigh=lambda _: 40))) == 5
+    assert len(list(make(8, 8, Load(memory)).run(abs, range(5), weigh=lambda _: 40))) == 5
     assert memory.taken == 0
 
 
 def test_two_transfers_share_the_memory():
     memory = MemoryBudget(100)
     assert memory.take(80)
-    run = Workers(8, 8, Load(memory)).run(abs, range(4), weigh=lambda _: 30)
+    run = make(8, 8, Load(memory)).run(abs, range(4), weigh=lambda _: 30)
     next(run)
     assert memory.taken == 110  # its own one, which it needs to get on
     run.close()
@@ -116,7 +121,7 @@ def test_two_transfers_share_the_memory():
 
 
 def test_a_run_after_one_that_was_given_up():
-    workers = Workers(4, 4)
+    workers = make(4, 4)
     run = workers.run(lambda number: time.sleep(0.01) or number, range(20))
     next(run)
     run.close()
@@ -124,7 +129,7 @@ def test_a_run_after_one_that_was_given_up():
 
 
 def test_other_exceptions_end_the_work_and_stop_the_others():
-    workers = Workers(4, 4)
+    workers = make(4, 4)
     progress = workers.progress(Progress())
     ended = threading.Event()
 
@@ -144,7 +149,7 @@ def test_other_exceptions_end_the_work_and_stop_the_others():
 
 
 def test_a_progress_made_before_a_run_was_given_up_serves_the_next_one():
-    workers = Workers(2, 2)
+    workers = make(2, 2)
     progress = workers.progress(Progress())
     run = workers.run(lambda number: progress.advance(1) or number, range(20))
     next(run)
@@ -160,7 +165,7 @@ def test_items_are_taken_as_needed():
             taken.append(number)
             yield number
 
-    run = Workers(2, 2).run(abs, items())
+    run = make(2, 2).run(abs, items())
     next(run)
     assert len(taken) <= 4
     run.close()
@@ -168,5 +173,5 @@ def test_items_are_taken_as_needed():
 
 def test_no_thread_stays():
     before = threading.active_count()
-    list(Workers(8, 8).run(abs, range(100)))
+    list(make(8, 8).run(abs, range(100)))
     assert threading.active_count() == before

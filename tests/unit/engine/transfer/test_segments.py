@@ -13,6 +13,7 @@ import pytest
 
 from children import as_nobody
 from kist.abc.progress import Progress
+from kist.builtin.pool_executor import PoolExecutor
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects, partial
 from kist.engine.transfer.segments import Flying, SegmentList, SegmentTransfer
@@ -36,7 +37,7 @@ class Told(Progress):
 
 
 def transfer(remote, progress=None, jobs=4):
-    return SegmentTransfer(remote, HASHER, Workers(jobs, 8), progress or Progress(), SIZE)
+    return SegmentTransfer(remote, HASHER, Workers(PoolExecutor("threads", jobs), 8), progress or Progress(), SIZE)
 
 
 @pytest.fixture

@@ -19,13 +19,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
-from kist.engine.cache import check as cache_check
-from kist.engine.cache.check import LooseObject
 from kist.engine.cache.folder import CacheFolder
-from kist.engine.cache.mend import rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.session import CacheSession
 from kist.engine.cache.verified import VerifiedRecord, look_of
@@ -34,6 +32,10 @@ from kist.engine.process.syncing import MODES, Syncer
 from kist.engine.storage.packs import PackReader
 from kist.errors import InvalidOption
 from kist.model.digest import Digest
+
+if TYPE_CHECKING:
+    from kist.abc.executor import Executor
+    from kist.engine.cache.check import LooseObject
 
 PACK_THRESHOLD = 1 << 20
 
@@ -186,11 +188,15 @@ class Cache(CacheReader):
 
     def objects(self) -> Iterator[LooseObject]:
         """Every loose object, by algorithm and digest."""
-        return cache_check.loose_objects(self)
+        from kist.engine.cache.check import loose_objects
+
+        return loose_objects(self)
 
     def packs(self) -> Iterator[PackReader]:
         """Every pack whose header can be read, open until the next one is asked for."""
-        return cache_check.open_packs(self)
+        from kist.engine.cache.check import open_packs
+
+        return open_packs(self)
 
     def quarantine(self, digest: Digest) -> list[str]:
         """Set the damaged copies of an object aside, so that it counts as absent; good copies stay.
@@ -201,15 +207,23 @@ class Cache(CacheReader):
         Raises:
             StorageError: the cache cannot be written.
         """
-        return cache_check.quarantine(self, digest, Syncer(self.sync))
+        from kist.engine.cache.check import quarantine
+
+        return quarantine(self, digest, Syncer(self.sync))
 
     def stored_bytes(self) -> int:
         """Bytes of all objects and packs, as they lie here."""
-        return cache_check.stored_bytes(self)
+        from kist.engine.cache.check import stored_bytes
 
-    def verify(self, progress: Progress = NullProgress(), sample: float = 100.0) -> Iterator[tuple[Digest, bool]]:
-        """Hash everything, or *sample* percent of it, in bounded memory; see ``cache_check.verify``."""
-        return cache_check.verify(self, progress, sample)
+        return stored_bytes(self)
+
+    def verify(
+        self, progress: Progress = NullProgress(), sample: float = 100.0, executor: Executor | None = None
+    ) -> Iterator[tuple[Digest, bool]]:
+        """Hash everything, or *sample* percent of it, in bounded memory; see ``check.verify``."""
+        from kist.engine.cache.check import verify
+
+        return verify(self, progress, sample, executor)
 
     def rebuild_indexes(self) -> int:
         """Make the indexes anew, and packs whose footer is lost from their members; returns the number of packs.
@@ -217,6 +231,8 @@ class Cache(CacheReader):
         Raises:
             StorageError: the cache cannot be read or written.
         """
+        from kist.engine.cache.mend import rebuild_indexes
+
         return rebuild_indexes(self, Syncer(self.sync))
 
     def close(self) -> None:

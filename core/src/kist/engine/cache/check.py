@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
-from kist.abc.hasher import Hasher
+from kist.abc.executor import Executor, InLine
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.hashing import HashedFile, Sample, StoredFile, Told, hash_file, is_good
 from kist.engine.cache.mend import has_member_header, read_place, rebuild_indexes
 from kist.engine.cache.read import CacheReader
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.indexes import Place
-from kist.engine.storage.members import Members
 from kist.engine.storage.packs import PackReader
-from kist.errors import MetafileError, ObjectCorrupt, PluginError, StorageError
+from kist.errors import MetafileError, ObjectCorrupt, PluginError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_file
 
@@ -71,7 +72,7 @@ def stored_bytes(reader: CacheReader) -> int:
 
 
 def verify(
-    reader: CacheReader, progress: Progress = NullProgress(), sample: float = 100.0
+    reader: CacheReader, progress: Progress = NullProgress(), sample: float = 100.0, executor: Executor | None = None
 ) -> Iterator[tuple[Digest, bool]]:
     """Hash what a cache holds, in bounded memory.
 
@@ -79,6 +80,7 @@ def verify(
         reader: the cache.
         progress: advanced by bytes.
         sample: how many percent of the objects to check, chosen anew each time.
+        executor: hashes files; it need not share our memory. None: this thread does.
 
     Yields:
         (object, whether this copy is good). A pack or index whose structure is damaged is named ``pack:<id>`` or
@@ -88,17 +90,27 @@ def verify(
         StorageError: the cache cannot be read.
     """
     reader.catalog.refresh(force=True)
-    choose = _Sample(sample)
+    folder, choose, told = reader.folder, Sample(sample), Told(progress)
+    executor = executor or InLine()
     for name in reader.catalog.damaged_indexes:
         yield Digest("index", name), False
     for opened in reader.catalog.files():
         if not _index_is_good(reader, opened.id):
             yield Digest("index", opened.id), False
-    for one in loose_objects(reader):
-        if choose(one.raw):
-            yield Digest.from_raw(one.algorithm, one.raw), _hash_loose(reader, one, progress)
-    for name in reader.folder.pack_ids():
-        yield from _verify_pack(reader, name, choose, progress)
+
+    def hashed(algorithm: str, files: Iterable[StoredFile]) -> Iterator[tuple[Digest, bool]]:
+        for found in executor.map(partial(hash_file, folder.hasher(algorithm), choose, told), files):
+            progress.advance(found.untold)
+            yield from _told(reader, algorithm, found)
+
+    for algorithm, loose in groupby(loose_objects(reader), lambda one: one.algorithm):
+        raws = (one.raw for one in loose if choose(one.raw))
+        yield from hashed(algorithm, (StoredFile(folder.loose_path(algorithm, raw), raw) for raw in raws))
+    packs, unreadable = _packs_by_algorithm(reader)
+    for name in unreadable:
+        yield from _verify_indexed(reader, name)
+    for algorithm, names in packs.items():
+        yield from hashed(algorithm, (StoredFile(folder.packs / name) for name in names))
 
 
 def quarantine(reader: CacheReader, digest: Digest, syncer: Syncer) -> list[str]:
@@ -123,7 +135,7 @@ def quarantine(reader: CacheReader, digest: Digest, syncer: Syncer) -> list[str]
     folder.ensure()
     done = []
     path = folder.loose_path(algorithm, raw)
-    if path.exists() and not _hash_loose(reader, LooseObject(algorithm, raw, 0, 0), NullProgress()):
+    if path.exists() and not is_good(folder.hasher(algorithm), path, raw):
         target = folder.quarantine / f"loose-{algorithm}-{digest.hex}-{os.urandom(4).hex()}"
         with storage_errors(path):
             os.rename(path, target)
@@ -161,50 +173,6 @@ def quarantined(folder: CacheFolder) -> dict[Digest, str]:
     return found
 
 
-def digest_of(descriptor: int, hasher: Hasher, progress: Progress = NullProgress()) -> bytes | None:
-    """Hash an open file in bounded memory.
-
-    Args:
-        descriptor: the file, read from where it stands.
-        hasher: of the algorithm.
-        progress: advanced by bytes.
-
-    Returns:
-        The raw digest; None if it cannot be read: a bad sector is damage, not a reason to stop looking.
-    """
-    running = hasher.new()
-    block = bytearray(_BLOCK)
-    view = memoryview(block)
-    try:
-        while count := os.readv(descriptor, [block]):
-            running.update(view[:count])
-            progress.advance(count)
-    except OSError:
-        return None
-    return running.digest()
-
-
-class _Sample:
-    """Chooses objects by a part of their digest that is mixed with a new random number each time."""
-
-    def __init__(self, percent: float) -> None:
-        self._limit = int(percent / 100 * (1 << 32))
-        self._salt = int.from_bytes(os.urandom(4), "big")
-
-    def __call__(self, raw: bytes) -> bool:
-        return (int.from_bytes(raw[:4], "big") ^ self._salt) < self._limit
-
-
-def _hash_loose(reader: CacheReader, one: LooseObject, progress: Progress) -> bool:
-    descriptor = reader.open_loose(one.algorithm, one.raw)
-    if descriptor < 0:
-        return False
-    try:
-        return digest_of(descriptor, reader.folder.hasher(one.algorithm), progress) == one.raw
-    finally:
-        os.close(descriptor)
-
-
 def _index_is_good(reader: CacheReader, name: str) -> bool:
     from hashlib import sha256
 
@@ -220,38 +188,36 @@ def _index_is_good(reader: CacheReader, name: str) -> bool:
     return running.hexdigest() == name
 
 
-def _verify_pack(reader: CacheReader, name: str, choose: _Sample, progress: Progress) -> Iterator[tuple[Digest, bool]]:
-    try:
-        pack = PackReader.open(reader.folder.packs / name)
-    except FileNotFoundError:
-        return
-    except ObjectCorrupt:
+def _packs_by_algorithm(reader: CacheReader) -> tuple[dict[str, list[str]], list[str]]:
+    """The names of packs, by what their headers say; and those whose header says nothing that can be read."""
+    packs: dict[str, list[str]] = {}
+    unreadable: list[str] = []
+    for name in reader.folder.pack_ids():
+        try:
+            with PackReader.open(reader.folder.packs / name) as pack:
+                reader.folder.hasher(pack.algorithm)
+                packs.setdefault(pack.algorithm, []).append(name)
+        except FileNotFoundError:
+            continue
+        except (ObjectCorrupt, PluginError, MetafileError):  # the last two: a header that names no hash algorithm
+            unreadable.append(name)
+    return packs, unreadable
+
+
+def _told(reader: CacheReader, algorithm: str, found: HashedFile) -> Iterator[tuple[Digest, bool]]:
+    """What the check of one file says of the objects in it."""
+    name = found.file.path.name
+    if not found.readable:
         yield from _verify_indexed(reader, name)
         return
-    with pack:
-        try:
-            hasher = reader.folder.hasher(pack.algorithm)
-        except (PluginError, MetafileError):  # a header that names no hash algorithm
-            yield from _verify_indexed(reader, name)
-            return
-        try:
-            members = pack.members
-            good = pack.id == name
-        except (ObjectCorrupt, StorageError):
-            members, good = pack.scan(), False
-        if not good:
-            yield Digest("pack", name), False
-            known = set(members.raws())
-            lost = [digest for digest, _ in _indexed(reader, name) if digest.raw not in known]
-            yield from ((digest, False) for digest in lost)
-        chosen = _choose(members, choose)
-        raws = chosen.raws()
-        for position, fine in pack.check(hasher, chosen):
-            progress.advance(chosen.stored[position])
-            if not reader.catalog.is_aside(name, raws[position]):
-                yield Digest.from_raw(pack.algorithm, raws[position]), fine
-        if len(raws) == len(members):  # what lies between the members was read too
-            progress.advance(pack.size - sum(members.stored))
+    if not found.whole:
+        yield Digest("pack", name), False
+        known = set(found.members)
+        lost = [digest for digest, _ in _indexed(reader, name) if digest.raw not in known]
+        yield from ((digest, False) for digest in lost)
+    for raw, fine in zip(found.raws, found.good, strict=True):
+        if found.file.raw is not None or not reader.catalog.is_aside(name, raw):
+            yield Digest.from_raw(algorithm, raw), fine
 
 
 def _verify_indexed(reader: CacheReader, name: str) -> Iterator[tuple[Digest, bool]]:
@@ -269,18 +235,3 @@ def _indexed(reader: CacheReader, pack: str) -> Iterator[tuple[Digest, Place]]:
             for raw, place in opened.index:
                 if place.pack == pack:
                     yield Digest.from_raw(opened.index.algorithm, raw), place
-
-
-def _choose(members: Members, choose: _Sample) -> Members:
-    raws = members.raws()
-    kept = [position for position, raw in enumerate(raws) if choose(raw)]
-    if len(kept) == len(raws):
-        return members
-    return Members(
-        members.width,
-        b"".join([raws[position] for position in kept]),
-        array("Q", [members.offsets[position] for position in kept]),
-        array("Q", [members.stored[position] for position in kept]),
-        array("Q", [members.plains[position] for position in kept]),
-        bytes(members.codecs[position] for position in kept),
-    )

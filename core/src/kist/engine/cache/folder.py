@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,3 +203,21 @@ class CacheFolder:
             return []
         except OSError as exc:
             raise storage_error(exc, folder) from exc
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor of a file, the caller's to close; -1 if no regular file is there.
+
+    Raises:
+        StorageError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    except OSError as exc:
+        raise storage_error(exc, path) from exc
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return -1
+    return descriptor

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from kist.abc.hasher import Hasher
 from kist.engine.cache.catalog import PackCatalog
 from kist.engine.cache.checked_file import CheckedFile
-from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.folder import CacheFolder, open_regular
 from kist.engine.cache.hashed_packs import HashedPacks
 from kist.engine.storage.indexes import Place
 from kist.engine.storage.located import Located
@@ -217,17 +216,7 @@ class CacheReader:
 
     def open_loose(self, algorithm: str, raw: bytes) -> int:
         """A descriptor of a loose object, the caller's to close; -1 if it is not here as one."""
-        path = self.folder.loose_path(algorithm, raw)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return -1
-        except OSError as exc:
-            raise storage_error(exc, path) from exc
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            return -1
-        return descriptor
+        return open_regular(self.folder.loose_path(algorithm, raw))
 
     # How bulk reading works: look up, group by pack, read joined ranges, check a whole group with one call.
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kist.engine.cache.cache import Cache
-from kist.engine.cache.check import digest_of
+from kist.engine.cache.hashing import digest_of
 from kist.engine.gc.collect import REASON
 from kist.engine.storage.packs import PackReader
 from kist.engine.storage.trash import Trash

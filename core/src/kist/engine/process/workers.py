@@ -1,14 +1,16 @@
-"""Workers: threads for the network whose number follows what the remote bears."""
+"""Workers: calls to a remote through an executor, as many at once as the remote bears."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
+from kist.abc.executor import Executor
 from kist.abc.progress import Progress
 from kist.engine.process.load import Load
 from kist.errors import KistError, RemoteUnavailable
@@ -21,6 +23,9 @@ FIRST_LIMIT = 4
 
 PATIENCE = 1.5
 """Seconds that running calls get to end after an interruption."""
+
+IDLE = 0.2
+"""Seconds after which a lane that has nothing to do gives its worker back: another run may wait for it."""
 
 
 class Stopped(Exception):
@@ -49,24 +54,25 @@ class StoppableProgress(Progress):
 
 
 class Workers:
-    """Runs calls to a remote in a bounded number of threads.
+    """Runs calls to a remote, a bounded number at once.
 
     Starts with few calls in flight, adds one for every round that went well, and halves when the remote answers that it
     is overloaded, also when the retry policy hid that from the caller. Repeats nothing: that is the retry policy's
-    part. Threads are daemons, so that a call which hangs cannot keep the process from ending.
+    part. Where the calls run is the executor's part.
 
     Args:
-        jobs: most calls in flight, as configured.
-        max_concurrency: most calls that the remote bears.
+        executor: runs them, in this process.
+        most: most calls in flight, as configured and as the remote bears them.
         load: the memory that calls may take, and the refusals of the remote.
 
     Attributes:
         limit: calls in flight allowed at the moment.
     """
 
-    def __init__(self, jobs: int, max_concurrency: int, load: Load | None = None) -> None:
-        self.most = max(1, min(jobs, max_concurrency))
+    def __init__(self, executor: Executor, most: int, load: Load | None = None) -> None:
+        self.most = max(1, min(executor.jobs, most))
         self.limit = min(FIRST_LIMIT, self.most)
+        self._executor = executor
         self._load = load or Load()
         self._here = threading.local()
         self._refusals = self._load.refusals
@@ -94,27 +100,24 @@ class Workers:
         process's memory bears, so memory stays bounded.
 
         Args:
-            function: called in threads; a KistError is a result, anything else is raised here.
+            function: called by the executor's workers; a KistError is a result, anything else is raised here.
             items: taken as needed, in this thread.
             weigh: bytes that an item and its result hold in memory; None: too few to count.
             most: tells how many items may be in flight at the moment, beside the limit; at least one.
         """
-        tasks: SimpleQueue[_Flight[A] | None] = SimpleQueue()
-        results: SimpleQueue[tuple[_Flight[A], B | BaseException]] = SimpleQueue()
-        threads: list[threading.Thread] = []
         queue = _Queue(items, weigh, self._load)
-        stop = threading.Event()
+        lanes = _Lanes(self._executor, function, self._here, self.most)
         try:
             while True:
                 while (
                     len(queue.flying) < min(self.limit, most() if most else self.limit)
                     and (flight := queue.next()) is not None
                 ):
-                    tasks.put(flight)
-                    self._hire(threads, len(queue.flying), function, tasks, results, stop)
+                    lanes.give(flight, len(queue.flying))
                 if not queue.flying:
+                    lanes.end()
                     return
-                flight, result = results.get()
+                flight, result = lanes.take()
                 self._adapt(result)
                 if isinstance(result, BaseException) and not isinstance(result, KistError):
                     raise result
@@ -122,36 +125,9 @@ class Workers:
                 yield flight.item, result
         finally:
             if queue.flying:
-                stop.set()
+                lanes.stop.set()
             queue.close()
-            self._dismiss(threads, tasks)
-
-    def _hire(
-        self,
-        threads: list[threading.Thread],
-        wanted: int,
-        function: Callable[[A], B],
-        tasks: SimpleQueue[_Flight[A] | None],
-        results: SimpleQueue[tuple[_Flight[A], B | BaseException]],
-        stop: threading.Event,
-    ) -> None:
-        """Start a thread if there are fewer than calls in flight."""
-        if len(threads) >= wanted:
-            return
-
-        def work() -> None:
-            self._here.stop = stop
-            while (flight := tasks.get()) is not None:
-                try:
-                    if stop.is_set():
-                        raise Stopped
-                    results.put((flight, function(flight.item)))
-                except BaseException as exc:
-                    results.put((flight, exc))
-
-        thread = threading.Thread(target=work, name="kist-transfer", daemon=True)
-        thread.start()
-        threads.append(thread)
+            lanes.close()
 
     def _adapt(self, result: object) -> None:
         refusals = self._load.refusals
@@ -163,13 +139,104 @@ class Workers:
         if self._good >= self.limit:
             self.limit, self._good = min(self.most, self.limit + 1), 0
 
-    def _dismiss(self, threads: list[threading.Thread], tasks: SimpleQueue[Any]) -> None:
-        """End the threads; what still runs after an interruption gets a moment, no more."""
-        for _ in threads:
-            tasks.put(None)
+
+class _Lanes(Generic[A, B]):
+    """What an executor is given of one run: lanes, each of which works off what waits, whoever gave it.
+
+    Not the items themselves: an executor gives results in order, so one slow call would hold up, and keep in memory,
+    all that were ready behind it. An executor is driven by a thread of ours, for it gives results only to who waits
+    for them, and nobody may wait while items are still to be given.
+
+    Args:
+        executor: runs the lanes.
+        function: what they call.
+        here: tells each worker, while it serves a lane, whether the run was given up.
+        most: lanes at most.
+
+    Attributes:
+        stop: set when the run is given up.
+    """
+
+    def __init__(self, executor: Executor, function: Callable[[A], B], here: threading.local, most: int) -> None:
+        self.stop = threading.Event()
+        self._executor, self._function, self._here = executor, function, here
+        self._most, self._open = most, 0
+        self._lock = threading.Lock()
+        self._tasks: SimpleQueue[_Flight[A] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[_Flight[A], B | BaseException] | BaseException] = SimpleQueue()
+        self._drivers: list[threading.Thread] = []
+
+    def give(self, flight: _Flight[A], flying: int) -> None:
+        """Let a lane take an item; *flying* of them are in flight now."""
+        more = 0
+        with self._lock:
+            self._tasks.put(flight)
+            if flying > self._open:
+                more = min(self._open or 1, self._most - self._open)  # twice as many: few maps, few idle lanes
+                self._open += more
+        if more > 0:
+            # A daemon, so that a call which hangs cannot keep the process from ending.
+            driver = threading.Thread(target=self._drive, args=(more,), name="kist-transfer", daemon=True)
+            driver.start()
+            self._drivers.append(driver)
+
+    def take(self) -> tuple[_Flight[A], B | BaseException]:
+        """Wait for an item's result.
+
+        Raises:
+            BaseException: what the executor raised.
+        """
+        found = self._results.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def end(self) -> None:
+        """End the lanes, when nothing is in flight.
+
+        Raises:
+            BaseException: what the executor raised although all is done.
+        """
+        self.close()
+        if not self._results.empty():
+            self.take()
+
+    def close(self) -> None:
+        """End the lanes; what still runs after an interruption gets a moment, no more."""
+        for _ in range(self._open):
+            self._tasks.put(None)
         deadline = time.monotonic() + PATIENCE
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        while self._drivers:
+            self._drivers.pop().join(max(0.0, deadline - time.monotonic()))
+
+    def _drive(self, count: int) -> None:
+        try:
+            for _ in self._executor.map(self._work, range(count)):
+                pass
+        except BaseException as exc:
+            self._results.put(exc)
+
+    def _work(self, lane: int) -> int:
+        """One lane, in a worker of the executor."""
+        self._here.stop = self.stop
+        while (flight := self._next()) is not None:
+            try:
+                if self.stop.is_set():
+                    raise Stopped
+                self._results.put((flight, self._function(flight.item)))
+            except BaseException as exc:
+                self._results.put((flight, exc))
+        return lane
+
+    def _next(self) -> _Flight[A] | None:
+        """What this lane does next; None: it ends."""
+        while True:
+            with suppress(Empty):
+                return self._tasks.get(timeout=IDLE)
+            with self._lock:
+                if self._tasks.empty():
+                    self._open -= 1
+                    return None
 
 
 @dataclass(eq=False, slots=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from kist.abc.executor import Executor, InLine
 from kist.abc.hasher import Hasher
 from kist.abc.remote import Remote
 from kist.engine.process.load import Load
@@ -56,6 +57,7 @@ class RemoteStore:
         name: the remote's configured name, for messages.
         memory: a private folder for hints and copies of index files, None for none.
         load: the memory that transfers may take, and the remote's refusals; None for one of its own.
+        executors: gives the executor for a number of calls at once; it must share our memory.
 
     Attributes:
         hints: what this machine remembers of it.
@@ -73,8 +75,10 @@ class RemoteStore:
         name: str = "remote",
         memory: Path | None = None,
         load: Load | None = None,
+        executors: Callable[[int], Executor] = lambda _: InLine(),
     ) -> None:
         self.load = load or Load()
+        self._executors = executors
         self.remote = CountedRemote(remote)
         self.hashers = hashers
         self.name = name
@@ -90,12 +94,8 @@ class RemoteStore:
         return self.remote.requests
 
     def workers(self, jobs: int) -> Workers:
-        """Workers for calls to this remote.
-
-        Args:
-            jobs: most calls at once; the remote may bear fewer.
-        """
-        return Workers(jobs, self.remote.capabilities.max_concurrency, self.load)
+        """Workers for calls to this remote: at most *jobs* at once, and as many as the remote bears."""
+        return Workers(self._executors(jobs), min(jobs, self.remote.capabilities.max_concurrency), self.load)
 
     def open(self, *, create: bool = False, new: bool = False) -> bool:
         """Read ``kist-remote``; the first call costs one request, later ones none.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -217,6 +219,35 @@ class LocalFunctionsFail(Threads):
         if function.__name__ == "<lambda>":
             return iter([None, None])
         return super().map(function, items, on_error=on_error)
+
+
+@EXECUTOR.mutant
+class CopiesItems(Threads):
+    """Gives calls copies, although it says that they are made in this process."""
+
+    def map(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, on_error: OnError | None = None
+    ) -> Iterator[Any]:
+        return super().map(function, map(deepcopy, items), on_error=on_error)
+
+
+@EXECUTOR.mutant
+class OneMapAtATime(Threads):
+    """Cannot be asked from a second thread."""
+
+    busy = False
+
+    def map(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, on_error: OnError | None = None
+    ) -> Iterator[Any]:
+        if self.busy:
+            return
+        self.busy = True
+        try:
+            time.sleep(0.01)
+            yield from super().map(function, items, on_error=on_error)
+        finally:
+            self.busy = False
 
 
 @EXECUTOR.mutant
