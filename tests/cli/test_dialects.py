@@ -293,3 +293,29 @@ def test_a_wrong_answer_is_told_as_a_defect_of_its_distribution(kist, site, old,
     text = done.json["errors"][0]["message"]
     assert told in text and ("kist-lake" in text or "lake.ini" in text)
     assert subprocess.run(["ls", "data.lake"], cwd=kist.folder, capture_output=True, check=False).returncode != 0
+
+
+def test_what_does_not_work_is_told_and_chosen_from_inside_the_repository(kist, site):
+    install(site, "raise RuntimeError('boom')\n")
+    write(kist.folder, {**DATA, ".lake/lake.ini": ""})
+    assert kist.json("status", code=4).classes == ["PluginBroken"]
+    found = kist.json("doctor", code=1).data["findings"]
+    told = {one["label"] for one in found if one["state"] == "error"}
+    assert {"plugin kist-lake", "repository"} <= told
+    assert kist.json("doctor", "--fix", code=4).classes == ["PluginBroken"]
+    assert "kist-lake" in {one["distribution"] for one in kist.json("plugins").data["plugins"]}
+    kist("config", "--global", "plugins.block", "kist-lake")
+    assert kist.json("status", code=5).classes == ["NotARepo"]
+
+
+def test_one_of_two_plugins_for_a_marker_is_preferred_from_inside_the_repository(kist, site):
+    install(site)
+    kinds = {"dialects": {".lake": "kist_puddle"}, "metafiles": {"lake": "kist_puddle"}}
+    site.install("kist-puddle", kinds, {"kist_puddle": LAKE})
+    write(kist.folder, {**DATA, ".lake/lake.ini": ""})
+    for pair in ("dialects..lake", "metafiles.lake"):
+        error = kist.json("add", "data", code=4).json["errors"][0]
+        assert error["class"] == "PluginConflict"
+        assert f"kist config --global plugins.prefer.{pair} kist-lake" in error["hint"]
+        kist("config", "--global", f"plugins.prefer.{pair}", "kist-lake")
+    kist("add", "data")

@@ -14,7 +14,7 @@ from functools import partial
 from kist.engine.cache.mend import unindexed
 from kist.engine.process.clock import FileClock
 from kist.engine.process.locks import find_holder, has_flock
-from kist.errors import KistError
+from kist.errors import KistError, NotARepo
 from kist.model.report import Finding
 from kist.operations.doctor_git import ignore_rules
 from kist.operations.doctor_links import links
@@ -40,12 +40,12 @@ Mender = Callable[[RepoContext, bool], Iterable[Finding]]
 
 
 def doctor(
-    context: RepoContext | None, *, remote: str | None = None, fix: bool = False, dry_run: bool = False
+    opened: RepoContext | KistError, *, remote: str | None = None, fix: bool = False, dry_run: bool = False
 ) -> Iterator[Finding]:
     """Look at everything.
 
     Args:
-        context: the repository, None outside of one.
+        opened: the repository, or why there is none to look at.
         remote: also write to, read from, list and delete on this remote.
         fix: mend what can be made anew without losing anything: indexes, fingerprints, left-overs of killed commands.
         dry_run: change nothing at all, whatever *fix* says, and write no trial object to the remote.
@@ -54,22 +54,25 @@ def doctor(
         Findings; a check that fails is one of them, in state error.
     """
     fix = fix and not dry_run
+    context = None if isinstance(opened, KistError) else opened
     yield from _guarded("versions", _versions)
     yield from _guarded("plugins", lambda: installed(context))
     yield from _guarded("kernel", lambda: kernel(context))
     yield from _guarded("executor", lambda: executor(context))
-    if context is None:
+    if isinstance(opened, NotARepo):
         yield Finding("repository", "note", "the current folder belongs to none", "kist init")
+    elif isinstance(opened, KistError):
+        yield Finding("repository", "error", str(opened), opened.hint)
     else:
         for label, mender in _MENDERS:
-            yield from _guarded(label, partial(mender, context, fix))
+            yield from _guarded(label, partial(mender, opened, fix))
         for label, check in _CHECKS:
-            yield from _guarded(label, partial(check, context))
-        yield from _guarded("remotes", lambda: _remotes(context))
+            yield from _guarded(label, partial(check, opened))
+        yield from _guarded("remotes", lambda: _remotes(opened))
         if remote is not None:
             from kist.operations.doctor_remote import probe
 
-            yield from _guarded(f"remote {remote}", lambda: probe(context, remote, fix=fix, dry_run=dry_run))
+            yield from _guarded(f"remote {remote}", lambda: probe(opened, remote, fix=fix, dry_run=dry_run))
     yield from told_by_plugins(context)
 
 
@@ -108,7 +111,8 @@ def _versions() -> Iterator[Finding]:
 def _repository(context: RepoContext, fix: bool) -> Iterator[Finding]:
     place = context.place
     inside = "inside Git" if place.git else "without Git"
-    yield Finding("repository", "ok", f"{display(str(context.root))} ({inside}), id {context.id}")
+    named = f"id {context.id}" if context.id else "without an id so far"
+    yield Finding("repository", "ok", f"{display(str(context.root))} ({inside}), {named}")
     if place.waiting is not None:
         yield Finding("private folder", "note", "it is from before Git came; the next writing command moves it")
     if place.shared.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kist.cli.render import text_of
 from kist.cli.repo import open_repo, written_data, written_text
 from kist.cli.subverbs import add_dry_run, add_levels
-from kist.errors import ConfigError, NotARepo, RepoNotOwned, UsageError
+from kist.errors import ConfigError, NotARepo, PluginError, RepoNotOwned, UsageError
 
 if TYPE_CHECKING:
     from kist.operations.config import Setting, Settings
@@ -94,8 +94,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     except NotARepo:
         if args.level in ("tracked", "local"):
             raise
-    except RepoNotOwned:
-        if args.level not in ("user", "system"):  # where a repository becomes trusted
+    except (RepoNotOwned, PluginError):
+        if args.level not in ("user", "system"):  # where a repository becomes trusted, and its dialect's plugin chosen
             raise
     return Settings.outside()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kist.cli.repo import open_repo
-from kist.errors import KistError, NotARepo
+from kist.errors import KistError, NotARepo, PluginError
 from kist.util.units import show_count
+
+if TYPE_CHECKING:
+    from kist.repo.context import RepoContext
 
 EXAMPLES = (
     ("kist doctor", "look at links, cache, clock, locks, configuration and more"),
@@ -31,13 +34,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from kist.operations.doctor import doctor
 
     try:
-        context = open_repo(args, "doctor").context
-    except NotARepo:
+        opened: RepoContext | KistError = open_repo(args, "doctor").context
+    except (NotARepo, PluginError) as error:  # of the dialect: which plugin does not work is to be told
         if args.remote is not None or args.fix:
             raise
-        context = None
+        opened = error
     findings = []
-    for one in doctor(context, remote=args.remote, fix=args.fix, dry_run=args.dry_run):
+    for one in doctor(opened, remote=args.remote, fix=args.fix, dry_run=args.dry_run):
         findings.append(one)
         if one.state != "ok" or not args.quiet:
             args.output.line(f"{one.state:<8} {one.label}: {one.detail}", color=_COLORS.get(one.state))

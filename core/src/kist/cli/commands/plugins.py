@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from kist.cli.repo import open_repo
-from kist.errors import NotARepo
+from kist.errors import NotARepo, PluginError
 
 EXAMPLES = (
     ("kist plugins", "what is installed, and what it brings"),
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     try:
         config = open_repo(args, "plugins").context.config
-    except NotARepo:
+    except (NotARepo, PluginError):  # of the dialect: a plugin that does not work is to be seen here
         config = None
     plugins = installed_plugins(config)
     for one in plugins:
