@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 
@@ -131,6 +132,29 @@ def test_other_repositories_of_one_cache_are_spared(kist, tmp_path, monkeypatch)
     kist("gc", "--forget", ids[0], code=2, folder=folders[0])
     assert kist.json("gc", "--forget", ids[1], folder=folders[0]).data["refs"] == 1
     assert kist.json("gc", "-w", "--plan", folder=folders[0]).data["candidates"] > 0
+
+
+def test_a_clone_that_is_gone_can_be_forgotten(tracked, tmp_path, monkeypatch):
+    """Also one that was moved: its old folder would be spared for ever, and nobody would know."""
+    monkeypatch.setenv("KIST_CACHE_DIR", str(tmp_path / "cache"))
+    tracked("add", "data")
+    gone = clone(tracked)
+    write(gone, {"data/alone": "x"})
+    tracked("add", "data", folder=gone)
+    plan = tracked("gc", "-w", "--plan")
+    assert str(gone) in plan.err
+    assert "is gone" not in plan.err
+    assert "gc" in tracked.json("gc", "--forget", str(gone), code=2).json["errors"][0]["hint"]
+    shutil.rmtree(gone)
+    assert f"kist gc --forget {gone}" in tracked("gc", "-w", "--plan").err
+    assert tracked.json("gc", "-w", "--plan").data["candidates"] == 0
+    error = tracked.json("gc", "--forget", str(tmp_path / "elsewhere"), code=2).json["errors"][0]
+    assert str(gone) in error["hint"]
+    assert tracked.json("gc", "--forget", str(gone), "--dry-run").data["refs"] == 1
+    assert tracked.json("gc", "--forget", str(gone)).data["refs"] == 1
+    plan = tracked("gc", "-w", "--plan")
+    assert str(gone) not in plan.err
+    assert tracked.json("gc", "-w", "--plan").data["candidates"] > 0
 
 
 def test_plugins_name_roots(two, site):

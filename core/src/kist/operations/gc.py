@@ -288,12 +288,22 @@ def _notes(context: RepoContext, found: GcPlan) -> tuple[str, ...]:
             f"{nodes} not in the cache: contents that nothing else names may be collected; "
             "'kist fetch -A' brings all versions"
         )
-    mine = context.id
+    return (*notes, *_spared(context))
+
+
+def _spared(context: RepoContext) -> Iterator[str]:
     for owner in cache_refs.owners(context):
-        if owner != mine:
-            where = ", ".join(cache_refs.places(context, owner)) or "unknown place"
-            notes.append(f"what repository {owner} needs is spared ({where})")
-    return tuple(notes)
+        places = cache_refs.places(context, owner)
+        if owner != context.id or places:
+            who = (
+                "this repository's other clones and worktrees need"
+                if owner == context.id
+                else f"repository {owner} needs"
+            )
+            where = ", ".join(dict.fromkeys(one.root for one in places)) or "unknown place"
+            yield f"what {who} is spared ({where})"
+        for root in dict.fromkeys(one.root for one in places if one.gone):
+            yield f"{root} is gone; if that is for good, 'kist gc --forget {root}' no longer spares what it needed"
 
 
 # ── a remote ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from kist.errors import UsageError
 from kist.operations.gc import cache_trash
 from kist.repo import cache_refs
 from kist.repo.context import RepoContext
+from kist.util.atomic import storage_errors
 from kist.util.paths import nearest
 
 
@@ -69,7 +71,7 @@ def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_r
 
     Args:
         context: the repository.
-        owner: its id.
+        owner: its id; for the cache also the folder of one clone or worktree.
         remote: the remote, None for the cache.
         dry_run: check, change nothing.
 
@@ -77,10 +79,12 @@ def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_r
         How many refs it had.
 
     Raises:
-        UsageError: there is no such repository, or it is this one.
+        UsageError: there is no such repository, or it is this one, or a folder that is there.
     """
     if owner == context.id:
-        raise UsageError("that is this repository itself")
+        raise UsageError("that is this repository itself", hint="name the folder of a clone that is gone")
+    if remote is None and os.sep in owner:
+        return _forget_folder(context, os.path.abspath(owner), dry_run=dry_run)
     if remote is None:
         known = cache_refs.owners(context)
         _check_owner(owner, known)
@@ -102,6 +106,21 @@ def forget(context: RepoContext, owner: str, remote: str | None = None, *, dry_r
     finally:
         opened.close()
     return len(keys)
+
+
+def _forget_folder(context: RepoContext, folder: str, *, dry_run: bool) -> int:
+    """Stop sparing what a clone or worktree needs that was in a folder; returns how many files said so."""
+    places = [one for owner in cache_refs.owners(context) for one in cache_refs.places(context, owner)]
+    found = [one for one in places if one.root == folder]
+    if not found:
+        gone = ", ".join(dict.fromkeys(one.root for one in places if one.gone)) or "none"
+        raise UsageError(f"no repository in {folder} uses this cache", hint=f"folders that are gone: {gone}")
+    if os.path.lexists(folder):
+        raise UsageError(f"{folder} is there", path=folder, hint=f"'kist -C {folder} gc' tells anew what it needs")
+    for one in found if not dry_run else ():
+        with storage_errors(one.file):
+            one.file.unlink(missing_ok=True)
+    return len(found)
 
 
 def _check_owner(owner: str, known: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -172,14 +173,37 @@ def owners(context: RepoContext) -> list[str]:
             return []
 
 
-def places(context: RepoContext, owner: str) -> list[str]:
-    """Where the worktrees of a repository are, as far as its files tell."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Another worktree that uses the cache.
+
+    Args:
+        file: what it says that it needs.
+        root: its folder.
+        gone: whether that is a folder of this machine which is not there.
+    """
+
+    file: Path
+    root: str
+    gone: bool
+
+
+def places(context: RepoContext, owner: str) -> list[Place]:
+    """Where the worktrees of a repository are, as far as its files tell; without this one.
+
+    Args:
+        context: the repository.
+        owner: a repository's id.
+    """
     found = []
     for path in sorted((context.cache.folder.refs / owner).iterdir()):
         try:
-            found.append(str(_place(path.read_bytes())["root"]))
+            facts = _place(path.read_bytes())
+            root, host = str(facts["root"]), facts["host"]
         except (OSError, ValueError, KeyError, IndexError, TypeError):
             continue
+        if path != _file(context):
+            found.append(Place(path, root, host == os.uname().nodename and not os.path.lexists(root)))
     return found
 
 

@@ -36,7 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", nargs="?", const="", metavar="FILE", help="only list what would go, and why")
     parser.add_argument("--apply", metavar="FILE", help="carry out a plan that --plan FILE wrote")
     parser.add_argument("--undo", action="store_true", help="bring back what the last gc took away")
-    parser.add_argument("--forget", metavar="ID", help="no longer spare what a repository needs that is gone for good")
+    parser.add_argument(
+        "--forget",
+        metavar="ID|FOLDER",
+        help="no longer spare what a repository, or a clone, needs that is gone for good",
+    )
     parser.add_argument(
         "--without", action="append", default=[], metavar="REV", help="go on though metafiles of REV cannot be read"
     )
@@ -169,6 +173,6 @@ def _forget(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:
     from kist.operations.gc_undo import forget
 
     count = forget(repo.context, args.forget, args.remote, dry_run=args.dry_run)
-    args.output.line(f"{'would forget' if args.dry_run else 'forgot'} {count} refs of repository {args.forget}")
+    args.output.line(f"{'would forget' if args.dry_run else 'forgot'} {show_count(count, 'ref')} of {args.forget}")
     finish(args, repo)
     return {"forgotten": args.forget, "refs": count, "remote": args.remote, "dry_run": args.dry_run}
