@@ -72,6 +72,23 @@ def test_1_5_the_next_version_has_the_edit_and_the_old_object_is_set_aside(linke
     assert (other / "data" / "sub" / "b.bin").read_bytes() == b"XXX" + b"b" * 497
 
 
+def test_doctor_knows_when_a_damaged_object_is_of_no_use_any_more(linked):
+    """First nobody has another copy, then the cache has: the advice that was followed is not given again."""
+
+    def told(*words):
+        found = linked.json("doctor", *words).data["findings"]
+        return next(((one["state"], one["fix"]) for one in found if one["label"] == "quarantine"), None)
+
+    edit(linked.folder / "data" / "sub" / "b.bin")
+    linked("commit")
+    assert told() == ("warning", "kist verify --repair")
+    linked("fetch", "--rev", "HEAD")
+    assert told() == ("note", "kist doctor --fix")
+    assert told("--fix")[0] == "ok"
+    assert set_aside(linked.folder) == []
+    assert told() is None
+
+
 def test_an_edit_after_a_status_is_seen_by_add(linked):
     """The status learnt the new digest, and the object of the new content is here already."""
     write(linked.folder, {"extra": b"XXX" + b"b" * 497})

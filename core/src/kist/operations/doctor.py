@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from kist.engine.cache.check import quarantined
 from kist.engine.cache.mend import unindexed
 from kist.engine.process.clock import FileClock
 from kist.engine.process.locks import find_holder, has_flock
@@ -24,6 +25,7 @@ from kist.plugins.blame import plugin_defect
 from kist.repo import gitignore
 from kist.repo.context import RepoContext
 from kist.repo.revisions import program_version
+from kist.util.atomic import storage_errors
 from kist.util.paths import display
 from kist.util.units import show_count, show_duration, show_size
 from kist.util.version import VERSION
@@ -188,16 +190,31 @@ def _cache(context: RepoContext, fix: bool) -> Iterator[Finding]:
             yield Finding("cache indexes", "warning" if lost else "error", what, _REPAIR)
     else:
         yield Finding("cache indexes", "ok", f"{show_count(indexes, 'index file')}")
-    quarantined = len(os.listdir(cache.folder.quarantine)) if cache.folder.quarantine.is_dir() else 0
-    if quarantined:
-        yield Finding(
-            "quarantine",
-            "warning",
-            f"{show_count(quarantined, 'damaged object was', 'damaged objects were')} set aside",
-            "kist verify --repair",
-        )
+    yield from _set_aside(context, fix)
     if not os.access(cache.root, os.W_OK):
         yield Finding("cache", "warning", "it cannot be written", "check the owner and the mode")
+
+
+def _set_aside(context: RepoContext, fix: bool) -> Iterator[Finding]:
+    """Damaged objects in the quarantine: of use only while the cache has no other copy."""
+    folder = context.cache.folder
+    names = os.listdir(folder.quarantine) if folder.quarantine.is_dir() else []
+    if not names:
+        return
+    what = show_count(len(names), "damaged object was", "damaged objects were") + " set aside"
+    if not all(map(context.cache.has, quarantined(folder))):
+        yield Finding("quarantine", "warning", what, "kist verify --repair")
+        return
+    useless = [name for name in names if name.startswith("loose-")]
+    if fix and useless:
+        with storage_errors(folder.quarantine):
+            for name in useless:
+                (folder.quarantine / name).unlink(missing_ok=True)
+        yield Finding(
+            "quarantine", "ok", f"mended: deleted {show_count(len(useless), 'damaged copy', 'damaged copies')}"
+        )
+    else:
+        yield Finding("quarantine", "note", f"{what}; the cache has another copy of each", _REPAIR if useless else None)
 
 
 def _space(context: RepoContext) -> Iterator[Finding]:
