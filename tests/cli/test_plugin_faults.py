@@ -133,3 +133,17 @@ def test_links_of_a_plugin_that_share_files_are_made_of_small_ones_too(plain, si
     file.unlink()
     assert plain.json("checkout").data["links"] == {"twin": 1}
     assert file.stat().st_nlink == 2
+
+
+def test_a_plugin_for_another_version_of_the_core_is_told_before_it_breaks(tracked, site):
+    code = "from kist import hookimpl\n@hookimpl\ndef kist_doctor(repo): return []\n"
+    info = site.install("kist-later", {"hooks": {"doctor": "later_hooks"}}, {"later_hooks": code})
+    with (info / "METADATA").open("a") as file:
+        file.write("Requires-Dist: kist-core>=99,<100\n")
+    told = tracked("plugins").err
+    assert "kist-later requires kist-core>=99,<100, and kist-core " in told
+    unmet = {one["distribution"]: one["unmet"] for one in tracked.json("plugins").data["plugins"]}
+    assert {name: text for name, text in unmet.items() if text} == {"kist-later": "kist-core>=99,<100"}
+    found = [one for one in tracked.json("doctor", code=1).data["findings"] if one["state"] == "error"]
+    assert [one["label"] for one in found] == ["plugin kist-later"]
+    assert "kist-core>=99,<100" in found[0]["detail"]

@@ -11,6 +11,7 @@ from kist.plugins.builtin import DISTRIBUTION
 from kist.plugins.registry import Plugins, kernel_name
 from kist.repo.config import Config
 from kist.repo.context import RepoContext
+from kist.util.version import VERSION
 
 
 def installed(context: RepoContext | None) -> Iterator[Finding]:
@@ -27,6 +28,9 @@ def installed(context: RepoContext | None) -> Iterator[Finding]:
                 f"another distribution brings {pair} too",
                 f"kist config --global plugins.prefer.{pair} {one.distribution}",
             )
+        if one.unmet:
+            detail = f"it requires {one.unmet}, and kist-core {VERSION} is installed"
+            yield Finding(f"plugin {one.distribution}", "error", detail, "pip check; then bring them together")
         for message, hint in _defects(plugins, one).items():
             yield Finding(f"plugin {one.distribution}", "error", message, hint)
 

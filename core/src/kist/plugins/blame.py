@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -72,19 +71,3 @@ def violation(distribution: str, what: str, instead: str = "") -> ContractViolat
     """
     hint = f"this is a defect of {distribution}: tell its authors"
     return ContractViolation(f"{distribution}: {what}", hint=f"{hint}; {instead}" if instead else hint)
-
-
-def version_hint(distribution: str) -> str | None:
-    """What to do about a plugin that asks for hooks or names that are not there; None where it asks for no version."""
-    from importlib.metadata import PackageNotFoundError, requires
-
-    from kist.util.version import VERSION
-
-    try:
-        wanted = [re.sub(r"\s*;.*", "", one) for one in requires(distribution) or () if re.match(r"kist-core\b", one)]
-    except PackageNotFoundError:
-        return None
-    versioned = [one for one in wanted if re.search(r"[<>=~]", one)]
-    if not versioned:
-        return None
-    return f"{distribution} was made for {versioned[0]}, and kist-core {VERSION} is installed: bring them together"

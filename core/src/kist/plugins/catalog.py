@@ -68,6 +68,13 @@ class InstalledPlugin:
     keys: tuple[InstalledKey, ...]
     conflicts: tuple[str, ...] = ()
 
+    @property
+    def unmet(self) -> str | None:
+        """What it requires of the core, where another version of that is installed; reads its metadata."""
+        from kist.plugins.requirements import unmet
+
+        return unmet(self.distribution)
+
 
 def installed(plugins: Plugins, kernel: str | None = None) -> list[InstalledPlugin]:
     """Every distribution with plugins, the core first, then by name.

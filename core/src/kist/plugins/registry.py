@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kist.errors import ContractViolation, KistError, PluginBroken, PluginConflict, PluginError
-from kist.plugins.blame import version_hint, violation
+from kist.plugins.blame import violation
 from kist.plugins.builtin import BUILTIN, DISTRIBUTION
 from kist.plugins.index import Offer, PluginIndex, load_index, normal
 from kist.plugins.relay import HookRelay, Listeners
@@ -311,6 +311,8 @@ class Plugins:
         except KeyboardInterrupt:
             raise
         except BaseException as exc:
+            from kist.plugins.requirements import version_hint
+
             ours = isinstance(exc, ImportError) and (exc.name or "").partition(".")[0] == "kist"
             hint = version_hint(offer.distribution) if ours else None
             raise PluginBroken(offer.distribution, exc, hint=hint) from exc

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kist.errors import KistError, PluginBroken, PluginError
 from kist.plugins.answers import checked
-from kist.plugins.blame import culprit, version_hint
+from kist.plugins.blame import culprit
 from kist.plugins.builtin import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class HookRelay:
             manager.register(module)
             manager.check_pending()
         except Exception as exc:
+            from kist.plugins.requirements import version_hint
+
             if manager.is_registered(module):
                 manager.unregister(module)
             raise PluginBroken(distribution, exc, hint=version_hint(distribution)) from exc

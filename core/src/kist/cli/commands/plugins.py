@@ -7,6 +7,7 @@ from typing import Any
 
 from kist.cli.repo import open_repo
 from kist.errors import NotARepo, PluginError
+from kist.util.version import VERSION
 
 EXAMPLES = (
     ("kist plugins", "what is installed, and what it brings"),
@@ -33,6 +34,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             keys = [key for key in one.keys if KINDS[key.group] == kind]
             shown = [key.key if key.state == "used" else f"{key.key} ({key.state})" for key in keys]
             args.output.line(f"  {kind:<16} {', '.join(shown)}")
+        if one.unmet:
+            args.output.warn(f"{one.distribution} requires {one.unmet}, and kist-core {VERSION} is installed")
         for pair in one.conflicts:
             args.output.warn(
                 f"several distributions bring {pair}: kist config --global plugins.prefer.{pair} {one.distribution}"
@@ -48,6 +51,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     for key in one.keys
                 ],
                 "conflicts": list(one.conflicts),
+                "unmet": one.unmet,
             }
             for one in plugins
         ]
