@@ -11,7 +11,9 @@ from kist.abc.progress import Progress
 from kist.builtin.pool_executor import PoolExecutor
 from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.process.workers import Workers
-from kist.errors import RemoteError, RemoteUnavailable
+from kist.errors import PluginError, RemoteError, RemoteUnavailable
+from kist.plugins.checked_executor import CheckedExecutor
+from kist.testing.mutants.executor import EXECUTOR, Threads
 
 
 def make(jobs, most, load=None):
@@ -175,3 +177,23 @@ def test_no_thread_stays():
     before = threading.active_count()
     list(make(8, 8).run(abs, range(100)))
     assert threading.active_count() == before
+
+
+def test_a_run_inside_another_one_on_a_pool_of_few_threads():
+    workers = Workers(Threads(), 8)
+    for _, outer in workers.run(abs, range(6)):
+        assert dict(workers.run(abs, range(3))) == {0: 0, 1: 1, 2: 2}, outer
+
+
+@pytest.mark.parametrize("kind", EXECUTOR.mutants, ids=lambda kind: kind.__name__)
+def test_whatever_an_executor_does_nothing_is_lost_quietly(kind):
+    try:
+        executor = CheckedExecutor(kind(), "kist-own")
+    except PluginError:
+        return
+    try:
+        found = list(Workers(executor, 4).run(lambda number: 2 * number, range(50)))
+    except PluginError as error:
+        assert "kist-own" in error.message
+    else:
+        assert sorted(found) == [(number, 2 * number) for number in range(50)]
