@@ -1,5 +1,8 @@
 """What a plugin's executor gives back is looked at, so that work which it loses is told as its defect."""
 
+import os
+import pickle
+
 import pytest
 
 from kist.abc.executor import InLine
@@ -111,6 +114,28 @@ def test_close_that_fails():
     own.close = fail(RuntimeError("already gone")).__get__(own)
     with pytest.raises(PluginBroken, match=r"Own\.close: RuntimeError: already gone"):
         CheckedExecutor(own, "kist-own").close()
+
+
+class Forks(InLine):
+    """Makes each call in a copy of this process."""
+
+    def map(self, function, items, *, on_error=None):
+        for item in items:
+            reader, writer = os.pipe()
+            if os.fork() == 0:
+                os.write(writer, pickle.dumps(function(item)))
+                os._exit(0)
+            os.close(writer)
+            with os.fdopen(reader, "rb") as pipe:
+                yield pickle.load(pipe)
+            os.wait()
+
+
+def test_who_says_that_it_shares_memory_and_forks_is_told_so():
+    with pytest.raises(ContractViolation, match="shares_memory"):
+        list(CheckedExecutor(Forks(), "kist-own").map(abs, range(4)))
+    honest = type("Honest", (Forks,), {"shares_memory": False})
+    assert list(CheckedExecutor(honest(), "kist-own").map(abs, range(4))) == [0, 1, 2, 3]
 
 
 def test_who_says_that_it_shares_memory_and_sends_calls_is_told_so():

@@ -23,7 +23,7 @@ class CheckedExecutor(Executor):
 
     Raises:
         ContractViolation: it does not say how many calls run at once; later, of ``map``, a result is lost, invented or
-            not in its turn.
+            not in its turn, or a call was made in another process although it says ``shares_memory``.
         PluginBroken: of ``map`` and ``close``, it raised something of its own.
     """
 
@@ -40,10 +40,12 @@ class CheckedExecutor(Executor):
         self, function: Callable[[A], B], items: Iterable[A], *, on_error: Callable[[A, Exception], B] | None = None
     ) -> Iterator[B]:
         """Yield ``function(item)`` for each item, in their order, as the plugin's executor does."""
-        source = _Source(items)
-        for found in self._answers(_Marked(function), source):
+        source, here = _Source(items), set[int]() if self.shares_memory else None
+        for found in self._answers(_Marked(function, here), source):
             if not isinstance(found, _Done) or found.number != source.first:
                 raise self._fault("map", found, f"the result of call {source.first}")
+            if here is not None:
+                self._expect_here(found.number, here)
             item = source.pop()
             if found.error is None:
                 yield found.result
@@ -73,6 +75,12 @@ class CheckedExecutor(Executor):
                 raise
             raise self._broken("map", exc) from exc
 
+    def _expect_here(self, number: int, here: set[int]) -> None:
+        if number not in here:
+            what = f"{self._name('map')} made a call elsewhere, which only who says shares_memory = False may do"
+            raise violation(self._distribution, what)
+        here.remove(number)
+
     def _broken(self, method: str, exc: BaseException) -> PluginBroken:
         sent = "pickle" in str(exc) and self.shares_memory
         hint = (
@@ -98,12 +106,20 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class _Marked:
-    """The function that a plugin's executor calls: it tells of which item a result is. Can be sent if ours can."""
+    """The function that a plugin's executor calls: it tells of which item a result is. Can be sent if ours can.
+
+    Args:
+        function: ours.
+        here: takes the numbers of calls that are made in this process; None where they need not be.
+    """
 
     function: Callable[[Any], Any]
+    here: set[int] | None
 
     def __call__(self, numbered: tuple[int, Any]) -> _Done:
         number, item = numbered
+        if self.here is not None:
+            self.here.add(number)
         try:
             return _Done(number, self.function(item))
         except Exception as exc:

@@ -135,7 +135,11 @@ class _CheckedStream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         piece = self._inner.read(size)
-        if not isinstance(piece, bytes | bytearray | memoryview) or 0 <= size < len(piece):
+        try:
+            count = len(piece) if isinstance(piece, bytes) else memoryview(piece).nbytes
+        except TypeError as exc:
+            raise self._fault(piece) from exc
+        if 0 <= size < count:
             raise self._fault(piece)
         return cast("bytes", piece)
 
