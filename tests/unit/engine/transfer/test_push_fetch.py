@@ -9,6 +9,9 @@ import time
 import pytest
 
 from kist.engine.storage.indexes import Index
+from kist.engine.storage.members import PLAIN
+from kist.engine.storage.packs import NODES, PackReader
+from kist.engine.transfer import packing
 from kist.errors import (
     ObjectCorrupt,
     ObjectMissing,
@@ -303,6 +306,31 @@ def test_damaged_pack_here_sends_its_good_members(clone):
     assert not keys(remote, "roots/")
     [name] = keys(remote, "index/")
     assert Index.load(remote.objects[name].data, name[6:]).count == 299
+
+
+def test_a_large_pack_of_nodes_goes_as_it_is(clone, monkeypatch):
+    """Nothing is deflated again; where a node is damaged, the others go in another pack, and no marker."""
+    deflated = []
+    monkeypatch.setattr(packing, "encode", lambda data: deflated.append(data) or (PLAIN, data))
+    monkeypatch.setattr(packing, "SMALL_PACK", 1000)
+    remote, other = MemoryRemote(), MemoryRemote()
+    here, there = clone(remote), clone(remote)
+    version = here.add(make_files(3000))
+    [pack] = [path for path in (here.cache.root / "packs").iterdir() if PackReader.open(path).kind == NODES]
+    here.push(version)
+    assert f"packs/{pack.name}" in keys(remote)
+    assert not deflated
+    there.fetch(version)
+    assert there.files(version) == make_files(3000)
+    data = bytearray(pack.read_bytes())
+    data[200] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(data)
+    here.remote = other
+    with pytest.raises(TransferError):
+        here.push(version)
+    assert f"packs/{pack.name}" not in keys(other)
+    assert not keys(other, "roots/")
 
 
 def test_a_pack_is_copied_without_what_is_not_sent(clone, monkeypatch):

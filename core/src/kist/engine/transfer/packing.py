@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from pathlib import Path
 
 from kist.abc.hasher import Hasher
 from kist.engine.storage.indexes import PackEntry
-from kist.engine.storage.located import Group, in_order
-from kist.engine.storage.members import PLAIN, ZLIB, Members
+from kist.engine.storage.located import Group, Located, in_order
+from kist.engine.storage.members import Members, encode
 from kist.engine.storage.pack_writer import PackWriter
 from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.engine.transfer.local_side import UNREADABLE, LocalSide
+from kist.engine.transfer.merging import SMALL_PACK
 from kist.errors import KistError
 
 _FLUSH = 1 << 20
@@ -23,9 +23,6 @@ _FLUSH = 1 << 20
 
 _COPIED_FROM, _COPIED_SHARE = PACK_LIMIT // 4, 0.5
 """A pack of so many bytes, of which so large a part of the members is to be sent, is copied without the others."""
-
-_WORTH = 0.95
-"""A node is stored compressed if that is not larger than this part of it."""
 
 
 def is_sent_as_a_pack(reader: PackReader, count: int) -> bool:
@@ -99,8 +96,25 @@ class Packer:
             absent: objects to send that are not there.
             extra: objects of small packs on the remote that are packed again with them.
         """
+        yield from self._whole(DATA, groups)
+        yield from self._pack(DATA, itertools.chain(in_order(groups.values()), absent, extra))
+
+    def nodes(self, raws: Iterable[bytes]) -> Iterator[Upload]:
+        """Packs of manifest nodes; of those in the cache only large ones go as they are, so that there are few.
+
+        Args:
+            raws: the nodes, each of which may be absent.
+        """
+        located = Located(self._hasher.digest_size)
+        absent = self._local.locate(self._hasher.name, raws, located)
+        groups = located.take()
+        yield from self._whole(NODES, groups, least=SMALL_PACK)
+        yield from self._pack(NODES, itertools.chain(in_order(groups.values()), absent))
+
+    def _whole(self, kind: int, groups: dict[str, Group], least: int = 0) -> Iterator[Upload]:
+        """Packs of the cache of which all that counts is to be sent; their objects are taken out of *groups*."""
         for reader, group in self._local.packs_of(groups):
-            if reader.kind != DATA or not is_sent_as_a_pack(reader, len(group)):
+            if reader.kind != kind or reader.size < least or not is_sent_as_a_pack(reader, len(group)):
                 continue
             with suppress(*UNREADABLE):  # what cannot be read here is read one by one
                 upload, rest = self._taken(reader, group)
@@ -110,7 +124,6 @@ class Packer:
                     del groups[reader.id]
                 if upload is not None:
                     yield upload
-        yield from self._pack(DATA, itertools.chain(in_order(groups.values()), absent, extra))
 
     def _taken(self, reader: PackReader, group: Group) -> tuple[Upload | None, Sequence[int]]:
         """A pack of the cache as it is, or a copy with just what is to be sent, and positions of what is not in it."""
@@ -123,7 +136,7 @@ class Packer:
             return Upload(f"packs/{pack.id}", path, sum(members.plains), pack=pack, members=members), ()
         wanted = set(group.members.raws())
         chosen = reader.in_order.pick([at for at, raw in enumerate(reader.in_order.raws()) if raw in wanted])
-        writer = self._writer(DATA)
+        writer = self._writer(reader.kind)
         try:
             for part, good in reader.check_parts(self._hasher, chosen):
                 if any(good):
@@ -139,10 +152,6 @@ class Packer:
             writer.close()
         writer.path.unlink()
         return None, rest
-
-    def nodes(self, raws: Iterable[bytes]) -> Iterator[Upload]:
-        """Packs of manifest nodes."""
-        return self._pack(NODES, raws)
 
     def large(self, contents: Mapping[bytes, int], key_of: Mapping[bytes, str]) -> Iterator[Upload]:
         """One file an object."""
@@ -160,7 +169,9 @@ class Packer:
                 if writer is None:
                     writer = self._writer(kind)
                 if kind == NODES:
-                    _append_nodes(writer, batch_raws, buffers)
+                    for raw, data in zip(batch_raws, buffers, strict=True):
+                        codec, stored = encode(data)
+                        writer.append(raw, stored, len(data), codec)
                 else:
                     writer.append_many(batch_raws, buffers)
             if writer is not None:
@@ -198,12 +209,3 @@ class Packer:
         pack = PackEntry(writer.id, writer.size, writer.kind)
         size = sum(members.plains)
         return Upload(f"packs/{pack.id}", writer.path, size, pack=pack, members=members, temporary=True)
-
-
-def _append_nodes(writer: PackWriter, raws: Sequence[bytes], buffers: Sequence[bytes]) -> None:
-    for raw, data in zip(raws, buffers, strict=True):
-        stored = zlib.compress(data, 1)
-        if len(stored) <= len(data) * _WORTH:
-            writer.append(raw, stored, len(data), ZLIB)
-        else:
-            writer.append(raw, data, len(data), PLAIN)
