@@ -1,9 +1,10 @@
 """gc beside damage: what nobody can read is named, and never makes it collect more."""
 
 import re
+import shutil
 
 import pytest
-from cli_support import cache_of, clone, commit, damage, git, stored_files, write
+from cli_support import cache_of, clone, commit, damage, git, stored_files, tree, write
 
 
 @pytest.fixture
@@ -141,3 +142,23 @@ def test_1_1_a_false_marker_of_what_is_lost_goes_when_nobody_needs_it(promised):
     promised("add", "data", folder=there)
     promised("push", folder=there)
     promised("verify", "--remote", "store", folder=there)
+
+
+def test_what_was_sent_again_in_another_pack_stays_on_a_remote(repo):
+    """A lost pack held an object that nobody has any more, so a marker still names the index that speaks of that pack."""
+    kist, store = repo, repo.folder.parent / "store"
+    write(kist.folder, {f"data/{number}": str(number) for number in range(30)} | {"lost": "lost for good"})
+    kist("add", "data", "lost")
+    kist("remote", "add", "-d", "store", str(store))
+    kist("push")
+    commit(kist.folder, "v1")
+    pack = next(path for path in stored_files(cache_of(kist.folder)) if b"lost for good" in path.read_bytes())
+    shutil.rmtree(store / "packs")
+    damage(pack, pack.read_bytes().index(b"lost for good"))
+    write(kist.folder, {"lost": "another"})
+    kist("push", "--repair", code=8)
+    for name in ("before", "after"):
+        other = clone(kist, name)
+        kist("pull", "data", folder=other)
+        assert len(tree(other / "data")) == 30
+        kist("gc", "-r", "store", "-f")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kist.engine.cache.cache import Cache
+from kist.engine.gc.places import choose_places
 from kist.engine.gc.reach import GcRoot, reach, telling_large_files
 from kist.engine.gc.word import Word
 from kist.engine.storage.index_builder import IndexBuilder
-from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place, index_id
+from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry, Place, index_id
 from kist.engine.storage.members import Members
 from kist.engine.transfer import objects
 from kist.engine.transfer.local_side import LocalSide
@@ -156,7 +157,7 @@ class RemoteCollector:
         plan.dropped = {
             root for root, one in plan.markers.items() if self._repository in one.repositories and root not in needed
         }
-        alive = self._living_keys(plan, [root for root in roots if root.digest in plan.markers])
+        alive = self._living_keys(plan, [root for root in roots if root.digest in plan.markers], listed)
         alive |= {key for key in listed if self._is_living_ref(key, needed)} | self._living_sets(plan, listed)
         plan.dead = {key: one.size for key, one in listed.items() if key not in alive}
         now = time.time()
@@ -181,7 +182,7 @@ class RemoteCollector:
                 found[root] = result
         return found
 
-    def _living_keys(self, plan: RemoteGcPlan, roots: Sequence[GcRoot]) -> set[str]:
+    def _living_keys(self, plan: RemoteGcPlan, roots: Sequence[GcRoot], listed: Container[str]) -> set[str]:
         alive = {FORMAT_KEY, CONDEMNED_KEY}
         readers: dict[str, ReadNodes] = {}
         indexes: dict[str, RemoteIndexes] = {}
@@ -197,7 +198,11 @@ class RemoteCollector:
         for digest in reached.unknown:
             raise self._missing(digest)
         for algorithm, raws in reached.alive.items():
-            self._choose_places(plan, algorithm, indexes[algorithm], raws)
+            chosen = choose_places(algorithm, map(indexes[algorithm].whole, indexes[algorithm].names), raws, listed)
+            plan.places[algorithm] = chosen.places
+            plan.packs |= chosen.packs
+            if chosen.stale:
+                plan.reindex.add(algorithm)
             alive |= self._keys_of(algorithm, plan.places[algorithm], raws)
         for root in plan.markers:
             alive.add(objects.root_key(root))
@@ -229,28 +234,6 @@ class RemoteCollector:
             return [found[raw] for raw in raws]
 
         return read
-
-    # ── where living objects lie ─────────────────────────────────────────────────────────────────────────────────────
-
-    def _choose_places(self, plan: RemoteGcPlan, algorithm: str, indexes: RemoteIndexes, alive: set[bytes]) -> None:
-        """One place for each living object, in as few packs as will do."""
-        by_pack: dict[str, dict[bytes, Place]] = {}
-        stale = False
-        for name in indexes.names:
-            index: Index = indexes.whole(name)
-            for raw, place in index:
-                if raw in alive:
-                    by_pack.setdefault(place.pack, {})[raw] = place
-                else:
-                    stale = True
-            plan.packs |= {entry.id: entry for entry in index.packs}
-        chosen: dict[bytes, Place] = {}
-        for _, members in sorted(by_pack.items(), key=lambda item: (-len(item[1]), item[0])):
-            chosen |= {raw: place for raw, place in members.items() if raw not in chosen}
-        plan.places[algorithm] = chosen
-        unused = by_pack.keys() - {place.pack for place in chosen.values()}
-        if stale or unused:
-            plan.reindex.add(algorithm)
 
     def _keys_of(self, algorithm: str, places: Mapping[bytes, Place], raws: Iterable[bytes]) -> set[str]:
         keys: set[str] = set()
