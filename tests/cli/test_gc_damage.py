@@ -144,11 +144,11 @@ def test_1_1_a_false_marker_of_what_is_lost_goes_when_nobody_needs_it(promised):
     promised("verify", "--remote", "store", folder=there)
 
 
-def test_what_was_sent_again_in_another_pack_stays_on_a_remote(repo):
+def test_what_was_sent_again_in_another_pack_is_found_and_stays_on_a_remote(repo):
     """A lost pack held an object that nobody has any more, so a marker still names the index that speaks of that pack."""
     kist, store = repo, repo.folder.parent / "store"
     write(kist.folder, {f"data/{number}": str(number) for number in range(30)} | {"lost": "lost for good"})
-    kist("add", "data", "lost")
+    lost = kist.json("add", "data", "lost").data["outputs"][1]["digest"]
     kist("remote", "add", "-d", "store", str(store))
     kist("push")
     commit(kist.folder, "v1")
@@ -156,9 +156,11 @@ def test_what_was_sent_again_in_another_pack_stays_on_a_remote(repo):
     shutil.rmtree(store / "packs")
     damage(pack, pack.read_bytes().index(b"lost for good"))
     write(kist.folder, {"lost": "another"})
-    kist("push", "--repair", code=8)
+    assert [one["object"] for one in kist.json("push", "--repair", code=8).data["failures"]] == [lost]
     for name in ("before", "after"):
+        missing = kist.json("verify", "--remote", "store", code=8).data["missing"]
+        assert [one["paths"] for one in missing] == [["lost"]]
         other = clone(kist, name)
-        kist("pull", "data", folder=other)
+        kist("pull", code=8, folder=other)
         assert len(tree(other / "data")) == 30
         kist("gc", "-r", "store", "-f")

@@ -129,7 +129,11 @@ class Fetch:
             try:
                 for lack in self._lacks:
                     data = DataFetch(self._cache, self._store, lack.reader, self._workers, self.settings.progress)
-                    moved += data.run(lack.algorithm, lack.located)
+                    located: Located | None = lack.located
+                    while located is not None:
+                        came = data.run(lack.algorithm, located)
+                        located = lack.reader.elsewhere(data.failed)
+                    moved += came
                     damaged += len(data.failed)
                     lack.failed |= data.failed
             finally:
@@ -213,7 +217,7 @@ class Fetch:
         names = [name for want in wants for name in published[want.root].indexes.get(algorithm, ())]
         indexes = RemoteIndexes(self._store, algorithm, names)
         indexes.open(self._workers)
-        reader = RemoteReader(self._store, indexes, self._workers, algorithm)
+        reader = RemoteReader(self._store, indexes, self._workers, algorithm, lambda: self._marked(algorithm, wants))
         lack = Lack(algorithm, wants, reader, Located(self._store.hashers(algorithm).digest_size))
         keep = not self.settings.dry_run
         with NodeSource(self, self._cache, reader, algorithm, keep=keep) as source:
@@ -223,6 +227,12 @@ class Fetch:
                 lack.failed |= reader.locate([raw for raw in block if raw in absent], lack.located)
         reader.forget_indexes()
         return lack
+
+    def _marked(self, algorithm: str, wants: list[Want]) -> list[str]:
+        """The indexes that these wants' own markers name: a set that was read for them may speak of what is gone."""
+        roots = list(dict.fromkeys(want.root for want in wants))
+        found = [result for _, result in self._workers.run(self._store.read_marker, roots)]
+        return [name for one in found if isinstance(one, Published) for name in one.indexes.get(algorithm, ())]
 
     def _contents_of(
         self, wants: Iterable[Want], read: ReadNodes, failed: dict[bytes, KistError]

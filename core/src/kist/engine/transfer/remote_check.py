@@ -194,10 +194,12 @@ class _AlgorithmCheck:
                 for pack in self._check_packs(reader, groups, groups.keys() | nodes.groups.keys(), findings):
                     groups.pop(pack, None)
             bad |= self._read_all(reader, groups)
+            while (again := reader.elsewhere(bad)) is not None:
+                bad |= self._read_all(reader, dict(again.groups))
         finally:
             self._settings.progress.finish()
         self._report(findings, bad, reader)
-        findings.keys |= {f"index/{name}" for name in indexes.damaged}
+        findings.keys |= indexes.lost | {f"index/{name}" for name in indexes.damaged}
 
     def _contents(self, walker: Walker) -> Iterator[Mapping[bytes, int]]:
         yield {version.root.raw: version.size for version in self._versions if not version.is_directory}

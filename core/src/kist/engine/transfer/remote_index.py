@@ -59,6 +59,7 @@ class RemoteIndexes:
 
     Attributes:
         damaged: index files that could not be used, with the reason; they cover nothing.
+        lost: keys that turned out not to be there, and count as absent too.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class RemoteIndexes:
         self._exclude = exclude
         self.names = list(dict.fromkeys(names))
         self.damaged: dict[str, KistError] = {}
+        self.lost: set[str] = set()
+        self._forgotten: list[str] = []
         self._opened: dict[str, Index] = {}
         self._large: dict[str, _LargeIndex] = {}
 
@@ -138,8 +141,20 @@ class RemoteIndexes:
         return {entry.id: entry for index in self._opened.values() for entry in index.packs}
 
     def forget(self) -> None:
-        """Let go of all that was opened."""
+        """Let go of all that was opened, until :meth:`reopen`."""
+        self._forgotten = self._forgotten or self.names
         self.names, self._opened, self._large = [], {}, {}
+
+    def reopen(self, workers: Workers, more: Iterable[str] = ()) -> None:
+        """Open again what was let go of, and others; raises what :meth:`open` does.
+
+        Args:
+            workers: run the calls.
+            more: further index files; they are asked first.
+        """
+        self.names = list(dict.fromkeys([*self._forgotten, *self.names, *more]))
+        self._forgotten = []
+        self.open(workers)
 
     def locate(self, raws: Iterable[bytes], located: Located) -> list[bytes]:
         """Note where objects lie; the smallest, newest index is asked first.
@@ -181,8 +196,8 @@ class RemoteIndexes:
         if max(chain(rows.stored, rows.plains), default=0) > MEMBER_LIMIT:
             sizes = list(map(max, rows.stored, rows.plains))
             chosen = [at for at in chosen if rows.packs[at] >= SEGMENTED_NUMBER or sizes[at] <= MEMBER_LIMIT]
-        if self._exclude:
-            chosen = [at for at in chosen if self._key(names[rows.packs[at]], raws[at]) not in self._exclude]
+        for absent in filter(None, (self._exclude, self.lost)):
+            chosen = [at for at in chosen if self._key(names[rows.packs[at]], raws[at]) not in absent]
         return chosen
 
     def _key(self, pack: str, raw: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import add, sub
@@ -12,7 +12,7 @@ from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry
 from kist.engine.storage.located import Located
 from kist.engine.storage.members import PLAIN, RANGE_GAP, REQUEST_LIMIT, Members, decode, join_ranges
 from kist.engine.transfer import objects
-from kist.engine.transfer.remote_index import RemoteIndexes
+from kist.engine.transfer.remote_index import RemoteIndexes, keys_of
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
 from kist.model.digest import Digest
@@ -90,13 +90,22 @@ class RemoteReader:
         indexes: tell where objects lie.
         workers: run the calls.
         algorithm: the hash algorithm.
+        more: names further indexes, asked for once if something is not where it should be.
     """
 
-    def __init__(self, store: RemoteStore, indexes: RemoteIndexes, workers: Workers, algorithm: str) -> None:
+    def __init__(
+        self,
+        store: RemoteStore,
+        indexes: RemoteIndexes,
+        workers: Workers,
+        algorithm: str,
+        more: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._store = store
         self._indexes = indexes
         self._workers = workers
         self._algorithm = algorithm
+        self._more = more
         self._hasher = store.hashers(algorithm)
         self._packs: dict[str, PackEntry] | None = None
         self._kept: dict[str, bytes] = {}
@@ -125,6 +134,30 @@ class RemoteReader:
         """
         return {raw: self.missing(raw) for raw in self._indexes.locate(raws, located)}
 
+    def elsewhere(self, failed: dict[bytes, KistError]) -> Located | None:
+        """Find other places of objects whose own is gone: a lost pack, of which some index still speaks.
+
+        Args:
+            failed: objects, and what is wrong with them; those that may lie elsewhere are taken out.
+
+        Returns:
+            Where to look now, None if there is nothing left to try.
+        """
+        gone = [raw for raw, error in failed.items() if isinstance(error, ObjectMissing)]
+        if not gone:
+            return None
+        indexes, seen, located = self._indexes, *(Located(self._hasher.digest_size) for _ in range(2))
+        indexes.reopen(self._workers)
+        indexes.locate(gone, seen)
+        for pack, group in seen.groups.items():
+            indexes.lost.update(keys_of(pack, self._algorithm, group))
+        more, self._more = self._more, tuple
+        indexes.reopen(self._workers, more())
+        self._packs = None
+        for raw in set(gone).difference(indexes.locate(gone, located)):
+            del failed[raw]
+        return located if len(located) else None
+
     def missing(self, raw: bytes) -> ObjectMissing:
         """The error for an object that is not on the remote."""
         digest = str(Digest.from_raw(self._algorithm, raw))
@@ -133,18 +166,25 @@ class RemoteReader:
 
     def read_nodes(self, raws: Sequence[bytes]) -> dict[bytes, bytes | KistError]:
         """Bring manifest nodes: plain bytes, or what is wrong."""
-        located = Located(self._hasher.digest_size)
-        result: dict[bytes, bytes | KistError] = {**self.locate(raws, located)}
+        located: Located | None = Located(self._hasher.digest_size)
+        assert located is not None
+        failed = self.locate(raws, located)
+        found: dict[bytes, bytes] = {}
+        while located is not None:
+            self._read_located(located, found, failed)
+            located = self.elsewhere(failed)
+        return {**found, **failed}
+
+    def _read_located(self, located: Located, found: dict[bytes, bytes], failed: dict[bytes, KistError]) -> None:
         spans = [span for name, group in located.groups.items() for span in self._node_spans(name, group.members)]
         for span, brought in self._workers.run(self.bring, spans, weigh=weight_of):
             if isinstance(brought, RemoteObjectNotFound | ObjectError):
-                result |= {raw: self.missing(raw) for raw in span.members.raws()}
+                failed |= {raw: self.missing(raw) for raw in span.members.raws()}
             elif isinstance(brought, KistError):
                 raise brought
             else:
-                result |= zip(brought.raws, brought.buffers, strict=True)
-                result |= brought.bad
-        return result
+                found |= zip(brought.raws, brought.buffers, strict=True)
+                failed |= brought.bad
 
     def _node_spans(self, name: str, members: Members) -> Iterator[Span]:
         entry = self.packs.get(name)
