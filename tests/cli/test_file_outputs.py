@@ -196,5 +196,8 @@ def test_new_outputs_that_git_tracks_are_refused_with_one_question(repo):
     git(repo.folder, "add", "x577", "x12")
     refused = repo.json("add", *(f"x{number}" for number in range(600)), code=6)
     assert "x12 is tracked by Git" in refused.json["errors"][0]["message"]
+    refused = repo.json("add", "x*", code=6).json["errors"][0]
+    assert refused["message"].startswith("x12 is tracked"), "as a person would type it"
+    assert refused["hint"].endswith("--cached x12")
     git(repo.folder, "rm", "-q", "--cached", "x577", "x12")
     repo("add", *(f"x{number}" for number in range(600)))

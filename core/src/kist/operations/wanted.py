@@ -56,6 +56,10 @@ def _wanted(context: RepoContext, text: str, owners: targets.Owners) -> list[Wan
     path = targets.repository_path(context, text)
     if not path:
         raise UsageError(f"{text} is the repository itself", path=text, hint="name a folder or file inside it")
+    return _wanted_at(context, path, text, owners)
+
+
+def _wanted_at(context: RepoContext, path: str, text: str, owners: targets.Owners) -> list[Wanted]:
     if metafiles.format_of(context.formats, posixpath.basename(path)) and (context.root / path).is_file():
         owners.check_own(path)
         return [Wanted(one.path, one) for one in metafiles.load(context, path)]
@@ -105,7 +109,7 @@ def _fitting(context: RepoContext, pattern: str, owners: targets.Owners) -> list
         one
         for name in targets.workspace_names(context, pattern)
         if not _is_hidden(context, name)
-        for one in _wanted(context, os.path.join(context.root, name), owners)
+        for one in _wanted_at(context, name, os.path.relpath(context.root / name), owners)
     ]
     gone = [target for target in targets.fitting(context, pattern) if target.inside]
     found += [Wanted(target.tracked.path, target.tracked, target.inside) for target in gone]

@@ -135,7 +135,8 @@ def _tell(args: argparse.Namespace, report: GcReport) -> None:
 def _told(args: argparse.Namespace, report: GcReport) -> None:
     if args.remote is not None:
         condemned = report.collected - report.deleted
-        args.output.line(f"{condemned} keys are condemned, {report.deleted} were deleted")
+        what = show_count(condemned, "key is condemned", "keys are condemned")
+        args.output.line(f"{what}, {show_count(report.deleted, 'was', 'were')} deleted")
     elif report.deleted:
         args.output.line(f"deleted {show_count(report.deleted, 'object')}, {show_size(report.bytes)}")
     elif report.collected:
@@ -164,7 +165,8 @@ def _undo(args: argparse.Namespace, repo: Repo) -> dict[str, Any]:
     back = undo(repo.context, args.remote, dry_run=args.dry_run)
     verb = "would bring back" if args.dry_run else "brought back"
     size = "" if back.size is None else f", {show_size(back.size)}"
-    args.output.line(f"{verb} {back.count} {'keys' if args.remote else 'files of the cache'}{size}")
+    what = show_count(back.count, "key") if args.remote else show_count(back.count, "file") + " of the cache"
+    args.output.line(f"{verb} {what}{size}")
     finish(args, repo)
     return {"restored": back.count, "bytes": back.size, "remote": args.remote, "dry_run": args.dry_run}
 
