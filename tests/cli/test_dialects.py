@@ -1,84 +1,10 @@
 """Repositories of another dialect, whose plugin is written from the public surface alone."""
 
 import os
-import subprocess
 
 import pytest
 from cli_support import DATA, clone, commit, git, tree, write
-
-LAKE = """
-import configparser
-import json
-
-from kist import Digest, hookimpl
-from kist.abc import Dialect, MetafileFormat
-from kist.errors import ConfigError, MetafileError, MetafileSyntaxError
-from kist.kit import check_path
-from kist.model import Metafile, TrackedOutput
-
-
-class Lake(Dialect):
-    marker = ".lake"
-    metafile_formats = ("lake",)
-    default_hashers = ("sha512",)
-    ignore_file = ".lakeignore"
-
-    def always_ignored(self):
-        return frozenset({b".git", b".lake"})
-
-    def config_sources(self):
-        return (".lake/lake.ini",)
-
-    def read_config(self, path, data):
-        parser = configparser.ConfigParser(interpolation=None)
-        try:
-            parser.read_string(data.decode())
-        except (configparser.Error, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{path}: {exc}".splitlines()[0], hint="mend it") from exc
-        return {"remote": {name: dict(parser[name]) for name in parser.sections()}}
-
-
-class LakeFormat(MetafileFormat):
-    name = "lake"
-    patterns = ("*.lake",)
-
-    def loads(self, data, path):
-        try:
-            values = json.loads(data)
-        except ValueError as exc:
-            raise MetafileSyntaxError("no JSON", file=path, line=1, column=1) from exc
-        try:
-            check_path(values["path"].encode())
-            digest = Digest.parse(values["digest"])
-        except (KeyError, TypeError, AttributeError, ValueError) as exc:
-            raise MetafileError(f"{path} says nothing") from exc
-        known = {"path", "digest", "directory", "files", "size"}
-        extra = {key: value for key, value in values.items() if key not in known}
-        output = TrackedOutput(values["path"], digest, values["directory"], files=values["files"], size=values["size"])
-        return Metafile((output,), extra)
-
-    def dumps(self, metafile, previous=None):
-        (one,) = metafile.outputs
-        values = {"path": one.path, "digest": str(one.digest), "directory": one.is_directory}
-        values |= {"files": one.files, "size": one.size, **metafile.extra}
-        return json.dumps(values, indent=1).encode() + b"\\n"
-
-
-@hookimpl
-def kist_make_dialect(marker):
-    return Lake() if marker == ".lake" else None
-
-
-@hookimpl
-def kist_make_metafile_format(name):
-    return LakeFormat() if name == "lake" else None
-"""
-
-
-def install(site, code=LAKE, marker=".lake"):
-    site.install(
-        "kist-lake", {"dialects": {marker: "kist_lake"}, "metafiles": {"lake": "kist_lake"}}, {"kist_lake": code}
-    )
+from lake import LAKE, install
 
 
 @pytest.fixture
@@ -270,29 +196,7 @@ def test_a_repository_of_another_user_is_refused(lake):
     assert lake("status").code == 0
 
 
-# ── what a plugin may do wrong ───────────────────────────────────────────────────────────────────────────────────────
-
-DEFECTS = [
-    ('return (".lake/lake.ini",)', 'return ("../outside",)', "not a path inside the repository"),
-    ('return (".lake/lake.ini",)', "return (7,)", "not a path inside the repository"),
-    ('return (".lake/lake.ini",)', "return None", "not paths"),
-    ('return {"remote":', 'return 5 or {"remote":', "not sections"),
-    ('return {"remote":', 'return {"lake": {"depth": 1}} or {"remote":', "unknown configuration key 'lake.depth'"),
-    ("parser.read_string(data.decode())", "raise KeyError(7)", "kist-lake"),
-    ('return frozenset({b".git", b".lake"})', "raise KeyError(7)", "kist-lake"),
-]
-
-
-@pytest.mark.parametrize(("old", "new", "told"), DEFECTS)
-def test_a_wrong_answer_is_told_as_a_defect_of_its_distribution(kist, site, old, new, told):
-    assert old in LAKE
-    install(site, LAKE.replace(old, new))
-    write(kist.folder, {**DATA, ".lake/lake.ini": "[store]\nurl = ../store\n"})
-    done = kist.json("add", "data", code=None)
-    assert done.code in (3, 4)
-    text = done.json["errors"][0]["message"]
-    assert told in text and ("kist-lake" in text or "lake.ini" in text)
-    assert subprocess.run(["ls", "data.lake"], cwd=kist.folder, capture_output=True, check=False).returncode != 0
+# ── plugins that do not work, or are too many ───────────────────────────────────────────────────────────────────────
 
 
 def test_what_does_not_work_is_told_and_chosen_from_inside_the_repository(kist, site):

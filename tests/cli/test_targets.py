@@ -204,3 +204,15 @@ def test_a_clone_may_be_data(repo):
     git(repo.folder / "clone", "init", "-q")
     assert repo.json("add", "clone").data["outputs"][0]["files"] == 1
     assert repo.json("status", "clone").data["clean"]
+
+
+def test_what_a_metafile_of_another_name_describes_is_found_and_not_recorded_twice(tracked):
+    (tracked.folder / "data").rename(tracked.folder / "other")
+    metafile = tracked.folder / "data.kist"
+    metafile.write_text(metafile.read_text().replace("path: data", "path: other"))
+    assert tracked.json("status", "other").data["clean"]
+    error = tracked.json("add", "other", code=6).json["errors"][0]
+    assert error["message"] == "other is described by data.kist"
+    assert "other.kist" in error["hint"]
+    metafile.rename(tracked.folder / "other.kist")
+    tracked("add", "other")

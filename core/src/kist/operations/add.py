@@ -24,7 +24,7 @@ from kist.operations.relink import relink
 from kist.operations.superseded import taken_back
 from kist.operations.wanted import Wanted, find_wanted
 from kist.repo.context import RepoContext
-from kist.repo.metafiles import Tracked
+from kist.repo.metafiles import Tracked, check_alone
 from kist.repo.storing import Storing
 from kist.util.paths import display
 from kist.util.units import show_count
@@ -252,7 +252,9 @@ def _edit(
     context: RepoContext, one: Wanted, output: TrackedOutput, options: AddOptions, scan: Scan | ScannedFile
 ) -> Edit:
     extra = {"description": options.description} if options.description is not None else {}
-    metafile = one.tracked.metafile if one.tracked else context.metafile_names.of(one.path)[0]
+    if one.tracked:
+        check_alone(one.tracked)
+    metafile = one.tracked.metafile if one.tracked else context.metafile_names.new(one.path)
     document = one.tracked.document if one.tracked else Metafile(())
     document = replace(document, outputs=(output,), extra={**document.extra, **extra})
     return Edit(one.path, metafile, one.tracked, document, warnings=tuple(_left_out(scan)))

@@ -95,6 +95,9 @@ def checkout(
         return merged([_foreseen(one, force=options.force) for one in planned], missing)
     with changing(context), context.write_lock():  # nobody publishes between what is read here and what is done
         found = _targets(context, texts, options.revision)
+        if options.revision is not None:
+            for one in found:
+                metafiles.check_alone(one.tracked)
         # What another repository stored in a shared cache is needed by this one too from now on.
         outputs = [one.tracked.output for one in found]
         record_needs(context, [GcRoot(one.digest, one.is_directory) for one in outputs])

@@ -72,6 +72,7 @@ def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> M
     if len(found) != 1:
         raise UsageError(f"{source} stands for {len(found)} things; move one at a time", path=source)
     one = found[0]
+    metafiles.check_alone(one.tracked)
     new = targets.repository_path(context, target)
     if metafiles.format_of(context.formats, posixpath.basename(new)):
         new = new.rpartition(".")[0]
@@ -115,7 +116,7 @@ def _plan_output(context: RepoContext, tracked: Tracked, new: str) -> _Planned:
             path=new,
         )
     check_overlaps(context, [new])
-    metafile = context.metafile_names.of(new)[0]
+    metafile = context.metafile_names.new(new)
     if os.path.lexists(context.root / metafile):
         raise PathConflict(f"{metafile} exists", path=metafile)
     output = tracked.output

@@ -25,7 +25,7 @@ from kist.operations.trash import make_room
 from kist.repo import targets
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
-from kist.repo.metafiles import Tracked
+from kist.repo.metafiles import Tracked, check_alone
 from kist.repo.targets import Target
 from kist.util.atomic import storage_errors, sync_directory
 
@@ -106,6 +106,7 @@ def _plan_all(context: RepoContext, texts: Sequence[str], *, keep: bool, force: 
     """What must happen for all targets; refused as a whole where unsaved work would be lost."""
     found = targets.resolve(context, texts)
     for target in found:
+        check_alone(target.tracked)
         _check_recorded(context, target)
     planned = [_plan(context, target, keep=keep) for target in found]
     if not force:

@@ -49,6 +49,7 @@ def find_wanted(context: RepoContext, texts: Sequence[str]) -> list[Wanted]:
     new = [one for one in wanted.values() if one.tracked is None]
     _check_git(context, new)
     check_overlaps(context, [one.path for one in new])
+    _check_described(context, {one.path for one in new})
     return list(wanted.values())
 
 
@@ -163,6 +164,28 @@ def _check_git(context: RepoContext, new: Sequence[Wanted]) -> None:
             path=one.text,
             hint=f"take it out of Git first: git rm -r --cached {one.text}",
         )
+
+
+def _check_described(context: RepoContext, new: set[str]) -> None:
+    """Refuse new outputs that a metafile beside them describes under another name: there would be two then."""
+    suffixes = context.metafile_names.suffixes
+    for folder in {posixpath.dirname(path) for path in new}:
+        with os.scandir(context.root / folder) as entries:
+            files = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+        beside = [  # not those that stand beside what they are named after, which is nearly all
+            posixpath.join(folder, name)
+            for name in sorted(files)
+            if files[name]
+            and name.endswith(suffixes)
+            and not any(name.endswith(one) and name.removesuffix(one) in files for one in suffixes)
+        ]
+        for one in metafiles.load_all(context, beside, problems=[]):  # a broken one holds up nothing new
+            if one.path in new:
+                raise PathConflict(
+                    f"{one.path} is described by {one.metafile}",
+                    path=one.path,
+                    hint=f"give that the name {context.metafile_names.new(one.path)}, or take it away",
+                )
 
 
 def check_overlaps(context: RepoContext, new: Sequence[str]) -> None:

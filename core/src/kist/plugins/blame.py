@@ -71,3 +71,16 @@ def violation(distribution: str, what: str, instead: str = "") -> ContractViolat
     """
     hint = f"this is a defect of {distribution}: tell its authors"
     return ContractViolation(f"{distribution}: {what}", hint=f"{hint}; {instead}" if instead else hint)
+
+
+def wrong_answer(distribution: str, plugin: object, member: str, given: object, wanted: str) -> ContractViolation:
+    """The error for what a plugin's object gave of another kind than its contract says.
+
+    Args:
+        distribution: who brings it.
+        plugin: the object.
+        member: its attribute or method.
+        given: what came.
+        wanted: what was to come, in words.
+    """
+    return violation(distribution, f"{type(plugin).__name__}.{member} gave {given!r:.80}, not {wanted}")

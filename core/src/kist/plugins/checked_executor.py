@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from kist.abc.executor import Executor
 from kist.errors import ContractViolation, KistError, PluginBroken
-from kist.plugins.blame import violation
+from kist.plugins.blame import violation, wrong_answer
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -89,7 +89,7 @@ class CheckedExecutor(Executor):
         return PluginBroken(self._distribution, exc, where=self._name(method), hint=hint)
 
     def _fault(self, method: str, given: object, wanted: str) -> ContractViolation:
-        return violation(self._distribution, f"{self._name(method)} gave {given!r:.80}, not {wanted}")
+        return wrong_answer(self._distribution, self._inner, method, given, wanted)
 
     def _name(self, method: str) -> str:
         return f"{type(self._inner).__name__}.{method}"

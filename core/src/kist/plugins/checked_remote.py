@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 from kist.abc.progress import NullProgress, Progress
 from kist.abc.remote import Capabilities, ObjectInfo, Remote
 from kist.errors import ContractViolation, KistError, RemoteError
-from kist.plugins.blame import violation
+from kist.plugins.blame import violation, wrong_answer
 from kist.remotes.wrapping import WrappedRemote
 
 _FAITHFUL = (io.BufferedReader, io.BytesIO)
@@ -112,7 +112,7 @@ class CheckedRemote(WrappedRemote):
             raise self._fault(method, given, wanted)
 
     def _fault(self, method: str, given: object, wanted: str) -> ContractViolation:
-        return violation(self._distribution, f"{self._name(method)} gave {given!r:.80}, not {wanted}")
+        return wrong_answer(self._distribution, self.inner, method, given, wanted)
 
     def _name(self, method: str) -> str:
         return f"{type(self.inner).__name__}.{method}"

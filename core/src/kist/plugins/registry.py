@@ -139,14 +139,14 @@ class Plugins:
         from kist.abc import Hasher
 
         made: Hasher = self._once("hashers", algorithm, "kist_make_hasher", Hasher, {"algorithm": algorithm})
-        return self._named(made, "hashers", algorithm, made.name)
+        return self._named(made, "hashers", algorithm)
 
     def link_type(self, name: str) -> LinkType:
         """The link type of that name."""
         from kist.abc import LinkType
 
         made: LinkType = self._once("links", name, "kist_make_link_type", LinkType, {"name": name})
-        return self._named(made, "links", name, made.name)
+        return self._named(made, "links", name)
 
     def metafile_format(self, name: str) -> MetafileFormat:
         """The metafile format of that name."""
@@ -155,21 +155,21 @@ class Plugins:
         made: MetafileFormat = self._once(
             "metafiles", name, "kist_make_metafile_format", MetafileFormat, {"name": name}
         )
-        return self._named(made, "metafiles", name, made.name)
+        return self._named(made, "metafiles", name)
 
     def dialect(self, marker: str) -> Dialect:
         """The dialect of a marker folder."""
         from kist.abc import Dialect
 
         made: Dialect = self._once("dialects", marker, "kist_make_dialect", Dialect, {"marker": marker})
-        return self._named(made, "dialects", marker, made.marker)
+        return self._named(made, "dialects", marker, "marker")
 
     def kernel(self, name: str) -> Kernel:
         """The kernel of that name."""
         from kist.abc import Kernel
 
         made: Kernel = self._once("kernels", name, "kist_make_kernel", Kernel, {"name": name})
-        return self._named(made, "kernels", name, made.name)
+        return self._named(made, "kernels", name)
 
     def executor(self, name: str, jobs: int) -> Executor:
         """A new executor; the caller closes it. What one of a plugin gives back is checked."""
@@ -258,7 +258,19 @@ class Plugins:
         made = self._made.get((group, key))
         if made is None:
             with self._lock:
-                made = self._made[group, key] = self._make(group, key, hook, kind, arguments)
+                made = self._made[group, key] = self._guarded(group, key, self._make(group, key, hook, kind, arguments))
+        return made
+
+    def _guarded(self, group: str, key: str, made: Any) -> Any:
+        """What a plugin made, so that its answers are looked at; what the core itself brings needs no such look."""
+        if group == "metafiles" and not self.is_builtin(group, key):
+            from kist.plugins.checked_metafile import CheckedMetafileFormat
+
+            return CheckedMetafileFormat(made, self._loaded[group, key].distribution)
+        if group == "dialects" and not self.is_builtin(group, key):
+            from kist.plugins.checked_dialect import CheckedDialect
+
+            return CheckedDialect(made, self._loaded[group, key].distribution)
         return made
 
     def _make(self, group: str, key: str, hook: str, kind: type, arguments: dict[str, Any]) -> Any:
@@ -267,7 +279,8 @@ class Plugins:
             raise self._violation(group, key, hook, result, f"a {kind.__name__}")
         return result
 
-    def _named(self, made: T, group: str, key: str, name: str) -> T:
+    def _named(self, made: T, group: str, key: str, attribute: str = "name") -> T:
+        name = getattr(made, attribute, None)
         if name != key:
             self._made.pop((group, key), None)
             raise self._violation(group, key, "its plugin", name, f"one that is named '{key}'")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kist.abc.dialect import Dialect
 from kist.errors import PluginNotFound
+from kist.plugins.catalog import not_found
 from kist.plugins.registry import Plugins
 from kist.repo.config import Config
 
@@ -32,7 +33,7 @@ def choose_algorithm(plugins: Plugins, dialect: Dialect) -> str:
             return algorithm
     raise PluginNotFound(
         f"none of the hash algorithms {', '.join(dialect.default_hashers)} is installed",
-        hint="pip install kist-blake3",
+        hint=not_found(plugins, "hashers", dialect.default_hashers[0]).hint,
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kist.abc.dialect import Dialect
-from kist.errors import ConfigError, ContractViolation, MetafileError, NotARepo
-from kist.plugins.blame import violation
+from kist.errors import ConfigError, NotARepo
 from kist.plugins.catalog import foreign_markers
 from kist.plugins.registry import Plugins
 from kist.repo import layout
@@ -17,7 +16,7 @@ from kist.repo.config import Config
 from kist.repo.config_files import MAX_SIZE, file_error, read_bytes, read_file
 from kist.repo.layout import CONFIG, MARKER, Place
 from kist.util.atomic import storage_errors
-from kist.util.paths import check_path, is_reserved
+from kist.util.paths import is_reserved
 from kist.util.yaml12 import YAMLError
 
 
@@ -81,57 +80,24 @@ def load_config(place: Place, plugins: Plugins, overrides: Mapping[str, Any]) ->
     """
     if place.marker == MARKER:
         return Config.load(place, overrides=overrides)
-    read = _Sources(plugins.dialect(place.marker), plugins, place.root).read()
+    dialect = plugins.dialect(place.marker)
+    read = [(str(place.root / path), _read(dialect, place.root, path)) for path in dialect.config_sources()]
     return Config.load(place, overrides=overrides, sources=read)
 
 
-class _Sources:
-    """The configuration of another tool, as its dialect reads it.
-
-    Args:
-        dialect: how it is read.
-        plugins: know whose the dialect is.
-        root: the repository's folder.
-    """
-
-    def __init__(self, dialect: Dialect, plugins: Plugins, root: Path) -> None:
-        self._dialect, self._plugins, self._root = dialect, plugins, root
-
-    def read(self) -> list[tuple[str, dict[str, Any]]]:
-        """Path and data of each file, the weakest first."""
-        paths = self._dialect.config_sources()
-        if not isinstance(paths, Sequence) or isinstance(paths, str):
-            raise self._violation(f"config_sources gave {paths!r:.80}, not paths")
-        return [(str(self._root / self._checked(path)), self._data(path)) for path in paths]
-
-    def _checked(self, path: object) -> str:
-        try:
-            if isinstance(path, str):
-                check_path(os.fsencode(path))
-                return path
-        except MetafileError:
-            pass
-        raise self._violation(f"config_sources gave {path!r:.80}, not a path inside the repository")
-
-    def _data(self, path: str) -> dict[str, Any]:
-        """What one file says; {} where it is not there, or a folder on the way to it is a link."""
-        file = self._root / path
-        if not all(layout.is_folder(folder) for folder in file.parents if folder.is_relative_to(self._root)):
-            return {}
-        with storage_errors(file):
-            data = read_bytes(file, tracked=True)
-        if len(data) > MAX_SIZE:
-            raise ConfigError(f"{file} is larger than {MAX_SIZE} bytes", path=str(file), hint="mend the file")
-        try:
-            values = self._dialect.read_config(path, data) if data.strip() else {}
-        except YAMLError as exc:
-            raise file_error(file, exc) from exc
-        if not isinstance(values, Mapping):
-            raise self._violation(f"read_config gave {values!r:.80}, not sections")
-        return _plain(values)
-
-    def _violation(self, what: str) -> ContractViolation:
-        return violation(self._plugins.choose("dialects", self._dialect.marker).distribution, what)
+def _read(dialect: Dialect, root: Path, path: str) -> dict[str, Any]:
+    """What a configuration file of another tool says; {} where it is not there, or a folder on the way is a link."""
+    file = root / path
+    if not all(layout.is_folder(folder) for folder in file.parents if folder.is_relative_to(root)):
+        return {}
+    with storage_errors(file):
+        data = read_bytes(file, tracked=True)
+    if len(data) > MAX_SIZE:
+        raise ConfigError(f"{file} is larger than {MAX_SIZE} bytes", path=str(file), hint="mend the file")
+    try:
+        return _plain(dialect.read_config(path, data)) if data.strip() else {}
+    except YAMLError as exc:
+        raise file_error(file, exc) from exc
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

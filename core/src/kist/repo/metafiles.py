@@ -82,6 +82,21 @@ def parse(formats: Iterable[MetafileFormat], metafile: str, data: bytes) -> list
     ]
 
 
+def check_alone(tracked: Tracked) -> None:
+    """Refuse to change a metafile that describes several outputs: what is written describes one.
+
+    Raises:
+        MetafileError: there are others in it, which would be lost.
+    """
+    if len(tracked.document.outputs) > 1:
+        raise MetafileError(
+            f"{tracked.metafile} describes {len(tracked.document.outputs)} outputs together, and kist changes only "
+            "metafiles of one",
+            path=tracked.metafile,
+            hint="change it with the tool that wrote it",
+        )
+
+
 def has_conflict(data: bytes) -> bool:
     """Whether Git's marks of a conflict stand in a text."""
     return all(any(line.startswith(mark) for line in data.splitlines()) for mark in (b"<<<<<<< ", b">>>>>>> "))

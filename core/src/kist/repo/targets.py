@@ -231,6 +231,8 @@ def _resolve_one(context: RepoContext, text: str, *, recursive: bool, unrecorded
         if not matched and not path:
             return []
     if not matched:
+        matched = [Target(one) for one in context.tracked() if one.path == path]  # its metafile has another name
+    if not matched:
         raise not_tracked(context, text, path)
     return matched
 
