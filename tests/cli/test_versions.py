@@ -426,6 +426,20 @@ def test_what_a_move_recorded_in_another_output_goes_with_its_version(tracked):
     assert (tracked.folder / "data" / "a.txt").exists()
 
 
+def test_what_an_output_held_that_was_moved_here_goes_with_its_version(tracked):
+    tracked("checkout")
+    before = tree(tracked.folder / "data")
+    write(tracked.folder, {"other/x": "1"})
+    tracked("add", "other")
+    commit(tracked.folder, "v2")
+    tracked("move", "data", "elsewhere")
+    tracked("move", "other", "data")
+    commit(tracked.folder, "v3")
+    git(tracked.folder, "checkout", "-q", "v2")
+    tracked("checkout")
+    assert tree(tracked.folder / "data") == before
+
+
 def test_what_a_checkout_of_a_part_brought_goes_with_its_version(tracked):
     tracked("checkout")
     tracked("remove", "data/sub")

@@ -146,8 +146,10 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str, metafile: str
     )
     _drop(context, tracked.metafile)
     ignore_in_git(context, [new], [tracked.path])
-    context.fingerprints.forget(os.fsencode(tracked.path))
-    context.fingerprints.set_base(os.fsencode(tracked.path), None)
+    old = os.fsencode(tracked.path)
+    context.fingerprints.set_base(os.fsencode(new), context.fingerprints.latest(old), edited=True)
+    context.fingerprints.forget(old)
+    context.fingerprints.set_base(old, None)
     context.save_fingerprints()
     if record is not None:
         record.done()
