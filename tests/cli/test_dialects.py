@@ -138,9 +138,11 @@ def test_init_in_its_folder_makes_a_native_repository_which_goes_first(lake):
     assert not (lake.folder / "data.lake").exists()
 
 
-def test_a_dialect_that_is_blocked_is_not_asked(lake):
+def test_a_dialect_that_is_blocked_is_not_asked_but_named(lake):
     lake("config", "--global", "plugins.block", "kist-lake")
-    assert lake.json("status", code=5).classes == ["NotARepo"]
+    error = lake.json("status", code=5).json["errors"][0]
+    assert error["class"] == "NotARepo"
+    assert error["hint"] == "it has a .lake folder: kist-lake brings it, but plugins.block names it"
 
 
 @pytest.mark.parametrize("marker", [".", "..", "lake", "a/.lake", ".git", ".GIT", ".git~1"])

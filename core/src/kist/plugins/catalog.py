@@ -130,9 +130,12 @@ def known_by(plugins: Plugins, group: str, key: str) -> str | None:
     return normal(offers[0].module) if offers else None
 
 
-def foreign_markers(plugins: Plugins) -> list[str]:
-    """The marker folders of other tools whose repositories a distribution that is known would read."""
-    return sorted(set(_known_keys(plugins, "dialects")))
+def foreign_markers(plugins: Plugins) -> dict[str, str]:
+    """The marker folders of other tools whose repositories are not read here, with what to do about that."""
+    known = sorted(set(_known_keys(plugins, "dialects")))
+    blocked = [key for key in plugins.index.keys("dialects") if not plugins.usable("dialects", key)]
+    found = dict.fromkeys(known, "'kist init' works beside that, 'kist help migrating' says how")
+    return found | {key: _hint(plugins, "dialects", key) for key in blocked}
 
 
 def nearest(plugins: Plugins, group: str, key: str) -> str | None:

@@ -139,14 +139,14 @@ def check_id(text: object) -> str:
 
 
 def find_root(
-    start: Path, others: Callable[[], Iterable[str]] = tuple, foreign: Callable[[], Iterable[str]] = tuple
+    start: Path, others: Callable[[], Iterable[str]] = tuple, foreign: Callable[[], Mapping[str, str]] = dict
 ) -> tuple[Path, str]:
     """The repository that a folder belongs to.
 
     Args:
         start: an absolute folder.
         others: names the marker folders of other dialects; asked where *start* itself is not the root of a native one.
-        foreign: names the marker folders of other tools, for the hint where there is none of ours.
+        foreign: names the marker folders of other tools, with what to do, for the hint where there is none of ours.
 
     Returns:
         The nearest folder upwards with a marker, and the marker; the native one goes before others in one folder. The
@@ -167,9 +167,9 @@ def find_root(
         if os.path.lexists(folder / ".git"):
             break
     error = NotARepo(f"{display(str(start))} belongs to no kist repository", path=str(start))
-    for marker in foreign():
+    for marker, what_to_do in foreign().items():
         if any(is_folder(folder / marker) for folder in searched):
-            error.hint = f"it has a {marker} folder: 'kist init' works beside that, 'kist help migrating' says how"
+            error.hint = f"it has a {marker} folder: {what_to_do}"
     raise error
 
 

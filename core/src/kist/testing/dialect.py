@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from kist.abc import Dialect
 from kist.errors import ConfigError
 from kist.kit import YAMLError
 from kist.testing.base import ContractBase
+from kist.util.paths import is_reserved
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SHARED = settings(
@@ -35,10 +37,11 @@ class DialectContract(ContractBase):
         """The dialect under test."""
 
     def test_marker_is_a_folder_name(self, dialect: Dialect) -> None:
-        """The marker is one hidden folder's name."""
+        """The marker is one hidden folder's name, and not Git's: other names make nothing a repository."""
         assert dialect.marker.startswith(".")
-        assert len(dialect.marker) > 1
         assert "/" not in dialect.marker
+        assert dialect.marker not in (".", "..")
+        assert dialect.marker == ".kist" or not is_reserved(os.fsencode(dialect.marker))
 
     def test_names_its_formats(self, dialect: Dialect) -> None:
         """There is at least one metafile format, and each is named once."""

@@ -29,6 +29,13 @@ class DeepMarker(KistDialect):
 
 
 @DIALECT.mutant
+class GitsMarker(KistDialect):
+    """Takes Git's folder for its own."""
+
+    marker = ".git"
+
+
+@DIALECT.mutant
 class SameFormatTwice(KistDialect):
     """Names a format twice."""
 
