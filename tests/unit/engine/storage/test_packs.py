@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 import zlib
 
 import pytest
@@ -218,3 +219,17 @@ def test_joined_ranges_cover_each_member_once(gaps):
 def test_split_raws():
     assert split_raws(b"aabbcc", 2) == [b"aa", b"bb", b"cc"]
     assert split_raws(b"", 2) == []
+
+
+def test_a_closed_reader_holds_nothing(tmp_path):
+    """Whoever goes through packs has one in memory at a time, although the last reader still has a name."""
+    path = write(tmp_path / "pack", [b"%d" % number for number in range(20_000)])
+    tracemalloc.start()
+    try:
+        with PackReader.open(path) as reader:
+            assert reader.is_whole(HASHER)
+            assert len(reader.in_order) == 20_000
+            assert tracemalloc.get_traced_memory()[0] > 20_000 * 57
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()

@@ -206,7 +206,9 @@ class PackReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file if this reader opened it; may be called twice."""
+        """Close the file if this reader opened it, and let go of what was read of it; may be called twice."""
+        self._footer = self._members = None
+        self._buffer = memoryview(b"")
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

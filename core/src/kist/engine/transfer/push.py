@@ -214,6 +214,7 @@ class Push:
 
     def _send(self, scratch: Path) -> dict[Digest, Published]:
         """Send what is missing and publish what is complete then."""
+        self.local.cache.close()  # what it holds of large indexes served the plan
         done: dict[Digest, Published] = {}
         for side in self._plan.sides:
             done |= SidePush(self._state, side, scratch).run()
