@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from kist.errors import StorageError
 from kist.repo import layout
-from kist.repo.adopting import adopt
 from kist.repo.beside_git import ignore_in_git, not_ignored
 from kist.util.atomic import FULL, use_token
 
@@ -56,6 +55,8 @@ class Writing:
                 context.place = layout.name_clone(context.place)
         came = False
         if context.place.waiting is not None:
+            from kist.repo.adopting import adopt
+
             with self.lock():
                 context.place = adopt(context.place)
                 for part in _PLACED:
