@@ -132,7 +132,7 @@ def test_the_nearest_marker_wins(repo, site):
 
 
 def test_init_in_its_folder_makes_a_native_repository_which_goes_first(lake):
-    lake("init")
+    assert "warning: .kist goes before .lake" in lake("init").err
     lake("add", "data")
     assert (lake.folder / "data.kist").exists()
     assert not (lake.folder / "data.lake").exists()

@@ -11,6 +11,7 @@ from kist.repo import layout
 from kist.repo.config import Config
 from kist.repo.config_edit import set_values
 from kist.repo.configured import choose_algorithm, plugins_of
+from kist.repo.dialects import markers_of
 from kist.repo.layout import CONFIG, MARKER
 from kist.util.atomic import storage_errors
 
@@ -25,6 +26,7 @@ class InitReport:
         in_git: whether a Git repository is there, which keeps the versions of the metafiles.
         id: the repository's, None where nothing was made.
         bytes: size of the one file that was made, its configuration.
+        hides: marker folders of other dialects that are here, which the native one goes before.
     """
 
     root: Path
@@ -32,6 +34,7 @@ class InitReport:
     in_git: bool
     id: str | None = None
     bytes: int = 0
+    hides: tuple[str, ...] = ()
 
 
 def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -> InitReport:
@@ -62,7 +65,8 @@ def init(folder: Path, *, algorithm: str | None = None, dry_run: bool = False) -
     plugins = plugins_of(config)
     chosen = algorithm or config.get("core.hash") or choose_algorithm(plugins, plugins.dialect(MARKER))
     plugins.hasher(chosen)
-    report = InitReport(root, chosen, layout.find_git(root) is not None)
+    hides = tuple(sorted(marker for marker in markers_of(plugins) if layout.is_folder(root / marker)))
+    report = InitReport(root, chosen, layout.find_git(root) is not None, hides=hides)
     if not dry_run:
         with storage_errors(path):
             path.parent.mkdir(exist_ok=True)

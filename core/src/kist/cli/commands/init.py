@@ -26,6 +26,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make it."""
     made = init(Path(args.folder), algorithm=args.hash, dry_run=args.dry_run)
     args.output.line(f"{'would make' if args.dry_run else 'made'} a kist repository in {made.root}")
+    for marker in made.hides:
+        args.output.warn(f".kist goes before {marker} in this folder: what the metafiles of that one track is not seen")
     if args.dry_run:
         args.output.talk(f"1 file, {show_size(made.bytes)}")
     if not made.in_git:
