@@ -63,6 +63,13 @@ def test_help_of_everything(kist):
 def test_help_of_nothing_names_the_nearest(kist):
     for word, meant in (("psuh", "push"), ("exit-code", "exit-codes")):
         assert kist.json("help", word, code=2).json["errors"][0]["hint"] == f"did you mean 'kist help {meant}'?"
+    assert kist.json("help", "nosuchthing", code=2).json["errors"][0]["hint"] == "'kist help' lists the verbs"
+
+
+def test_the_version_with_other_options(kist):
+    for words in (("--version", "--json"), ("--json", "-V"), ("-C", ".", "--version", "--json")):
+        result = kist(*words).json
+        assert (result["command"], result["data"]["kist"]) == ("version", kist("--version").out.split()[1])
 
 
 def test_exit_codes_are_all_explained(kist):

@@ -70,6 +70,9 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.write(overview(_plugin_commands()) + "\n")
         return 0 if words else UsageError.exit_code
     position = _verb_position(words)
+    if position is None and not {"--version", "-V"}.isdisjoint(words):  # with other options, such as --json
+        words = ["version", *(word for word in words if word not in ("--version", "-V"))]
+        position = 0
     try:
         if position is None:
             raise UsageError("no verb given", hint="'kist --help' lists the verbs")

@@ -53,5 +53,6 @@ def _verb_help(word: str) -> str:
     except UsageError as error:
         topics = ", ".join(TOPICS)
         hint = error.hint.replace("'kist ", "'kist help ") if error.hint else f"topics: {topics}"
+        hint = hint.replace("kist help --help", "kist help")
         raise UsageError(f"there is no command or topic '{word}'", hint=hint) from None
     return make_parser(word, module).format_help().rstrip()
