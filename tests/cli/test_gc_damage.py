@@ -164,3 +164,28 @@ def test_what_was_sent_again_in_another_pack_is_found_and_stays_on_a_remote(repo
         kist("pull", code=8, folder=other)
         assert len(tree(other / "data")) == 30
         kist("gc", "-r", "store", "-f")
+
+
+@pytest.mark.parametrize("how", ["cut", "damaged"])
+def test_what_was_sent_again_instead_of_damage_stays_on_a_remote(repo, how):
+    """The same of a pack that is there, and no good: gc reads no packs, and keeps what was sent last."""
+    kist, store = repo, repo.folder.parent / "store"
+    write(kist.folder, {f"data/{number}": str(number) * 50 for number in range(30)} | {"lost": "lost for good"})
+    kist("add", "data", "lost")
+    kist("remote", "add", "-d", "store", str(store))
+    kist("push")
+    commit(kist.folder, "v1")
+    pack = next(path for path in stored_files(cache_of(kist.folder)) if b"lost for good" in path.read_bytes())
+    for sent in (store / "packs").iterdir():
+        content = sent.read_bytes()
+        if b"lost for good" in content:
+            sent.chmod(0o600)
+            sent.write_bytes(content[:100] if how == "cut" else content[:64] + bytes(len(content) - 64))
+    damage(pack, pack.read_bytes().index(b"lost for good"))
+    write(kist.folder, {"lost": "another"})
+    kist("push", "--repair", code=8)
+    for name in ("before", "after"):
+        other = clone(kist, name)
+        kist("pull", "data", folder=other)
+        assert len(tree(other / "data")) == 30
+        kist("gc", "-r", "store", "-f")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from kist.abc.remote import ObjectInfo
 from kist.engine.cache.cache import Cache
 from kist.engine.gc.places import choose_places
 from kist.engine.gc.reach import GcRoot, reach, telling_large_files
@@ -182,7 +183,7 @@ class RemoteCollector:
                 found[root] = result
         return found
 
-    def _living_keys(self, plan: RemoteGcPlan, roots: Sequence[GcRoot], listed: Container[str]) -> set[str]:
+    def _living_keys(self, plan: RemoteGcPlan, roots: Sequence[GcRoot], listed: Mapping[str, ObjectInfo]) -> set[str]:
         alive = {FORMAT_KEY, CONDEMNED_KEY}
         readers: dict[str, ReadNodes] = {}
         indexes: dict[str, RemoteIndexes] = {}

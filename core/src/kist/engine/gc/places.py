@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from kist.abc.remote import ObjectInfo
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place
 from kist.engine.transfer.remote_index import place_key
 from kist.model.digest import Digest
@@ -27,35 +28,43 @@ class Chosen:
 
 
 def choose_places(
-    algorithm: str, indexes: Iterable[Index], alive: AbstractSet[bytes], listed: Container[str]
+    algorithm: str, indexes: Iterable[Index], alive: AbstractSet[bytes], listed: Mapping[str, ObjectInfo]
 ) -> Chosen:
-    """One place for each living object, in as few packs as will do; one that is gone only where there is no other.
+    """One place for each living object: where it was put last, and one that is gone only where there is no other.
 
-    A pack may be lost and its objects sent again in another one, while the marker of a version that lacks something
-    still names the index that speaks of the lost one.
+    A pack may be lost or damaged and its objects sent again in another one, while the marker of a version that lacks
+    something still names the index that speaks of the first. Nothing is read here, so what is newer is believed.
 
     Args:
         algorithm: the hash algorithm.
         indexes: what the living versions' markers name.
         alive: raw digests.
-        listed: the remote's keys.
+        listed: the remote's keys, and what they hold.
     """
-    found: dict[tuple[bool, str], dict[bytes, Place]] = {}
+    found: dict[tuple[bool, float, str], dict[bytes, Place]] = {}
     packs: dict[str, PackEntry] = {}
     stale = False
     for index in indexes:
-        lost = {entry.id for entry in index.packs if f"packs/{entry.id}" not in listed}
+        packs |= {entry.id: entry for entry in index.packs}
+        ranks = {entry.id: _rank(listed.get(f"packs/{entry.id}"), entry.size) for entry in index.packs}
         for raw, place in index:
             if raw not in alive:
                 stale = True
                 continue
-            gone = place.pack in lost
             if place.pack in (LOOSE, SEGMENTED):
-                gone = place_key(place.pack, Digest.from_raw(algorithm, raw)) not in listed
-            found.setdefault((gone, place.pack), {})[raw] = place
-        packs |= {entry.id: entry for entry in index.packs}
+                rank = _rank(listed.get(place_key(place.pack, Digest.from_raw(algorithm, raw))))
+            else:
+                rank = ranks[place.pack]
+            found.setdefault((*rank, place.pack), {})[raw] = place
     places: dict[bytes, Place] = {}
-    for _, members in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1])):
+    for _, members in sorted(found.items(), key=lambda item: (item[0][:2], -len(item[1]), item[0][2])):
         places |= {raw: place for raw, place in members.items() if raw not in places}
-    unused = {pack for _, pack in found} - {place.pack for place in places.values()}
+    unused = {pack for *_, pack in found} - {place.pack for place in places.values()}
     return Chosen(places, packs, stale or bool(unused))
+
+
+def _rank(info: ObjectInfo | None, size: int | None = None) -> tuple[bool, float]:
+    """Whether a file is not there as it was put, and how old it is: what is less is better."""
+    if info is None or size not in (None, info.size):
+        return True, 0.0
+    return False, -(info.mtime or 0.0)
