@@ -5,7 +5,7 @@ import pytest
 import remote_flows
 from damage_support import CACHE, REMOTE, patched
 
-from kist.engine.cache import check, read
+from kist.engine.cache import hashing, read
 from kist.engine.storage import packs
 from kist.engine.transfer import fetch_data, remote_read
 
@@ -25,7 +25,7 @@ MUTANTS = {
         (CACHE, "data pack", MEMBER, cache_flows.named_and_mended),
     ),
     "verify takes loose objects for good": (
-        [(check, "_hash_loose", "digest_of(descriptor, reader.folder.hasher(one.algorithm), progress) == one.raw")],
+        [(hashing, "is_good", "digest_of(descriptor, hasher, progress) == raw")],
         (CACHE, "loose object", CONTENT, cache_flows.named_and_mended),
     ),
     "what a remote sends is stored unchecked": (
