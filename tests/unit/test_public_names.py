@@ -13,8 +13,8 @@ def test_every_public_name_can_be_had():
 
 
 def test_what_contracts_speak_of_is_public():
-    from kist.abc import OTHER, STAT_FIELDS, SUBDIRECTORY, ConfigSource, GetNodes, PutNode
+    from kist.abc import OTHER, STAT_FIELDS, SUBDIRECTORY, GetNodes, PutNode
     from kist.model import Columns, Finding, Metafile, StatusSection
 
     assert (STAT_FIELDS, chr(OTHER), chr(SUBDIRECTORY)) == (4, "o", "s")
-    assert all((ConfigSource, GetNodes, PutNode, Columns, Finding, Metafile, StatusSection))
+    assert all((GetNodes, PutNode, Columns, Finding, Metafile, StatusSection))
