@@ -167,7 +167,7 @@ def test_what_was_sent_again_in_another_pack_is_found_and_stays_on_a_remote(repo
 
 
 @pytest.mark.parametrize("how", ["cut", "damaged"])
-def test_what_was_sent_again_instead_of_damage_stays_on_a_remote(repo, how):
+def test_what_was_sent_again_instead_of_damage_is_found_and_stays_on_a_remote(repo, how):
     """The same of a pack that is there, and no good: gc reads no packs, and keeps what was sent last."""
     kist, store = repo, repo.folder.parent / "store"
     write(kist.folder, {f"data/{number}": str(number) * 50 for number in range(30)} | {"lost": "lost for good"})
@@ -185,7 +185,9 @@ def test_what_was_sent_again_instead_of_damage_stays_on_a_remote(repo, how):
     write(kist.folder, {"lost": "another"})
     kist("push", "--repair", code=8)
     for name in ("before", "after"):
+        found = kist.json("verify", "--remote", "store", code=8).data
+        assert {path for one in found["damaged"] + found["missing"] for path in one["paths"]} == {"lost"}
         other = clone(kist, name)
-        kist("pull", "data", folder=other)
+        kist("pull", code=8, folder=other)
         assert len(tree(other / "data")) == 30
         kist("gc", "-r", "store", "-f")

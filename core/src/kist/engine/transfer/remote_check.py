@@ -185,7 +185,6 @@ class _AlgorithmCheck:
         for block in in_blocks(self._contents(walker)):
             bad |= reader.locate([raw for raw in block if _in_sample(raw, sample)], located)
         findings.checked += len(walker.sizes) + len(located) + len(bad)
-        bad |= walker.failed
         self._settings.progress.start("verify", total=located.plain)
         try:
             groups = dict(located.groups)
@@ -198,8 +197,8 @@ class _AlgorithmCheck:
                 bad |= self._read_all(reader, dict(again.groups))
         finally:
             self._settings.progress.finish()
-        self._report(findings, bad, reader)
-        findings.keys |= indexes.lost | {f"index/{name}" for name in indexes.damaged}
+        self._report(findings, bad | walker.failed, reader)
+        findings.keys |= indexes.bad_keys()
 
     def _contents(self, walker: Walker) -> Iterator[Mapping[bytes, int]]:
         yield {version.root.raw: version.size for version in self._versions if not version.is_directory}

@@ -60,6 +60,7 @@ class RemoteIndexes:
     Attributes:
         damaged: index files that could not be used, with the reason; they cover nothing.
         lost: keys that turned out not to be there, and count as absent too.
+        bad: pack and raw digest of copies that turned out to be damaged; likewise.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class RemoteIndexes:
         self.names = list(dict.fromkeys(names))
         self.damaged: dict[str, KistError] = {}
         self.lost: set[str] = set()
+        self.bad: set[tuple[str, bytes]] = set()
         self._forgotten: list[str] = []
         self._opened: dict[str, Index] = {}
         self._large: dict[str, _LargeIndex] = {}
@@ -198,7 +200,13 @@ class RemoteIndexes:
             chosen = [at for at in chosen if rows.packs[at] >= SEGMENTED_NUMBER or sizes[at] <= MEMBER_LIMIT]
         for absent in filter(None, (self._exclude, self.lost)):
             chosen = [at for at in chosen if self._key(names[rows.packs[at]], raws[at]) not in absent]
+        if self.bad:
+            chosen = [at for at in chosen if (names[rows.packs[at]], raws[at]) not in self.bad]
         return chosen
+
+    def bad_keys(self) -> set[str]:
+        """The keys under which something turned out to be missing or damaged."""
+        return self.lost | {self._key(*one) for one in self.bad} | {f"index/{name}" for name in self.damaged}
 
     def _key(self, pack: str, raw: bytes) -> str:
         return place_key(pack, Digest.from_raw(self._algorithm, raw))

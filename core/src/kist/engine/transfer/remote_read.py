@@ -12,7 +12,7 @@ from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry
 from kist.engine.storage.located import Located
 from kist.engine.storage.members import PLAIN, RANGE_GAP, REQUEST_LIMIT, Members, decode, join_ranges
 from kist.engine.transfer import objects
-from kist.engine.transfer.remote_index import RemoteIndexes, keys_of
+from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
 from kist.model.digest import Digest
@@ -135,7 +135,7 @@ class RemoteReader:
         return {raw: self.missing(raw) for raw in self._indexes.locate(raws, located)}
 
     def elsewhere(self, failed: dict[bytes, KistError]) -> Located | None:
-        """Find other places of objects whose own is gone: a lost pack, of which some index still speaks.
+        """Find other places of objects whose own is gone or damaged: a bad pack, of which some index still speaks.
 
         Args:
             failed: objects, and what is wrong with them; those that may lie elsewhere are taken out.
@@ -143,18 +143,22 @@ class RemoteReader:
         Returns:
             Where to look now, None if there is nothing left to try.
         """
-        gone = [raw for raw, error in failed.items() if isinstance(error, ObjectMissing)]
-        if not gone:
+        wrong = [raw for raw, error in failed.items() if isinstance(error, ObjectMissing | ObjectCorrupt)]
+        if not wrong:
             return None
         indexes, seen, located = self._indexes, *(Located(self._hasher.digest_size) for _ in range(2))
         indexes.reopen(self._workers)
-        indexes.locate(gone, seen)
+        indexes.locate(wrong, seen)
         for pack, group in seen.groups.items():
-            indexes.lost.update(keys_of(pack, self._algorithm, group))
+            for raw in group.members.raws():
+                if isinstance(failed[raw], ObjectMissing):
+                    indexes.lost.add(place_key(pack, Digest.from_raw(self._algorithm, raw)))
+                else:
+                    indexes.bad.add((pack, raw))
         more, self._more = self._more, tuple
         indexes.reopen(self._workers, more())
         self._packs = None
-        for raw in set(gone).difference(indexes.locate(gone, located)):
+        for raw in set(wrong).difference(indexes.locate(wrong, located)):
             del failed[raw]
         return located if len(located) else None
 
@@ -179,7 +183,8 @@ class RemoteReader:
         spans = [span for name, group in located.groups.items() for span in self._node_spans(name, group.members)]
         for span, brought in self._workers.run(self.bring, spans, weigh=weight_of):
             if isinstance(brought, RemoteObjectNotFound | ObjectError):
-                failed |= {raw: self.missing(raw) for raw in span.members.raws()}
+                wrong = self.missing if isinstance(brought, RemoteObjectNotFound) else self.damaged
+                failed |= {raw: wrong(raw) for raw in span.members.raws()}
             elif isinstance(brought, KistError):
                 raise brought
             else:
