@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import random
 import resource
 import stat
@@ -145,8 +146,11 @@ def test_a_hasher_that_disagrees_stays(kernel, blake3, monkeypatch):
     from kist_accel import kernel as module
 
     assert kernel.hasher(blake3) is kernel.hasher(blake3) is not blake3
+    sent = pickle.dumps(kernel.hasher(blake3))
+    assert isinstance(pickle.loads(sent), module.ManyAtOnce)
     monkeypatch.setattr(module, "blake3_many", lambda buffers: bytes(32 * len(buffers)))
     assert module.AccelKernel().hasher(blake3) is blake3
+    assert type(pickle.loads(sent)) is type(blake3)
 
 
 def test_refuses_what_is_not_asked_rightly(native, directory):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from kist.abc import Hasher, Ingested, Kernel, Listing, RunningHash
 from kist_accel.native import blake3_many, list_directory, read_small, write_small
@@ -87,10 +87,14 @@ class AccelKernel(Kernel):
         if hasher.name != "blake3":
             return hasher
         if hasher not in self._hashers:
-            # A compiler or a processor that makes something else of it is found here, not in the names of data.
-            same = blake3_many(_SAMPLE) == hasher.raw_many(_SAMPLE)
-            self._hashers[hasher] = ManyAtOnce(hasher) if same else hasher
+            self._hashers[hasher] = many_at_once(hasher)
         return self._hashers[hasher]
+
+
+def many_at_once(hasher: Hasher) -> Hasher:
+    """The hasher of BLAKE3 to use here: one that hashes many small buffers at once, if it agrees with *hasher*."""
+    # A compiler or a processor that makes something else of it is found here, not in the names of data.
+    return ManyAtOnce(hasher) if blake3_many(_SAMPLE) == hasher.raw_many(_SAMPLE) else hasher
 
 
 class ManyAtOnce(Hasher):
@@ -104,6 +108,9 @@ class ManyAtOnce(Hasher):
         self.name = hasher.name
         self.digest_size = hasher.digest_size
         self._hasher = hasher
+
+    def __reduce__(self) -> tuple[Callable[[Hasher], Hasher], tuple[Hasher]]:
+        return many_at_once, (self._hasher,)  # another process may be on another machine: there it is compared again
 
     def new(self) -> RunningHash:
         """A running hash with nothing in it yet."""
