@@ -105,6 +105,18 @@ if __name__ == "__main__":
 """
 
 
+def test_an_interruption_waits_for_no_process(pool):
+    def items():
+        yield from (60, 60, 60)
+        raise KeyboardInterrupt
+
+    executor, begun = pool("processes"), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(executor.map(time.sleep, items()))
+    executor.close()
+    assert time.monotonic() - begun < 30
+
+
 def test_workers_end_with_their_parent(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(ORPHANS)

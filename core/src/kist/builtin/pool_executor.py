@@ -2,7 +2,7 @@
 
 ``processes`` and ``threads`` are what they say. ``pool`` takes processes, which work around the interpreter's lock, if
 the function can be sent to them and they can be started safely, else threads. Processes stay until the executor is
-closed, as their start is dear; threads end with their map.
+closed, as their start is dear, or until Ctrl-C, which ends them at once; threads end with their map.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from kist.abc.executor import Executor, InLine
 from kist.errors import KistError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing.connection import Connection
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -52,8 +53,8 @@ class PoolExecutor(Executor):
         self.name = name
         self.jobs = jobs
         self.shares_memory = name != "processes"
-        self._processes: ProcessPoolExecutor | None = None
-        self._running: list[deque[tuple[Any, _Running]]] = []
+        self._processes: _Processes | None = None
+        self._running: dict[int, deque[tuple[Any, _Running]]] = {}
         self._starting = threading.Lock()
         self._closed = False
 
@@ -68,22 +69,19 @@ class PoolExecutor(Executor):
         if not self._sends(function):
             return self._in_threads(function, chain(first, source), on_error)
         with self._starting:
-            pool = self._processes = self._processes or _start_processes(self.jobs)
-        return self._in_order(pool.submit, function, chain(first, source), on_error)
+            self._processes = self._processes or _Processes(self.jobs)
+        return self._in_processes(self._processes, function, chain(first, source), on_error)
 
     def close(self) -> None:
         """End workers; what is running is finished."""
         self._closed = True
         # Not left to `shutdown(cancel_futures=True)`: it replaces the table of what is pending, and an item that cannot
         # be sent to a process at that moment is then taken out of the old table and waited for in the new one for ever.
-        for running in self._running:
+        for running in list(self._running.values()):
             _cancel(running)
-        pool, self._processes = self._processes, None
-        if pool is not None:
-            # In Python 3.11.2 a pool with nothing but cancelled items left may wait for ever: give it one more.
-            with suppress(RuntimeError):  # a broken pool takes none
-                pool.submit(int)
-            pool.shutdown(wait=True)
+        processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.end()
 
     def _sends(self, function: Callable[..., object]) -> bool:
         return self.name == "processes" or (self.name == "pool" and _may_start() and _can_be_sent(function))
@@ -98,6 +96,19 @@ class PoolExecutor(Executor):
         finally:
             threads.end()
 
+    def _in_processes(
+        self,
+        processes: _Processes,
+        function: Callable[[A], B],
+        items: Iterator[A],
+        on_error: Callable[[A, Exception], B] | None,
+    ) -> Iterator[B]:
+        try:
+            yield from self._in_order(processes.submit, function, items, on_error)
+        except KeyboardInterrupt:
+            processes.stop()
+            raise
+
     def _in_order(
         self,
         submit: Callable[[Callable[[A], B], A], _Running],
@@ -106,7 +117,7 @@ class PoolExecutor(Executor):
         on_error: Callable[[A, Exception], B] | None,
     ) -> Iterator[B]:
         running: deque[tuple[A, _Running]] = deque()
-        self._running.append(running)
+        self._running[id(running)] = running
         try:
             for item in items:
                 running.append((item, submit(function, item)))
@@ -116,7 +127,46 @@ class PoolExecutor(Executor):
                 yield _result(*running.popleft(), on_error)
         finally:
             _cancel(running)
-            self._running = [one for one in self._running if one is not running]
+            del self._running[id(running)]
+
+
+class _Processes:
+    """Worker processes.
+
+    Args:
+        jobs: how many.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        from kist.builtin.spawning import SafeSpawnContext
+
+        # Said here and not left to the interpreter, whose default differs between systems and versions.
+        context = get_context("fork") if _may_fork() else SafeSpawnContext()
+        self._reader, self._writer = context.Pipe(duplex=False)
+        self._pool: ProcessPoolExecutor = ProcessPoolExecutor(
+            jobs, mp_context=context, initializer=_begin_worker, initargs=(self._reader,)
+        )
+
+    def submit(self, function: Callable[[A], B], item: A) -> Future[B]:
+        """Let a process call *function* with *item*."""
+        return self._pool.submit(function, item)
+
+    def stop(self) -> None:
+        """End what is running, and all processes with it: nobody takes the results."""
+        with suppress(OSError):  # they have ended
+            self._writer.send_bytes(b"stop")
+
+    def end(self) -> None:
+        """End the processes; what is running is finished."""
+        # In Python 3.11.2 a pool with nothing but cancelled items left may wait for ever: give it one more.
+        with suppress(RuntimeError):  # a broken pool takes none
+            self._pool.submit(int)
+        self._pool.shutdown(wait=True)
+        self._reader.close()
+        self._writer.close()
 
 
 class _Threads:
@@ -197,7 +247,7 @@ def kist_make_executor(name: str, jobs: int) -> Executor | None:
 
 
 def _cancel(running: Iterable[tuple[Any, _Running]]) -> None:
-    for _, call in running:
+    for _, call in tuple(running):  # another thread may be taking from it
         call.cancel()
 
 
@@ -220,18 +270,7 @@ def _is_killed(exc: Exception) -> bool:
     return module is not None and isinstance(exc, module.BrokenExecutor)
 
 
-def _start_processes(jobs: int) -> ProcessPoolExecutor:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    from kist.builtin.spawning import SafeSpawnContext
-
-    # Said here and not left to the interpreter, whose default differs between systems and versions.
-    context = get_context("fork") if _may_fork() else SafeSpawnContext()
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker)
-
-
-def _begin_worker() -> None:
+def _begin_worker(stop: Connection) -> None:
     """Leave Ctrl-C to the parent, and end with it: a worker that outlived it would go on holding its locks."""
     import signal
     from multiprocessing import parent_process
@@ -243,7 +282,7 @@ def _begin_worker() -> None:
         return
 
     def follow(sentinel: int = parent.sentinel) -> None:
-        wait([sentinel])
+        wait([sentinel, stop])
         os._exit(1)
 
     threading.Thread(target=follow, name="kist-parent", daemon=True).start()
