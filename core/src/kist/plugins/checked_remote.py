@@ -145,8 +145,8 @@ class _CheckedStream(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
+            super().close()  # first: what the plugin raises is told once, not by the garbage collector again
             self._inner.close()
-        super().close()
 
 
 def _is_info(info: Any) -> bool:

@@ -100,7 +100,7 @@ def verify(
 
     def hashed(algorithm: str, files: Iterable[StoredFile]) -> Iterator[tuple[Digest, bool]]:
         for found in executor.map(partial(hash_file, folder.hasher(algorithm), choose, told), files):
-            progress.advance(found.untold)
+            told.advance(found.untold)
             yield from _told(reader, algorithm, found)
 
     for algorithm, loose in groupby(loose_objects(reader), lambda one: one.algorithm):
