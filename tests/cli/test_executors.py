@@ -150,3 +150,14 @@ def test_an_unknown_one_is_told_with_the_nearest(tracked, monkeypatch):
     monkeypatch.setenv("KIST_EXECUTOR", "thread")
     [error] = tracked.json("verify", code=4).json["errors"]
     assert (error["class"], error["hint"]) == ("PluginNotFound", "did you mean 'threads'?")
+
+
+def test_one_that_cannot_be_closed_is_told_and_undoes_nothing(tracked, own, monkeypatch):
+    own()
+    import own_executor
+
+    monkeypatch.setattr(own_executor.Own, "close", lambda _: 1 / 0)
+    told = tracked("verify")
+    assert "all good" in told.out
+    assert "kist-own" in told.err
+    assert tracked.json("verify").data["checked"]

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from kist.abc.dialect import Dialect
-from kist.errors import PluginNotFound
+from kist.abc.progress import Progress
+from kist.errors import PluginError, PluginNotFound
 from kist.plugins.catalog import not_found
 from kist.plugins.registry import Plugins
 from kist.repo.config import Config
@@ -43,10 +44,12 @@ class Executors:
     Args:
         plugins: make them.
         name: the one that is configured, None if none is.
+        progress: is told of what goes wrong at the end.
     """
 
-    def __init__(self, plugins: Plugins, name: str | None) -> None:
+    def __init__(self, plugins: Plugins, name: str | None, progress: Progress) -> None:
         self._plugins = plugins
+        self._progress = progress
         self._name = name
         self._made: dict[tuple[str, int], Executor] = {}
 
@@ -78,9 +81,12 @@ class Executors:
         return self._make(self._name, jobs or _processors())
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers; what goes wrong is told only, as it undoes nothing of what they did."""
         while self._made:
-            self._made.popitem()[1].close()
+            try:
+                self._made.popitem()[1].close()
+            except PluginError as exc:
+                self._progress.message(str(exc))
 
     def _make(self, name: str, jobs: int) -> Executor:
         made = self._made.get((name, jobs))

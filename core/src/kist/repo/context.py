@@ -229,7 +229,7 @@ class RepoContext:
     @cached_property
     def executors(self) -> Executors:
         """What runs parallel work."""
-        return Executors(self.plugins, self.config.get("core.executor"))
+        return Executors(self.plugins, self.config.get("core.executor"), self.progress)
 
     @cached_property
     def kernel(self) -> Kernel:
