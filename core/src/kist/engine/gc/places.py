@@ -52,7 +52,8 @@ def choose_places(
                 stale = True
                 continue
             if place.pack in (LOOSE, SEGMENTED):
-                rank = _rank(listed.get(place_key(place.pack, Digest.from_raw(algorithm, raw))))
+                # Of no age: what is sent again under its own key stands in its own place.
+                rank = place_key(place.pack, Digest.from_raw(algorithm, raw)) not in listed, 0.0
             else:
                 rank = ranks[place.pack]
             found.setdefault((*rank, place.pack), {})[raw] = place
@@ -63,8 +64,8 @@ def choose_places(
     return Chosen(places, packs, stale or bool(unused))
 
 
-def _rank(info: ObjectInfo | None, size: int | None = None) -> tuple[bool, float]:
-    """Whether a file is not there as it was put, and how old it is: what is less is better."""
-    if info is None or size not in (None, info.size):
+def _rank(info: ObjectInfo | None, size: int) -> tuple[bool, float]:
+    """Whether a pack is not there as it was put, and how old it is: what is less is better."""
+    if info is None or info.size != size:
         return True, 0.0
     return False, -(info.mtime or 0.0)
