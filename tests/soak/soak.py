@@ -280,7 +280,10 @@ class Soak:
     def look(self, clone, *, alone=True):
         """Readers, which change nothing and are not disturbed by whoever does."""
         words = self.rng.choice((("status",), ("diff",), ("list",), ("verify",), ("log", OUTPUT)))
-        allow = () if clone.digest in clone.local and alone else (*MISSING, "ObjectError")
+        needed = {clone.digest}
+        if words == ("diff",):  # of the commit to the workspace; gc -w takes what only commits name
+            needed.add(self.versions.committed[git(clone.root, "rev-parse", "HEAD")])
+        allow = () if needed <= clone.local and alone else (*MISSING, "ObjectError")
         yield clone, words, allow if words[0] in ("verify", "diff", "status") else ()
 
     # ── in the end ───────────────────────────────────────────────────────────────────────────────────────────────────
