@@ -1,6 +1,9 @@
 """move, where outputs change folders."""
 
-from cli_support import write
+from cli_support import clone, commit, git, tree, write
+
+from kist import Repo
+from kist.engine.checkout.relocate import move_path
 
 
 def test_an_output_that_keeps_its_name_keeps_its_metafile(tracked):
@@ -12,3 +15,19 @@ def test_an_output_that_keeps_its_name_keeps_its_metafile(tracked):
     tracked("move", "data", "models/")
     assert [one["path"] for one in tracked.json("list").data["entries"]] == ["models/data", "models/model.bin"]
     assert tracked.json("status").data["clean"]
+
+
+def test_1_2_a_killed_move_does_not_hold_up_a_version_that_git_brought_since(shared):
+    """Whether the move was recorded cannot be read then: the manifest that the metafile names is still on the remote."""
+    other = clone(shared)
+    shared("pull", folder=other)
+    with Repo(other) as repo, repo.context.writing():
+        move_path(repo.context.root, b"data/a.txt", b"data/moved.txt", repo.context.journal, intent={}).release()
+    write(shared.folder, {"data/a.txt": "newer\n"})
+    shared("add", "data")
+    shared("push")
+    commit(shared.folder, "v2")
+    git(other, "pull", "-q")
+    assert "finished a killed move" in shared("pull", folder=other).err
+    assert tree(other / "data") == tree(shared.folder / "data")
+    assert shared.json("status", folder=other).data["clean"]

@@ -10,7 +10,7 @@ from functools import partial
 
 from kist.engine.checkout.relocate import check_move, move_path, undo_move
 from kist.engine.process.journal import JournalRecord
-from kist.errors import PathConflict, PathNotTracked, UsageError
+from kist.errors import ObjectError, PathConflict, PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.entry import Entry
 from kist.operations.parts import edited_view, part_of, settle_folders
@@ -185,7 +185,10 @@ def _is_recorded(context: RepoContext, path: str) -> bool:
     goal = targets.owner_of(context, path)
     if goal is None or not goal.inside:
         return False
-    return any(len(part) for part in part_of(context.view(goal.tracked.output.digest), goal.inside))
+    try:
+        return any(len(part) for part in part_of(context.view(goal.tracked.output.digest), goal.inside))
+    except ObjectError:  # Git brought another version since: what the move itself recorded would be here
+        return False
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
