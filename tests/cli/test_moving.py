@@ -1,9 +1,13 @@
-"""move, where outputs change folders."""
+"""move, where outputs change folders; and what was killed where the version is gone since."""
 
-from cli_support import clone, commit, git, tree, write
+import shutil
+
+from cli_support import cache_of, clone, commit, git, tree, write
 
 from kist import Repo
 from kist.engine.checkout.relocate import move_path
+from kist.operations.intents import intent_of
+from kist.repo.targets import owner_of
 
 
 def test_an_output_that_keeps_its_name_keeps_its_metafile(tracked):
@@ -31,3 +35,13 @@ def test_1_2_a_killed_move_does_not_hold_up_a_version_that_git_brought_since(sha
     assert "finished a killed move" in shared("pull", folder=other).err
     assert tree(other / "data") == tree(shared.folder / "data")
     assert shared.json("status", folder=other).data["clean"]
+
+
+def test_1_2_a_killed_removal_does_not_hold_up_the_mending_of_a_lost_cache(shared):
+    with Repo(shared.folder) as repo, repo.context.writing():
+        target = owner_of(repo.context, "data/a.txt")
+        repo.context.journal.begin(intent_of("remove", target)).release()
+    shutil.rmtree(cache_of(shared.folder))
+    shared("fetch")
+    shared("verify")
+    assert shared.json("status").data["clean"]

@@ -12,7 +12,7 @@ from kist.abc.metafile import ManifestView
 from kist.engine.checkout.apply import apply_checkout
 from kist.engine.checkout.checks import unsaved_changes
 from kist.engine.checkout.plan import CheckoutPlan, plan_removal
-from kist.errors import PathNotTracked, UsageError
+from kist.errors import ObjectError, PathNotTracked, UsageError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.operations.checkout import below, single, tools_for
@@ -221,7 +221,10 @@ def edit_without(context: RepoContext, tracked: Tracked, insides: Iterable[bytes
 
 def redo_remove(context: RepoContext, header: Mapping[str, Any]) -> None:
     """Finish a killed removal from the workspace; the metafile stays, so that the command can be repeated."""
-    planned = _plan(context, target_of(header), keep=False)
+    try:
+        planned = _plan(context, target_of(header), keep=False)
+    except ObjectError:  # the cache has lost the version since: nobody could tell what is unsaved
+        return
     if planned.plan is not None:
         _refuse([planned])
         _take_away(context, planned, force=False)
