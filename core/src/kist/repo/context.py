@@ -239,9 +239,9 @@ class RepoContext:
     @cached_property
     def ignore(self) -> RepositoryIgnore:
         """What is no part of any output."""
-        from kist.engine.workspace.ignore import IgnoreRules, RepositoryIgnore
+        from kist.engine.workspace.ignore import ALWAYS_IGNORED, IgnoreRules, RepositoryIgnore
 
-        always = self.dialect.always_ignored() | {b".git", b".kist"}
+        always = self.dialect.always_ignored() | ALWAYS_IGNORED
         rules = IgnoreRules(always=always, file_name=os.fsencode(self.dialect.ignore_file))
         return RepositoryIgnore(self.root, rules)
 

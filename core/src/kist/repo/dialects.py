@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def open_place(start: Path, plugins: Plugins, trusted: Iterable[str]) -> Place:
         NotARepo: there is none at or above it.
         RepoNotOwned: it belongs to another user.
     """
-    root, marker = layout.find_root(start, lambda: sorted(markers_of(plugins)), lambda: foreign_markers(plugins))
+    others = cache(lambda: sorted(markers_of(plugins)))  # asked of each folder on the way up
+    root, marker = layout.find_root(start, others, lambda: foreign_markers(plugins))
     trusted = tuple(trusted)
     layout.check_owner([root, root / marker], root, trusted)
     place = layout.find_place(root, _identity(root) if marker == MARKER else "", marker)

@@ -271,7 +271,7 @@ def find_place(root: Path, repository_id: str, marker: str = MARKER) -> Place:
     Args:
         root: the repository's folder.
         repository_id: its id, checked by :func:`check_id`; of another dialect, whose tool knows no ids, what
-            :func:`make` made for this clone counts instead.
+            :func:`name_clone` gave this clone counts instead.
         marker: its marker folder.
 
     Returns:
@@ -389,8 +389,10 @@ def name_clone(place: Place) -> Place:
     Raises:
         StorageError: it cannot be kept.
     """
-    if place.id or (kept := _kept_id(place.settings)):
-        return place if place.id else replace(place, id=kept)
-    made = new_id()
-    write_file(place.settings / ID_FILE, f"{made}\n".encode(), mode=0o600)
-    return replace(place, id=made)
+    if place.id:
+        return place
+    named = _kept_id(place.settings)  # another process may have been first
+    if not named:
+        named = new_id()
+        write_file(place.settings / ID_FILE, f"{named}\n".encode(), mode=0o600)
+    return replace(place, id=named)

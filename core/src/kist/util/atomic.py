@@ -20,8 +20,9 @@ TEMP_MARK = ".kist-tmp-"
 
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-DENIED = frozenset({errno.EACCES, errno.EPERM})
 """Error numbers of a disk, or of somebody's part of it, that has no room left."""
+DENIED = frozenset({errno.EACCES, errno.EPERM})
+"""Error numbers of what the system forbids, now and the next time."""
 
 
 def storage_error(exc: OSError, path: str | bytes | os.PathLike[str] | None = None) -> StorageError:

@@ -170,10 +170,10 @@ class RemoteReader:
 
     def read_nodes(self, raws: Sequence[bytes]) -> dict[bytes, bytes | KistError]:
         """Bring manifest nodes: plain bytes, or what is wrong."""
-        located: Located | None = Located(self._hasher.digest_size)
-        assert located is not None
-        failed = self.locate(raws, located)
+        places = Located(self._hasher.digest_size)
+        failed = self.locate(raws, places)
         found: dict[bytes, bytes] = {}
+        located: Located | None = places
         while located is not None:
             self._read_located(located, found, failed)
             located = self.elsewhere(failed)
