@@ -7,7 +7,6 @@ import os
 import pickle
 import shutil
 import signal
-import tempfile
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import layers
 
 from children import PATIENCE, code_of, forked
-from walking import walk
+from walking import names, walk
 
 
 def in_child(work, patience=PATIENCE):
@@ -79,7 +78,7 @@ def good(root, *words):
 
 def workspace(root):
     """Everything of a repository that a user sees: its files, metafiles and ignore rules."""
-    return {path: entry for path, entry in walk(root).items() if path.split(os.sep)[0] not in (".git", ".kist")}
+    return walk(root, without=(".git", ".kist"))
 
 
 def recorded(root):
@@ -90,7 +89,7 @@ def recorded(root):
     found = set()
     mine = Repo(root)
     committed = ("v1", "HEAD") if os.path.exists(os.path.join(root, ".git/refs/tags/v1")) else ()
-    for revision in (*(() if conflicts(root) else (None,)), *committed):
+    for revision in (*(() if conflicts(workspace(root)) else (None,)), *committed):
         for one in mine.context.tracked(revision=revision):
             with contextlib.suppress(ObjectMissing):
                 for listed in mine.list(os.path.join(root, one.path), revision=revision, recursive=True):
@@ -100,23 +99,23 @@ def recorded(root):
     return found
 
 
-def conflicts(root):
-    """Metafiles that Git left a conflict in."""
-    return [path for path, (_, content) in workspace(root).items() if path.endswith(".kist") and b"<<<<<<< " in content]
+def conflicts(found):
+    """Metafiles that Git left a conflict in, of what :func:`workspace` found."""
+    return [path for path, (_, content) in found.items() if path.endswith(".kist") and b"<<<<<<< " in content]
 
 
 def left_overs(root, *others):
     """Temporary files anywhere in a repository and *others*, and whatever lies in its scratch and journal folders."""
-    found = [path for folder in (root, *others) for path in walk(folder) if ".kist-tmp-" in path]
+    found = [path for folder in (root, *others) for path in names(folder) if ".kist-tmp-" in path]
     private = os.path.join(root, ".git", "kist")
     for folder in ("tmp", "cache/tmp"):
-        found += [f"{folder}/{name}" for name in _names(os.path.join(private, folder))]
-    for name in _names(private):
-        found += [f"journal/{one}" for one in _names(os.path.join(private, name, "journal"))]
+        found += [f"{folder}/{name}" for name in _listed(os.path.join(private, folder))]
+    for name in _listed(private):
+        found += [f"journal/{one}" for one in _listed(os.path.join(private, name, "journal"))]
     return found
 
 
-def _names(folder):
+def _listed(folder):
     return os.listdir(folder) if os.path.isdir(folder) else []
 
 
@@ -233,6 +232,7 @@ class Stage:
         self.recorded = self.do(lambda: recorded(self.root))
         copy_tree(self.site, self._saved)
         self.before = self.state()
+        self.saved_files = self._files()
 
     def restore(self):
         shutil.rmtree(self.site)
@@ -269,7 +269,7 @@ class Stage:
             for change in (self.scene.patch, sabotage):
                 if change:
                     change()
-            with tempfile.TemporaryFile() as stream:
+            with open(os.memfd_create("trace"), "w+b") as stream:
                 faulthandler.register(signal.SIGUSR1, stream, all_threads=False)
                 self.layer.arm()
                 try:
@@ -301,11 +301,11 @@ class Stage:
         trash = walk(os.path.join(self.root, ".git", "kist", "trash"))
         return {content for kind, content in [*workspace(self.root).values(), *trash.values()] if kind != "directory"}
 
-    def saved_files(self):
+    def _files(self):
         """The contents of all files that stood in the workspace before the command, but metafiles and ignore rules."""
         return {
             content
-            for path, (kind, content) in workspace(os.path.join(self._saved, "work")).items()
+            for path, (kind, content) in workspace(self.root).items()
             if kind in ("file", "executable") and not path.endswith((".kist", ".gitignore"))
         }
 
