@@ -131,6 +131,21 @@ def test_the_nearest_marker_wins(repo, site):
     assert (repo.folder / "lake/inner/keep.txt.kist").exists()
 
 
+def test_what_a_repository_inside_it_records_is_not_its_own_at_any_revision(lake):
+    inner = lake.folder / "inner"
+    write(inner, {".lake/lake.ini": "", "mine/x.txt": "of the inner one\n"})
+    lake("add", "mine", folder=inner)
+    lake("add", "data")
+    commit(lake.folder, "v1")
+    assert [one["path"] for one in lake.json("list", "--rev", "HEAD").data["entries"]] == ["data"]
+    assert "mine" not in lake("log").out
+    lake("push", "-r", "store", "-A")
+    lake("verify", "--remote", "store")
+    sent = len(list((lake.folder.parent / "store/roots").rglob("*")))
+    lake("push", "-r", "store", "-A", folder=inner, code=3)  # it has no remote of that name
+    assert sent == len(list((lake.folder.parent / "store/roots").rglob("*")))
+
+
 def test_init_in_its_folder_makes_a_native_repository_which_goes_first(lake):
     assert "warning: .kist goes before .lake" in lake("init").err
     lake("add", "data")

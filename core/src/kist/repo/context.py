@@ -362,7 +362,7 @@ class RepoContext:
             return None
         from kist.repo.revisions import Git
 
-        return Git(self.root)
+        return Git(self.root, self.markers)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

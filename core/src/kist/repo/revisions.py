@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from kist.errors import RepoError, UsageError
 from kist.repo.git_errors import git_error, not_started, refused
-from kist.repo.git_files import INNER, belongs_to, fits, globs_of, inner_folders
+from kist.repo.git_files import belongs_to, fits, globs_of, globs_of_markers, inner_folders, without
 from kist.repo.git_log import FORMAT, Commit, parse_log
 from kist.util.paths import display, parents
 
@@ -34,10 +34,12 @@ class Git:
 
     Args:
         root: the folder.
+        markers: names whose presence makes a folder inside it a repository of its own, whose metafiles are not ours.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, markers: Collection[str] = ()) -> None:
         self._root = root
+        self._markers = sorted(markers)
         self._prefix: bytes | None = None
         self._resolved: dict[str, str] = {}
 
@@ -145,7 +147,7 @@ class Git:
         )
         rows = [row.partition(b"\t") for row in listed.split(b"\0")]
         files = {path[len(prefix) :]: facts for facts, _, path in rows if path.startswith(prefix)}
-        inner = inner_folders(files)
+        inner = inner_folders(files, self._markers)
         return {
             path: facts.split(b" ")[2].decode("ascii")
             for path, facts in files.items()
@@ -327,8 +329,8 @@ class Git:
 
     def _without_inner(self) -> list[str]:
         """What keeps repositories inside this one out of what Git looks at."""
-        found = self._run("ls-files", "-z", "--", *globs_of([INNER]), globs=True).split(b"\0")
-        return [f":(exclude,literal){os.fsdecode(folder)}" for folder in sorted(inner_folders(found))]
+        found = self._run("ls-files", "-z", "--", *globs_of_markers(self._markers), globs=True).split(b"\0")
+        return without(inner_folders(found, self._markers))
 
     # ── the program ──────────────────────────────────────────────────────────────────────────────────────────────────
 
