@@ -120,6 +120,24 @@ def test_a_metafile_of_several_outputs_is_read_and_loses_none_of_them(recorded, 
     assert (recorded.folder / "data/a.txt").read_text() == "changed"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("def write(self, *given): return None", "Nodes.write gave None, not a kist.abc.ManifestView"),
+        ("def write(self, *given): return super().open(*given)", "kist-lake"),
+        ("kinds = 'file'", "Nodes.kinds gave 'file', not"),
+    ],
+)
+def test_what_a_manifest_codec_gives_is_looked_at(kist, site, wrong, told):
+    codec = f"from kist.builtin.node_manifest import NodeManifestCodec\nclass Nodes(NodeManifestCodec):\n    {wrong}\n"
+    install(site, codec + LAKE.replace('name = "lake"', 'name = "lake"; codec = Nodes()'))
+    write(kist.folder, {**DATA, ".lake/lake.ini": ""})
+    error = kist.json("add", "data", code=4).json["errors"][0]
+    assert error["class"] in ("ContractViolation", "PluginBroken")
+    assert told in error["message"]
+    assert not (kist.folder / "data.lake").exists()
+
+
 def test_who_would_bring_the_hash_algorithms_is_told(kist, site):
     install(site, LAKE.replace('("sha512",)', '("nix", "nox")'))
     write(kist.folder, {**DATA, ".lake/lake.ini": ""})

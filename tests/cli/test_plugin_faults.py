@@ -1,6 +1,7 @@
 """What a remote or another plugin raises that is no error of kist: told as its defect, never as a traceback."""
 
 import pytest
+from cli_support import DATA, write
 
 PLUGIN = """
 from kist import hookimpl
@@ -147,3 +148,28 @@ def test_a_plugin_for_another_version_of_the_core_is_told_before_it_breaks(track
     found = [one for one in tracked.json("doctor", code=1).data["findings"] if one["state"] == "error"]
     assert [one["label"] for one in found] == ["plugin kist-later"]
     assert "kist-core>=99,<100" in found[0]["detail"]
+
+
+KERNEL = """
+from kist import hookimpl
+from kist.builtin.pure_kernel import PureKernel
+
+class Odd(PureKernel):
+    name = "odd"
+    def hasher(self, hasher):
+        return {given}
+
+@hookimpl
+def kist_make_kernel(name):
+    return Odd()
+"""
+
+
+@pytest.mark.parametrize("given", ["None", "hasher.name", "type(hasher)", "__import__('hashlib').sha256()"])
+def test_a_kernel_whose_hasher_is_none(repo, site, given):
+    site.install("kist-odd", {"kernels": {"odd": "odd_kernel"}}, {"odd_kernel": KERNEL.format(given=given)})
+    write(repo.folder, DATA)
+    repo("config", "--local", "core.kernel", "odd")
+    [error] = repo.json("add", "data", code=4).json["errors"]
+    assert error["class"] == "ContractViolation"
+    assert error["message"].startswith("kist-odd: Odd.hasher gave ")

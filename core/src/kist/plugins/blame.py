@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from kist.errors import ContractViolation, PluginBroken
@@ -84,3 +84,25 @@ def wrong_answer(distribution: str, plugin: object, member: str, given: object, 
         wanted: what was to come, in words.
     """
     return violation(distribution, f"{type(plugin).__name__}.{member} gave {given!r:.80}, not {wanted}")
+
+
+def names_of(
+    distribution: str, plugin: object, member: str, wanted: str, good: Callable[[str], bool] = bool
+) -> tuple[str, ...]:
+    """A plugin's attribute that is to be some names, at least one.
+
+    Args:
+        distribution: who brings it.
+        plugin: the object.
+        member: its attribute.
+        wanted: what it is to be, in words.
+        good: whether a text is such a name.
+
+    Raises:
+        ContractViolation: it is anything else, such as one text.
+    """
+    names = getattr(plugin, member, None)
+    listed = isinstance(names, Sequence) and not isinstance(names, str)
+    if not listed or not names or not all(isinstance(name, str) and good(name) for name in names):
+        raise wrong_answer(distribution, plugin, member, names, wanted)
+    return tuple(names)

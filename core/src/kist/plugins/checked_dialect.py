@@ -9,7 +9,7 @@ from typing import Any
 
 from kist.abc.dialect import Dialect
 from kist.errors import ContractViolation, MetafileError
-from kist.plugins.blame import wrong_answer
+from kist.plugins.blame import names_of, wrong_answer
 from kist.util.paths import check_path
 
 
@@ -28,8 +28,8 @@ class CheckedDialect(Dialect):
         self._inner = inner
         self._distribution = distribution
         self.marker = getattr(inner, "marker", "")
-        self.metafile_formats = self._names("metafile_formats")
-        self.default_hashers = self._names("default_hashers")
+        self.metafile_formats = names_of(distribution, inner, "metafile_formats", "a tuple of names")
+        self.default_hashers = names_of(distribution, inner, "default_hashers", "a tuple of names")
         name = getattr(inner, "ignore_file", None)
         if not isinstance(name, str) or name in ("", ".", "..") or "/" in name:
             raise self._fault("ignore_file", name, "a file's name")
@@ -60,13 +60,6 @@ class CheckedDialect(Dialect):
         if not isinstance(values, Mapping):
             raise self._fault("read_config", values, "sections")
         return values
-
-    def _names(self, member: str) -> tuple[str, ...]:
-        names = getattr(self._inner, member, None)
-        listed = isinstance(names, Sequence) and not isinstance(names, str)
-        if not listed or not names or not all(isinstance(name, str) for name in names):
-            raise self._fault(member, names, "a tuple of names")
-        return tuple(names)
 
     def _fault(self, member: str, given: object, wanted: str) -> ContractViolation:
         return wrong_answer(self._distribution, self._inner, member, given, wanted)

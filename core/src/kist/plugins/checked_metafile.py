@@ -10,7 +10,8 @@ from kist.abc.metafile import ManifestCodec, MetafileFormat
 from kist.errors import ContractViolation, MetafileError
 from kist.model.digest import Digest
 from kist.model.tracked import Metafile, TrackedOutput
-from kist.plugins.blame import wrong_answer
+from kist.plugins.blame import names_of, wrong_answer
+from kist.plugins.checked_manifest import CheckedManifestCodec
 from kist.util.paths import check_path
 
 _FIELDS: Mapping[str, Any] = {
@@ -40,14 +41,12 @@ class CheckedMetafileFormat(MetafileFormat):
         self._inner = inner
         self._distribution = distribution
         self.name = getattr(inner, "name", "")
-        patterns = getattr(inner, "patterns", None)
-        listed = isinstance(patterns, Sequence) and not isinstance(patterns, str)
-        if not listed or not patterns or not all(isinstance(one, str) and "/" not in one for one in patterns):
-            raise self._fault("patterns", patterns, "a tuple of patterns of file names")
-        self.patterns = tuple(patterns)
-        if inner.codec is not None and not isinstance(inner.codec, ManifestCodec):
-            raise self._fault("codec", inner.codec, "a kist.abc.ManifestCodec or None")
-        self.codec = inner.codec
+        wanted = "a tuple of patterns of file names"
+        self.patterns = names_of(distribution, inner, "patterns", wanted, lambda one: "/" not in one)
+        if inner.codec is not None:
+            if not isinstance(inner.codec, ManifestCodec):
+                raise self._fault("codec", inner.codec, "a kist.abc.ManifestCodec or None")
+            self.codec = CheckedManifestCodec(inner.codec, distribution)
         if not isinstance(inner.max_size, int):
             raise self._fault("max_size", inner.max_size, "a number")
         self.max_size = inner.max_size

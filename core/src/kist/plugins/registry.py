@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kist.errors import ContractViolation, KistError, PluginBroken, PluginConflict, PluginError
-from kist.plugins.blame import violation
+from kist.plugins.blame import violation, wrong_answer
 from kist.plugins.builtin import BUILTIN, DISTRIBUTION
 from kist.plugins.index import Offer, PluginIndex, load_index, normal
 from kist.plugins.relay import HookRelay, Listeners
@@ -134,12 +134,20 @@ class Plugins:
 
     # What the core asks for; each is checked against its contract before anybody uses it.
 
-    def hasher(self, algorithm: str) -> Hasher:
-        """The hasher of an algorithm."""
+    def hasher(self, algorithm: str, kernel: Kernel | None = None) -> Hasher:
+        """The hasher of an algorithm, or what a kernel uses in place of it."""
         from kist.abc import Hasher
 
         made: Hasher = self._once("hashers", algorithm, "kist_make_hasher", Hasher, {"algorithm": algorithm})
-        return self._named(made, "hashers", algorithm)
+        hasher = self._named(made, "hashers", algorithm)
+        if kernel is None:
+            return hasher
+        found = kernel.hasher(hasher)
+        same = all(getattr(found, one, None) == getattr(hasher, one) for one in ("name", "digest_size"))
+        if not isinstance(found, Hasher) or not same:
+            distribution = self._loaded["kernels", kernel.name].distribution
+            raise wrong_answer(distribution, kernel, "hasher", found, f"a hasher like that of {algorithm}")
+        return found
 
     def link_type(self, name: str) -> LinkType:
         """The link type of that name."""

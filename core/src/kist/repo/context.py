@@ -166,11 +166,11 @@ class RepoContext:
 
     def hasher(self, algorithm: str) -> Hasher:
         """The hasher of an algorithm."""
-        found = self.plugins.hasher(algorithm)
         try:
-            return self.kernel.hasher(found)
+            kernel = self.kernel
         except PluginError:  # who works on files is told
-            return found
+            return self.plugins.hasher(algorithm)
+        return self.plugins.hasher(algorithm, kernel)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
