@@ -175,6 +175,17 @@ def test_transfers(tracked, dry):
     exactly(would, tracked.json("pull", folder=third).data)
 
 
+def test_a_push_of_packs_of_nodes_that_go_as_they_are(tracked, dry, monkeypatch):
+    monkeypatch.setattr("kist.engine.transfer.packing.SMALL_PACK", 100)
+    tracked("remote", "add", "-d", "store", "../store")
+    for folder in ("one", "two", "three"):
+        write(tracked.folder, {f"{folder}/{number:0120}": f"{folder} {number}" for number in range(1200)})
+        tracked("add", folder)
+    exactly(dry("push"), tracked.json("push").data)
+    packs = [path for path in (tracked.folder.parent / "store/packs").iterdir() if path.read_bytes()[9:10] == b"\x01"]
+    assert len(packs) > 2
+
+
 def test_push_repair_reads_and_sends_nothing(shared, dry):
     assert dry("push", "--repair")["objects"] == 0
     damage(stored_files(shared.folder.parent / "store")[0])

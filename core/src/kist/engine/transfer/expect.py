@@ -5,11 +5,12 @@ What cannot be planned is left out: calls that are repeated after a failure, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 from kist.engine.storage.indexes import LOOSE, SEGMENTED
-from kist.engine.storage.located import Located, split_by_size
-from kist.engine.storage.packs import DATA, PACK_LIMIT
+from kist.engine.storage.located import Group, Located, split_by_size
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT
 from kist.engine.transfer.fetch_data import alone, packed_jobs
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.packing import is_sent_as_a_pack
@@ -39,17 +40,23 @@ def push_requests(plan: PushPlan, local: LocalSide, *, pack_threshold: int, new:
 
 def _side_requests(side: Side, local: LocalSide, pack_threshold: int, *, new: bool) -> int:
     small, large = split_by_size(side.closure.contents.groups, pack_threshold)
-    count = 0
-    left = sum(group.stored for group in small.values())
-    for reader, group in local.packs_of(small):
-        if reader.kind == DATA and is_sent_as_a_pack(reader, len(group)):
-            count += _file_requests(group.stored, new=new)
-            left -= group.stored
-    count += sum(_file_requests(min(PACK_LIMIT, left - at), new=new) for at in range(0, left, PACK_LIMIT))
+    nodes = Located(side.closure.contents.width)
+    local.locate(side.algorithm, side.closure.nodes, nodes)
+    count = _pack_requests(DATA, small, local, new=new) + _pack_requests(NODES, nodes.groups, local, new=new)
     for size in large.values():
         count += _file_requests(size, new=new) if size <= SEGMENTED_FROM else 1 + _segments(size) * (1 if new else 2)
-    nodes = sum(side.closure.nodes.values())
-    return count + ceil(nodes / PACK_LIMIT) + 1  # and the index
+    return count + 1  # and the index
+
+
+def _pack_requests(kind: int, groups: Mapping[str, Group], local: LocalSide, *, new: bool) -> int:
+    """Packs of the cache that go as they are, and new ones for the rest."""
+    count = 0
+    left = sum(group.stored for group in groups.values())
+    for reader, group in local.packs_of(groups):
+        if is_sent_as_a_pack(reader, kind, len(group)):
+            count += _file_requests(group.stored, new=new)
+            left -= group.stored
+    return count + sum(_file_requests(min(PACK_LIMIT, left - at), new=new) for at in range(0, left, PACK_LIMIT))
 
 
 def _file_requests(size: int, *, new: bool) -> int:

@@ -25,15 +25,16 @@ _COPIED_FROM, _COPIED_SHARE = PACK_LIMIT // 4, 0.5
 """A pack of so many bytes, of which so large a part of the members is to be sent, is copied without the others."""
 
 
-def is_sent_as_a_pack(reader: PackReader, count: int) -> bool:
+def is_sent_as_a_pack(reader: PackReader, kind: int, count: int) -> bool:
     """Whether a pack of the cache goes as it is, or copied without what is not sent.
 
     Args:
         reader: the pack.
+        kind: of the objects that are to be sent; of nodes only large packs go so, that there are few.
         count: how many of its members are to be sent.
     """
     members = len(reader.members)
-    if members == 1:
+    if reader.kind != kind or members == 1 or (kind == NODES and reader.size < SMALL_PACK):
         return False
     return members == count or (reader.size >= _COPIED_FROM and count >= _COPIED_SHARE * members)
 
@@ -100,7 +101,7 @@ class Packer:
         yield from self._pack(DATA, itertools.chain(in_order(groups.values()), absent, extra))
 
     def nodes(self, raws: Iterable[bytes]) -> Iterator[Upload]:
-        """Packs of manifest nodes; of those in the cache only large ones go as they are, so that there are few.
+        """Packs of manifest nodes.
 
         Args:
             raws: the nodes, each of which may be absent.
@@ -108,13 +109,13 @@ class Packer:
         located = Located(self._hasher.digest_size)
         absent = self._local.locate(self._hasher.name, raws, located)
         groups = located.take()
-        yield from self._whole(NODES, groups, least=SMALL_PACK)
+        yield from self._whole(NODES, groups)
         yield from self._pack(NODES, itertools.chain(in_order(groups.values()), absent))
 
-    def _whole(self, kind: int, groups: dict[str, Group], least: int = 0) -> Iterator[Upload]:
+    def _whole(self, kind: int, groups: dict[str, Group]) -> Iterator[Upload]:
         """Packs of the cache of which all that counts is to be sent; their objects are taken out of *groups*."""
         for reader, group in self._local.packs_of(groups):
-            if reader.kind != kind or reader.size < least or not is_sent_as_a_pack(reader, len(group)):
+            if not is_sent_as_a_pack(reader, kind, len(group)):
                 continue
             with suppress(*UNREADABLE):  # what cannot be read here is read one by one
                 upload, rest = self._taken(reader, group)
