@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from cli_support import cache_of, clone, commit, damage, git, stored_files, tree, write
+from cli_support import DATA, cache_of, clone, commit, damage, git, stored_files, tree, write
 
 
 @pytest.fixture
@@ -164,6 +164,25 @@ def test_what_was_sent_again_in_another_pack_is_found_and_stays_on_a_remote(repo
         kist("pull", code=8, folder=other)
         assert len(tree(other / "data")) == 30
         kist("gc", "-r", "store", "-f")
+
+
+def test_a_repair_that_has_but_a_damaged_copy_says_what_to_do_first(repo):
+    kist, store = repo, repo.folder.parent / "store"
+    write(kist.folder, DATA)
+    kist("add", "data")
+    kist("remote", "add", "-d", "store", str(store))
+    kist("push")
+    content = (kist.folder / "data/a.txt").read_bytes()
+    for harm in ("lost", "damaged"):
+        for path in [path for path in stored_files(cache_of(kist.folder)) if content in path.read_bytes()]:
+            damage(path, path.read_bytes().index(content))
+        for path in [path for path in (store / "packs").iterdir() if content in path.read_bytes()]:
+            damage(path, path.read_bytes().index(content)) if harm == "damaged" else path.unlink()
+        [error] = kist.json("push", "--repair", code=8).json["errors"]
+        assert "'kist verify --repair'" in error["hint"]
+        kist("verify", "--repair")
+        kist("push", "--repair")
+        kist("verify", "--remote", "store")
 
 
 @pytest.mark.parametrize("how", ["cut", "damaged"])

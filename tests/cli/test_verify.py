@@ -1,6 +1,7 @@
 """verify: damage and loss are named with the paths that need it, and mended from wherever a good copy is."""
 
 import os
+import shutil
 
 import pytest
 from cli_support import DATA, cache_of, clone, damage, stored_files, tree, write
@@ -113,3 +114,29 @@ def test_single_files(repo):
     assert paths_of(repo.json("verify", "one.bin", code=8).data["damaged"]) == ["one.bin"]
     assert paths_of(repo.json("verify", code=8).data["damaged"]) == ["one.bin"]
     assert paths_of(repo.json("verify", "--repair").data["repaired"]) == ["one.bin"]
+
+
+def test_a_sample_names_a_damaged_copy_of_what_another_place_has_good(repo):
+    """Both remotes got packs of their own; one that has all of them holds each object twice."""
+    kist, stores = repo, [repo.folder.parent / name for name in ("one", "two")]
+    write(kist.folder, {f"{folder}/{number}": str(number) * 40 for folder in ("d", "e") for number in range(20)})
+    write(kist.folder, {"d/more": "more"})  # else a pack of the cache would go to both as it is
+    kist("add", "d", "e")
+    for store, folder in zip(stores, ("d", "e"), strict=True):
+        kist("remote", "add", store.name, str(store))
+        kist("push", "-r", store.name, folder)
+    shutil.copytree(stores[1], stores[0], dirs_exist_ok=True)
+    kist("verify", "--remote", "one")
+    told = []
+    for pack in [path for path in (stores[0] / "packs").iterdir() if b"11" * 40 in path.read_bytes()]:
+        whole = pack.read_bytes()
+        damage(pack, whole.index(b"11" * 40))
+        words = ("verify", "--remote", "one", "--sample", "99.99999")
+        if found := kist.json(*words, code=None).data["damaged"]:  # it is the one that was read
+            told.append(found)
+            assert [one["digest"] for one in found] == [f"pack:{pack.name}"]
+            assert kist.json("verify", "--remote", "one", code=8).data["damaged"] == found
+            assert kist.json(*words, "--repair").data["repaired"] == found
+            kist("verify", "--remote", "one")
+        pack.write_bytes(whole)
+    assert told

@@ -33,6 +33,8 @@ from kist.model.digest import Digest
 
 _CHUNK = 1 << 20
 
+_FIRST = "run 'kist verify --repair' to replace the cache's copy, which is damaged, then this again"
+
 Job = Span | tuple[bytes, int]
 """A range of a pack, an object by itself and its size."""
 
@@ -46,6 +48,7 @@ class RemoteFindings:
         damaged: digest -> the workspace paths that need it.
         missing: likewise.
         keys: the keys that hold what is damaged or missing.
+        unsent: name -> why a repair could not send it.
         sent_objects: objects that a repair sent again.
         sent_bytes: bytes that it moved for that.
     """
@@ -54,6 +57,7 @@ class RemoteFindings:
     damaged: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
     missing: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    unsent: dict[str, KistError] = field(default_factory=dict)
     sent_objects: int = 0
     sent_bytes: int = 0
 
@@ -65,11 +69,13 @@ class RemoteFindings:
     def errors(self, store_name: str) -> list[tuple[str, KistError]]:
         """The same as pairs of an object's name and the error that says what is wrong with it."""
         where = f"the remote {store_name}"
+        hints = {name: _FIRST for name, error in self.unsent.items() if isinstance(error, ObjectCorrupt)}
         errors: list[tuple[str, KistError]] = [
-            (str(digest), ObjectMissing(str(digest), paths=paths, where=where))
-            for digest, paths in self.missing.items()
+            (name, ObjectMissing(name, paths=paths, where=where, hint=hints.get(name)))
+            for name, paths in ((str(digest), paths) for digest, paths in self.missing.items())
         ]
-        return errors + [(str(digest), ObjectCorrupt(str(digest), where=where)) for digest in self.damaged]
+        damaged = map(str, self.damaged)
+        return errors + [(name, ObjectCorrupt(name, where=where, hint=hints.get(name))) for name in damaged]
 
 
 def verify_remote(
@@ -126,9 +132,11 @@ def repair_remote(
 
     before: set[Digest] = set()
     bad_keys: set[str] = set()
+    unsent: dict[str, KistError] = {}
     objects = moved = 0
     while True:
-        findings = replace(verify_remote(store, versions, settings), sent_objects=objects, sent_bytes=moved)
+        found = verify_remote(store, versions, settings)
+        findings = replace(found, sent_objects=objects, sent_bytes=moved, unsent=unsent)
         # A damaged node hides what lies below it, so a round may bring new findings; one that brings none is the last.
         if not findings.bad or findings.bad == before:
             return findings
@@ -137,6 +145,7 @@ def repair_remote(
         push = Push(cache, store, settings, repository_id=repository_id)
         push.plan_repair(versions, _published(store, versions, workers), bad_keys)
         report = push.run()
+        unsent = dict(report.failures)
         objects, moved = objects + report.objects, moved + report.bytes
 
 
@@ -197,7 +206,9 @@ class _AlgorithmCheck:
                 bad |= self._read_all(reader, dict(again.groups))
         finally:
             self._settings.progress.finish()
-        self._report(findings, bad | walker.failed, reader)
+        bad |= walker.failed
+        self._report(findings, bad, reader)
+        self._report_copies(findings, indexes.bad, bad)
         findings.keys |= indexes.bad_keys()
 
     def _contents(self, walker: Walker) -> Iterator[Mapping[bytes, int]]:
@@ -288,6 +299,16 @@ class _AlgorithmCheck:
                 raise error
             if raw in packs:
                 findings.keys.add(place_key(packs[raw], digest))
+
+    def _report_copies(
+        self, findings: RemoteFindings, copies: Iterable[tuple[str, bytes]], bad: Mapping[bytes, KistError]
+    ) -> None:
+        """Name what holds a damaged copy of an object of which another copy was found good."""
+        for pack, raw in copies:
+            if raw not in bad:
+                alone = pack in (LOOSE, SEGMENTED)
+                holder = Digest.from_raw(self._algorithm, raw) if alone else Digest("pack", pack)
+                findings.damaged.setdefault(holder, ())
 
     def _paths_of(self, reader: RemoteReader, bad: set[bytes]) -> dict[bytes, list[str]]:
         """The workspace paths that need objects; a manifest node counts for its whole output."""
