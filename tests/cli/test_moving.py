@@ -1,7 +1,9 @@
 """move, where outputs change folders; and what was killed where the version is gone since."""
 
+import os
 import shutil
 
+import pytest
 from cli_support import cache_of, clone, commit, git, tree, write
 
 from kist import Repo
@@ -19,6 +21,32 @@ def test_an_output_that_keeps_its_name_keeps_its_metafile(tracked):
     tracked("move", "data", "models/")
     assert [one["path"] for one in tracked.json("list").data["entries"]] == ["models/data", "models/model.bin"]
     assert tracked.json("status").data["clean"]
+
+
+@pytest.mark.parametrize("step", ["_drop", "ignore_in_git", None])
+def test_a_checkout_after_a_killed_move_tells_additions_from_what_another_version_removes(shared, monkeypatch, step):
+    child = os.fork()
+    if child == 0:
+        try:
+            if step is not None:
+                monkeypatch.setattr(f"kist.operations.move.{step}", lambda *_: os._exit(9))
+            with Repo(shared.folder) as repo:
+                repo.move("data", "moved")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (0 if step is None else 9)
+    assert ("finished a killed move" in shared("push").err) == (step is not None)
+    commit(shared.folder, "v2")
+    other = clone(shared)
+    shared("pull", folder=other)
+    shared("remove", "moved/a.txt", folder=other)
+    write(shared.folder, {"moved/mine": (shared.folder / "moved/a.txt").read_text()})
+    shared("push", folder=other)
+    commit(other, "v3")
+    git(shared.folder, "pull", "-q", str(other))
+    shared("pull")
+    assert tree(shared.folder / "moved").keys() == tree(other / "moved").keys() | {"mine"}
 
 
 def test_1_2_a_killed_move_does_not_hold_up_a_version_that_git_brought_since(shared):

@@ -145,14 +145,23 @@ def _move_output(context: RepoContext, tracked: Tracked, new: str, metafile: str
         token=context.scratch.token_for(context.root / posixpath.dirname(metafile)),
     )
     _drop(context, tracked.metafile)
-    ignore_in_git(context, [new], [tracked.path])
-    old = os.fsencode(tracked.path)
-    context.fingerprints.set_base(os.fsencode(new), context.fingerprints.latest(old), edited=True)
-    context.fingerprints.forget(old)
-    context.fingerprints.set_base(old, None)
-    context.save_fingerprints()
+    _follow(context, tracked.path, new)
     if record is not None:
         record.done()
+
+
+def _follow(context: RepoContext, old: str, new: str) -> None:
+    """Let what goes by an output's path know the new one; a second time nothing happens.
+
+    Without its base the next checkout could not tell what another version removes from what the user added.
+    """
+    ignore_in_git(context, [new], [old])
+    before, now, fingerprints = os.fsencode(old), os.fsencode(new), context.fingerprints
+    if (base := fingerprints.latest(before)) is not None:
+        fingerprints.set_base(now, base, edited=True)
+    fingerprints.forget(before)
+    fingerprints.set_base(before, None)
+    context.save_fingerprints()
 
 
 def _drop(context: RepoContext, metafile: str) -> None:
@@ -177,7 +186,7 @@ def redo_move(context: RepoContext, record: JournalRecord) -> None:
         if metafiles.format_of(context.formats, posixpath.basename(metafile)) is None:
             raise PathConflict(f"{metafile} is not the name of a metafile", path=metafile)
     _drop(context, old)
-    ignore_in_git(context, [str(header["target"])], [str(header["source"])])
+    _follow(context, str(header["source"]), str(header["target"]))
 
 
 def _is_recorded(context: RepoContext, path: str) -> bool:
