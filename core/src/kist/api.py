@@ -269,12 +269,13 @@ def plugin_help() -> dict[str, str]:
     return {word: f"{(found[word][1] or word).splitlines()[0]} {by}" for word, by in plugin_commands().items()}
 
 
-def plugin_command(word: str, known: Sequence[str]) -> tuple[str, str]:
+def plugin_command(word: str, known: Sequence[str], asked: str = "kist") -> tuple[str, str]:
     """The module of a verb that a plugin brings, and the distribution that brings it.
 
     Args:
         word: the verb.
         known: the core's verbs, for a suggestion.
+        asked: what was typed before the word.
 
     Raises:
         UsageError: nobody brings it, with the nearest verb.
@@ -282,4 +283,4 @@ def plugin_command(word: str, known: Sequence[str]) -> tuple[str, str]:
     """
     from kist.operations.plugins import plugin_command as find
 
-    return find(word, known)
+    return find(word, known, asked)

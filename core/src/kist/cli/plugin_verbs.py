@@ -77,12 +77,13 @@ class PluginVerb:
         return data
 
 
-def load_verb(word: str, known: Sequence[str]) -> PluginVerb:
+def load_verb(word: str, known: Sequence[str], asked: str = "kist") -> PluginVerb:
     """The verb of a plugin.
 
     Args:
         word: the verb.
         known: the core's verbs, for a suggestion.
+        asked: what was typed before the word.
 
     Raises:
         UsageError: nobody brings it, with the nearest verb.
@@ -90,7 +91,7 @@ def load_verb(word: str, known: Sequence[str]) -> PluginVerb:
     """
     from kist.api import plugin_command
 
-    name, distribution = plugin_command(word, known)
+    name, distribution = plugin_command(word, known, asked)
     with _blamed(distribution, f"import of {name}"):
         module = import_module(name)
     return PluginVerb(word, module, distribution)

@@ -35,12 +35,13 @@ def make_plugins(config: Config | None = None) -> Plugins:
     return Plugins(block=config.get("plugins.block"), prefer=prefer)
 
 
-def plugin_command(word: str, known: Sequence[str]) -> tuple[str, str]:
+def plugin_command(word: str, known: Sequence[str], asked: str = "kist") -> tuple[str, str]:
     """The module of a verb that a plugin brings, and the distribution that brings it.
 
     Args:
         word: the verb.
         known: the core's verbs, for a suggestion.
+        asked: what was typed before the word.
 
     Raises:
         UsageError: nobody brings it, with the nearest verb, or who would bring it.
@@ -52,7 +53,7 @@ def plugin_command(word: str, known: Sequence[str]) -> tuple[str, str]:
         return module, plugins.choose("commands", word).distribution
     except PluginNotFound as missing:
         close = nearest(word, [*known, *installed_commands(plugins)])
-        hint = f"did you mean 'kist {close}'?" if close else "'kist --help' lists the verbs"
+        hint = f"did you mean '{asked} {close}'?" if close else "'kist help' lists the verbs"
         if missing.hint and (missing.hint.startswith("install it") or plugins.index.find("commands", word)):
             hint = missing.hint
         raise UsageError(f"kist has no verb '{word}'", hint=hint) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from kist.abc.dialect import Dialect
@@ -11,6 +10,7 @@ from kist.errors import PluginError, PluginNotFound
 from kist.plugins.catalog import not_found
 from kist.plugins.registry import Plugins
 from kist.repo.config import Config
+from kist.util.processors import processors
 
 if TYPE_CHECKING:
     from kist.abc.executor import Executor
@@ -78,7 +78,7 @@ class Executors:
             from kist.abc.executor import InLine
 
             return InLine()
-        return self._make(self._name, jobs or _processors())
+        return self._make(self._name, jobs or processors())
 
     def close(self) -> None:
         """End all workers; what goes wrong is told only, as it undoes nothing of what they did."""
@@ -93,8 +93,3 @@ class Executors:
         if made is None:
             made = self._made[name, jobs] = self._plugins.executor(name, jobs)
         return made
-
-
-def _processors() -> int:
-    """How many this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

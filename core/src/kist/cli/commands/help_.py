@@ -49,10 +49,7 @@ def _verb_help(word: str) -> str:
     module: Any
     try:
         others = [*COMMANDS, *ALIASES, *TOPICS]
-        module = import_module(module_of(word)) if word in COMMANDS else load_verb(word, others)
+        module = import_module(module_of(word)) if word in COMMANDS else load_verb(word, others, "kist help")
     except UsageError as error:
-        topics = ", ".join(TOPICS)
-        hint = error.hint.replace("'kist ", "'kist help ") if error.hint else f"topics: {topics}"
-        hint = hint.replace("kist help --help", "kist help")
-        raise UsageError(f"there is no command or topic '{word}'", hint=hint) from None
+        raise UsageError(f"there is no command or topic '{word}'", hint=error.hint) from None
     return make_parser(word, module).format_help().rstrip()

@@ -22,6 +22,7 @@ from typing import Any
 from kist.abc.progress import Progress
 from kist.engine.workspace.folders import parent_of
 from kist.errors import KistError, PathConflict, StorageError
+from kist.util.processors import processors
 
 WORTH = 8192
 """Files that a process must have to write before it repays its start, or as much work in bytes."""
@@ -100,7 +101,7 @@ def _work(sizes: Sequence[int], positions: range) -> int:
 def _processes() -> int:
     if not hasattr(os, "fork") or sys.platform == "darwin" or threading.active_count() > 1:
         return 1
-    return min(len(os.sched_getaffinity(0)), _MOST)
+    return min(processors(), _MOST)
 
 
 Check = Callable[[], None]
