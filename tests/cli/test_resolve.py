@@ -44,10 +44,10 @@ def clash(tracked):
     return clash
 
 
-def settle(kist):
+def settle(kist, verb="checkout"):
     git(kist.folder, "add", "-A")
     git(kist.folder, "commit", "-q", "-m", "merged")
-    kist("checkout")
+    kist(verb)
 
 
 def test_each_side_gives_what_it_changed(clash):
@@ -291,10 +291,10 @@ def test_a_rebase_is_resolved_alike(tracked):
     assert {"o.txt", "t.txt"} <= set(tree(tracked.folder / "data"))
 
 
-def test_the_other_sides_version_is_not_here(shared):
+def test_the_other_sides_version_comes_from_the_remote(shared):
     there = clone(shared)
     shared("pull", folder=there)
-    write(there, {"data/t.txt": "t"})
+    write(there, {"data/t.txt": "the other side's data"})
     shared("add", "data", folder=there)
     shared("push", folder=there)
     commit(there, "theirs")
@@ -302,13 +302,17 @@ def test_the_other_sides_version_is_not_here(shared):
     git(shared.folder, "fetch", "-q", "../clone", "main:theirs")
     merge(shared)
     before = (shared.folder / "data.kist").read_bytes()
-    failed = shared.json("resolve", code=8)
-    assert failed.classes == ["ObjectMissing"]
-    assert "kist fetch --rev MERGE_HEAD" in failed.json["errors"][0]["hint"]
+    for words in (("config", "--local", "remote.store.url", "../gone"), ("config", "--local", "core.remote", "none")):
+        shared(*words)
+        failed = shared.json("resolve", code=8)
+        assert failed.classes == ["ObjectMissing"]
+        assert "kist fetch --rev MERGE_HEAD" in failed.json["errors"][0]["hint"]
+        shared("config", "--local", "--unset", words[2])
+    assert shared.json("resolve", "--dry-run", code=8).classes == ["ObjectMissing"]
     assert (shared.folder / "data.kist").read_bytes() == before
-    shared("fetch", "--rev", "MERGE_HEAD")
-    shared("resolve")
-    settle(shared)
+    assert "1 change taken over" in shared("resolve").out
+    settle(shared, "pull")
+    assert (shared.folder / "data/t.txt").read_text() == "the other side's data"
     assert {"o.txt", "t.txt"} <= set(tree(shared.folder / "data"))
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from kist.engine.gc.reach import GcRoot
-from kist.engine.transfer.fetch import fetch_versions
-from kist.engine.transfer.parts import Want, named_paths
+from kist.engine.transfer.fetch import Fetch, fetch_versions
+from kist.engine.transfer.parts import TransferSettings, Want, named_paths
 from kist.errors import KistError, ObjectCorrupt, ObjectMissing
 from kist.model.digest import Digest
 from kist.model.report import TransferReport
+from kist.model.tracked import TrackedOutput
 from kist.operations.needs import record_needs
 from kist.operations.push import TransferOptions, raise_failures
 from kist.operations.recovery import transferring
@@ -46,6 +47,52 @@ def fetch(
     reports = [_fetch_from(context, name, wants, options) for name, wants in groups.items()]
     raise_failures(reports, "fetched")
     return reports
+
+
+def fetch_directories(context: RepoContext, outputs: Iterable[tuple[str, TrackedOutput]]) -> None:
+    """Bring directories of any version with all their data, as their metafiles record them.
+
+    Args:
+        context: the repository.
+        outputs: each with its path.
+
+    Raises:
+        ConfigError: no remote is configured.
+        RemoteError: a remote refused or failed.
+        TransferError: something could not be had; all else is in the cache.
+    """
+    options = TransferOptions()
+    groups = _by_remote(context, outputs)
+    raise_failures([_fetch_from(context, name, wants, options) for name, wants in groups.items()], "fetched")
+
+
+def fetch_manifests(context: RepoContext, outputs: Iterable[tuple[str, TrackedOutput]]) -> None:
+    """Bring the manifests of such directories, and none of their data; what was never pushed does not come.
+
+    Args:
+        context: the repository.
+        outputs: each with its path.
+
+    Raises:
+        ConfigError: no remote is configured.
+        RemoteError: a remote refused or failed.
+    """
+    for name, wants in _by_remote(context, outputs).items():
+        opened = open_remote(context, name)
+        try:
+            with transferring(context, name):
+                settings = TransferSettings(context.codec, context.jobs, context.progress)
+                Fetch(context.cache, opened.store, settings).plan(wants)
+        finally:
+            opened.close()
+
+
+def _by_remote(context: RepoContext, outputs: Iterable[tuple[str, TrackedOutput]]) -> dict[str, list[Want]]:
+    groups: dict[str, list[Want]] = {}
+    for path, output in outputs:
+        name = output.remote or default_remote(context)
+        groups.setdefault(name, []).append(Want(output.digest, is_directory=True, path=path))
+    return groups
 
 
 def _wants(context: RepoContext, texts: Sequence[str], options: TransferOptions) -> list[tuple[str, Want]]:

@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeVar
 
 from kist.abc.metafile import ManifestView
 from kist.engine.gc.reach import GcRoot
-from kist.errors import ObjectMissing, UsageError
+from kist.errors import KistError, ObjectMissing, UsageError
 from kist.model.change import Change
 from kist.model.tracked import Metafile, TrackedOutput
+from kist.operations.fetch import fetch_directories, fetch_manifests
 from kist.operations.needs import record_needs
 from kist.operations.parts import edited_view
 from kist.operations.recovery import changing
@@ -93,7 +94,7 @@ def resolve(
 
     Raises:
         UsageError: there is no Git, or a target has no conflict.
-        ObjectMissing: what one side recorded is not on this machine.
+        ObjectMissing: the manifest of a version is neither on this machine nor, but for a dry run, on a remote.
         MetafileError: a side is no valid metafile, or a conflict was taken for resolved with Git's marks still there.
     """
     if context.git is None:
@@ -185,11 +186,43 @@ class _Merger:
                 self.clashes.append(Clash(metafile, _word(base, ours), _word(base, theirs)))
                 return []
             return self._save(metafile, self._document(metafile, kept), kept)
+        noted = len(self.clashes)
         try:
             document = self._merged(metafile, versions.get(_BASE), ours, theirs)
-        except ObjectMissing as error:
-            raise self._not_here(metafile, error) from error
+        except ObjectMissing:
+            del self.clashes[noted:]
+            self.taken = 0
+            document = self._merged_with_remote(metafile, versions)
         return self._save(metafile, document, ours) if document is not None else []
+
+    def _merged_with_remote(self, metafile: str, versions: Mapping[int, bytes]) -> Metafile | None:
+        """The same once more, when what is not here has come from a remote, as far as it can be had."""
+        reason: KistError | None = None
+        try:
+            if not self.dry_run:  # which keeps nothing
+                self._bring(metafile, versions)
+        except KistError as exc:
+            reason = exc
+        try:
+            document = self._merged(metafile, versions.get(_BASE), versions[_OURS], versions[_THEIRS])
+        except ObjectMissing as exc:
+            raise self._not_here(metafile, exc, reason) from (reason or exc)
+        if reason is not None:
+            self.context.problems.append(reason)
+        return document
+
+    def _bring(self, metafile: str, versions: Mapping[int, bytes]) -> None:
+        """Bring the sides that are not here with their data, which no remote has under the name of what is merged."""
+        folder, context = posixpath.dirname(metafile), self.context
+        found = [
+            (stage, posixpath.join(folder, one.path), one)
+            for stage, data in versions.items()
+            for one in self._document(metafile, data).outputs
+            if one.is_directory
+        ]
+        sides = [(path, one) for stage, path, one in found if stage != _BASE]
+        fetch_directories(context, [one for one in sides if context.view_if_present(one[1].digest) is None])
+        fetch_manifests(context, [(path, one) for _, path, one in found])
 
     def _document(self, metafile: str, data: bytes) -> Metafile:
         return metafiles.parse(self.context.formats, metafile, data)[0].document
@@ -274,12 +307,13 @@ class _Merger:
         self.taken += self.take == "theirs"
         return theirs if self.take == "theirs" else ours
 
-    def _not_here(self, metafile: str, error: ObjectMissing) -> ObjectMissing:
+    def _not_here(self, metafile: str, error: ObjectMissing, reason: KistError | None = None) -> ObjectMissing:
         assert self.context.git is not None
         side = self.context.git.merging()
         one = f"'kist fetch --rev {side}' brings what the other side recorded, " if side else ""
         hint = f"{one}'kist fetch --all-commits' all versions that branches and tags have"
-        return ObjectMissing(error.digest, paths=(metafile,), where="the cache", hint=hint)
+        where = "the cache" if reason is None else f"the cache, and does not come from a remote ({reason})"
+        return ObjectMissing(error.digest, paths=(metafile,), where=where, hint=hint)
 
     def _save(self, metafile: str, document: Metafile, previous: bytes) -> list[Resolved]:
         context = self.context

@@ -33,6 +33,7 @@ class Writing:
         self._context = context
         self._scratch: Scratch | None = None
         self._using = False
+        self._locked = False
 
     @property
     def scratch(self) -> Scratch:
@@ -107,9 +108,12 @@ class Writing:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while metafiles and the workspace change; waits for others and tells for whom."""
+        """Held while metafiles and the workspace change; waits for others and tells for whom; once is enough."""
         from kist.engine.process.locks import Lock
 
+        if self._locked:
+            yield
+            return
         with Lock(
             self._context.place.own / "write.lock",
             what="the repository",
@@ -117,7 +121,11 @@ class Writing:
             timeout=self._context.lock_timeout,
             notify=self._context.progress.message,
         ):
-            yield
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
 
 
 @contextmanager
