@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from kist.engine.cache.copies import Copies
+from kist.engine.checkout.linking import LinkChoice
 from kist.errors import TransferError
 from kist.model.report import CheckoutReport, TransferReport
 from kist.operations.checkout import CheckoutOptions, checkout
 from kist.operations.checkout_outcome import merged
 from kist.operations.fetch import fetch
 from kist.operations.push import TransferOptions
+from kist.operations.recovery import entered
 from kist.repo.context import RepoContext
 
 
@@ -32,6 +36,17 @@ def pull(
     Raises:
         TransferError: something could not be had; all else is in the workspace.
     """
+    if options.dry_run:
+        return _pulled(context, texts, options, force=force)
+    with ExitStack() as stack:
+        if entered(context, stack):
+            stack.enter_context(_copying_early(context))
+        return _pulled(context, texts, options, force=force)
+
+
+def _pulled(
+    context: RepoContext, texts: Sequence[str], options: TransferOptions, *, force: bool
+) -> tuple[list[TransferReport], CheckoutReport]:
     how = CheckoutOptions(force=force, dry_run=options.dry_run)
     reports, failed = _fetch(context, texts, options)
     placed = checkout(context, texts, how)
@@ -46,6 +61,23 @@ def pull(
         failed.placed = placed
         raise failed
     return reports, placed
+
+
+@contextmanager
+def _copying_early(context: RepoContext) -> Iterator[None]:
+    """Large objects are written for the workspace too while they arrive, where checkout would copy them."""
+    folder = context.scratch.path
+    cache = context.cache
+    if folder.stat().st_dev == context.root.stat().st_dev:
+        cache.copies = Copies(folder, lambda: _copies(context.links()))
+    try:
+        yield
+    finally:
+        cache.copies = Copies()
+
+
+def _copies(links: LinkChoice) -> bool:
+    return links.plain.verified and links.executable.verified
 
 
 def _fetch(

@@ -64,7 +64,7 @@ def transferring(context: RepoContext, remote: str) -> Iterator[None]:
         remote: the remote's name.
     """
     with ExitStack() as stack:
-        if not _entered(context, stack):
+        if not entered(context, stack):
             stack.enter_context(context.using_cache())
             yield
             return
@@ -73,8 +73,16 @@ def transferring(context: RepoContext, remote: str) -> Iterator[None]:
         yield
 
 
-def _entered(context: RepoContext, stack: ExitStack) -> bool:
-    """Enter the block of a command that changes something, if that can be done here and now."""
+def entered(context: RepoContext, stack: ExitStack) -> bool:
+    """Enter the block of a command that changes something, if that can be done here and now.
+
+    Args:
+        context: the repository.
+        stack: leaves the block.
+
+    Returns:
+        False where nothing can be written, or the disk is full.
+    """
     if not os.access(context.place.own if context.place.own.exists() else context.root, os.W_OK):
         return False
     try:

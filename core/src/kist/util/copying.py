@@ -16,6 +16,34 @@ _IN_KERNEL = getattr(os, "copy_file_range", None)
 _UNABLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
 
 
+def copy_range(reader: int, writer: int, start: int, length: int) -> None:
+    """Copy a range of one open file to where another one stands; what the first does not have is left out.
+
+    Args:
+        reader: descriptor of a regular file, which stays where it stands.
+        writer: descriptor of the file that is written.
+        start: where the range begins.
+        length: its bytes.
+
+    Raises:
+        OSError: the system refused.
+    """
+    end = start + length
+    while start < end and _IN_KERNEL:
+        try:
+            done = _IN_KERNEL(reader, writer, min(end - start, _STEP), start)
+        except OSError as exc:
+            if exc.errno not in _UNABLE:
+                raise
+            break
+        if not done:
+            break
+        start += done
+    while start < end and (block := os.pread(reader, min(end - start, _BLOCK), start)):
+        write_all(writer, block)
+        start += len(block)
+
+
 def copy_rest(reader: int, writer: int, advance: Callable[[int], object] = int) -> None:
     """Copy all that one open file still has to where another one stands.
 

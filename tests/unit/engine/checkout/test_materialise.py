@@ -15,6 +15,7 @@ from kist.builtin.hardlink import HardLink
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.pure_kernel import PureKernel
 from kist.builtin.symlink import SymLink
+from kist.engine.cache.copies import Copies
 from kist.engine.checkout.apply import apply_checkout
 from kist.engine.checkout.linking import LinkChoice
 from kist.engine.checkout.plan import plan_checkout, plan_removal
@@ -59,6 +60,7 @@ class Objects:
         self.root = root
         (root / "objects").mkdir(parents=True, exist_ok=True)
         self.packed, self.verified, self.known, self.unpacked = {}, set(), set(), []
+        self.copies = Copies()
 
     def add(self, data):
         raw = sha256(data).digest()

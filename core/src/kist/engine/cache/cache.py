@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
+from kist.engine.cache.copies import Copies
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.session import CacheSession
@@ -53,6 +54,7 @@ class Cache(CacheReader):
 
     Attributes:
         root: its folder.
+        copies: of large objects, for a checkout that follows in this process.
 
     Raises:
         InvalidOption: *sync* is none of these.
@@ -74,6 +76,7 @@ class Cache(CacheReader):
         self._verified = VerifiedRecord(self.folder)
         self.pack_threshold = pack_threshold
         self.sync = sync
+        self.copies = Copies()
 
     @property
     def root(self) -> Path:

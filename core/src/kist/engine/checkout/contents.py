@@ -245,7 +245,13 @@ class Contents:
 
     def _copy(self, here: int, file: Wanted) -> bool:
         """Copy one object, hashed on the way unless this process hashed it when it stored it."""
-        source = self._tools.objects.open_known(self._algorithm, file.raw)
+        objects = self._tools.objects
+        ready = objects.copies.take(self._algorithm, file.raw, file.name, here, executable=file.executable)
+        if ready >= 0:
+            self._tools.progress.advance(ready)
+            self.count("copy", 1)
+            return True
+        source = objects.open_known(self._algorithm, file.raw)
         try:
             writer = os.open(file.name, _NEW_FILE, 0o777 if file.executable else 0o666, dir_fd=here)
             try:

@@ -18,6 +18,7 @@ from kist.model.digest import Digest
 if TYPE_CHECKING:
     from io import BufferedIOBase
 
+    from kist.engine.cache.copies import Copies
     from kist.engine.workspace.rows import Row
 
 SMALL = 1 << 20
@@ -30,6 +31,10 @@ class ObjectSource(Protocol):
     @property
     def root(self) -> Path:
         """The cache's folder: a symlink to somewhere in it is one of our links."""
+
+    @property
+    def copies(self) -> Copies:
+        """Copies of large objects that were made as they arrived."""
 
     @property
     def objects_folder(self) -> Path:

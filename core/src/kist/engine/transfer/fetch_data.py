@@ -231,7 +231,10 @@ class DataFetch:
             item = ItemProgress(self._progress, size)
             remote = self._store.remote
             transfer = SegmentTransfer(remote, self._hasher, self._workers, item)
-            with transfer.get(digest, folder) as path:
+            with (
+                self._cache.copies.making(digest, size) as copy,
+                transfer.get(digest, folder, copy.follow) as path,
+            ):
                 session.put_loose_file(path, digest)
                 session.commit()  # moves it to its place while the block still protects it
                 self._moved += size

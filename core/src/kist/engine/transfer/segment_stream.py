@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kist.abc.hasher import Hasher
@@ -39,10 +40,12 @@ class Whole:
     Args:
         descriptor: of the file that they come to.
         hasher: names the object.
+        follow: told the descriptor, and how far from the beginning all is there.
     """
 
-    def __init__(self, descriptor: int, hasher: Hasher) -> None:
+    def __init__(self, descriptor: int, hasher: Hasher, follow: Callable[[int, int], object] = max) -> None:
         self._descriptor = descriptor
+        self._tell = follow
         self._name = hasher.name
         self._running = hasher.new()
         self._ends: dict[int, int] = {}
@@ -54,6 +57,7 @@ class Whole:
         self._ends[segment.offset] = segment.offset + segment.size
         while (end := self._ends.pop(self._reached, None)) is not None:
             self._follow(end)
+            self._tell(self._descriptor, end)
 
     def digest(self) -> Digest:
         """What was hashed so far: all of it once every segment was added."""

@@ -263,7 +263,7 @@ class SegmentTransfer:
         return True
 
     @contextmanager
-    def get(self, digest: Digest, folder: Path) -> Iterator[Path]:
+    def get(self, digest: Digest, folder: Path, follow: Callable[[int, int], object] = max) -> Iterator[Path]:
         """Bring a large object to a file that lasts for the block; the block may rename it away.
 
         A partial file of an earlier attempt is continued: segments in it that are whole are not fetched again.
@@ -271,6 +271,7 @@ class SegmentTransfer:
         Args:
             digest: the object.
             folder: where partial files stand, on the file system where the object is to go.
+            follow: told the descriptor of that file, and how far from its beginning the object is there.
 
         Raises:
             RemoteObjectNotFound: the object or one of its segments is not there.
@@ -281,7 +282,7 @@ class SegmentTransfer:
             stream = SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
             largest = max((size for _, size in listed.segments), default=1)
             flying = Flying(listed.size, largest, self.workers.refusals)
-            whole = Whole(descriptor, self.hasher)
+            whole = Whole(descriptor, self.hasher, follow)
             for segment, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=flying.most):
                 if isinstance(result, KistError):
                     raise result
