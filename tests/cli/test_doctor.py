@@ -96,9 +96,10 @@ def test_fingerprints_that_are_damaged(tracked):
 @pytest.mark.parametrize("words", [("doctor", "--fix"), ("verify", "--repair")])
 def test_objects_of_packs_that_no_index_leads_to(tracked, words):
     cache = Repo(tracked.folder).context.cache
-    (index,) = cache.folder.index_ids()
     names = [name for name in cache.folder.pack_ids() if PackReader.open(cache.folder.packs / name).kind == DATA]
     (name,) = names
+    cache.catalog.refresh()
+    (index,) = [one.id for one in cache.catalog.files() if [entry.id for entry in one.index.packs] == [name]]
     with PackReader.open(cache.folder.packs / name) as pack:
         gone = PackEntry("0" * 64, pack.size, pack.kind)
         builder = IndexBuilder(pack.algorithm, pack.width)

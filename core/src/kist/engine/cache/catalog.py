@@ -69,6 +69,7 @@ class PackCatalog:
         self._lock = threading.Lock()
         self._state: tuple[int, ...] = ()
         self._until = 0
+        self._looked = 0.0
         self._packs: frozenset[str] = frozenset()
         self._aside: frozenset[tuple[str, bytes]] = frozenset()
         self._files: dict[str, OpenIndex] = {}
@@ -81,17 +82,22 @@ class PackCatalog:
         """Ids of the packs that are here, as of the last refresh."""
         return self._packs
 
-    def refresh(self, *, force: bool = False) -> None:
+    def refresh(self, *, force: bool = False, within: float = 0.0) -> None:
         """Look whether packs or indexes came or went.
 
         Args:
             force: look even if the folders' times did not change.
+            within: seconds since the last look in which none is needed.
 
         Raises:
             StorageError: the cache cannot be read.
             RepoFormatError: it is of a newer format.
         """
         with self._lock:
+            now = time.monotonic()
+            if not force and self._looked + within > now:
+                return
+            self._looked = now
             state = self._times()
             if not force and state == self._state and time.time_ns() < self._until:
                 return
@@ -108,7 +114,7 @@ class PackCatalog:
     def close(self) -> None:
         """Let go of open index files; the next refresh opens them again."""
         with self._lock:
-            self._files, self._sources, self._near, self._state, self._until = {}, [], {}, (), 0
+            self._files, self._sources, self._near, self._state, self._until, self._looked = {}, [], {}, (), 0, 0.0
 
     def sources(self, algorithm: str) -> list[OpenIndex]:
         """Indexes in use for an algorithm, those in memory for uncovered packs last."""

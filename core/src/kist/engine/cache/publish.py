@@ -23,7 +23,7 @@ from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry, index_id, plan_merge
 from kist.engine.storage.members import Members
 from kist.engine.storage.pack_writer import PackWriter, copy_members
-from kist.engine.storage.packs import PACK_LIMIT, PackReader
+from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.errors import KistError
 from kist.util.atomic import storage_errors, write_all
 
@@ -145,23 +145,34 @@ class _Indexer:
         self.present = self.catalog.packs & frozenset(self.folder.pack_ids())
 
     def run(self, packs: Packs, *, merge: bool) -> None:
-        """Index *packs*, which are in place; with *merge* nobody else merges now, so we may."""
+        """Index *packs*, which are in place; with *merge* nobody else merges now, so we may.
+
+        Each kind of pack has indexes of its own: those of manifest nodes are merged with nearly every version that is
+        recorded, and where the many files lie need not be written again each time.
+        """
         gone: set[str] = set()
         merged: Packs = {}
         if merge:
             # What cannot be merged now (a damaged pack, a full disk) stays as it is: nothing depends on it.
             with suppress(KistError, FileNotFoundError):
                 merged, gone = self._merge_packs(packs)
-        builder = IndexBuilder(self.algorithm, self.width)
-        for entry, members in (merged | {name: pack for name, pack in packs.items() if name not in gone}).values():
-            builder.add_pack(entry, members)
-        old = self._mergeable(len(builder), gone) if merge else []
+        new = merged | {name: pack for name, pack in packs.items() if name not in gone}
         here = (self.present | packs.keys() | merged.keys()) - gone
-        for opened in old:
-            builder.add_index(opened.index, here.__contains__)
-        name = write_index(self.folder, builder, self.syncer, self.new_file)
+        sources = self.catalog.sources(self.algorithm) if merge else []
+        old: set[str] = set()
+        written: set[str] = set()
+        for kind in (DATA, NODES):
+            builder = IndexBuilder(self.algorithm, self.width)
+            for entry, members in new.values():
+                if entry.kind == kind:
+                    builder.add_pack(entry, members)
+            for opened in _mergeable([one for one in sources if _kind(one) == kind], len(builder), gone):
+                builder.add_index(opened.index, here.__contains__)
+                old.add(opened.id)
+            if len(builder):
+                written.add(write_index(self.folder, builder, self.syncer, self.new_file))
         self._remove([self.folder.packs / pack for pack in gone])
-        self._remove([self.folder.index / opened.id for opened in old if opened.id and opened.id != name])
+        self._remove([self.folder.index / name for name in old - written if name])
 
     def _merge_packs(self, packs: Packs) -> tuple[Packs, set[str]]:
         known = {
@@ -214,30 +225,35 @@ class _Indexer:
                 writer.close()
                 writer.path.unlink(missing_ok=True)
 
-    def _mergeable(self, count: int, gone: set[str]) -> list[OpenIndex]:
-        """Indexes to merge into the new one: those of similar size, those that name packs which are gone."""
-        sources = self.catalog.sources(self.algorithm)
-        sources.sort(key=lambda opened: -opened.index.count)
-        similar = max(0, plan_merge([opened.index.count for opened in sources] + [count]) - 1)
-        chosen = sources[len(sources) - similar :]
-        chosen += [
-            opened
-            for opened in sources[: len(sources) - similar]
-            if not opened.id or any(entry.id in gone for entry in opened.index.packs)
-        ]
-        taken = []
-        for opened in sorted(chosen, key=lambda opened: opened.index.count):
-            count += opened.index.count
-            if count <= MAX_MERGED:
-                taken.append(opened)
-        return taken
-
     @staticmethod
     def _remove(paths: Iterable[Path]) -> None:
         # Left over, they only take space: whoever merges next, or gc, removes them.
         for path in paths:
             with suppress(OSError):
                 path.unlink()
+
+
+def _kind(opened: OpenIndex) -> int:
+    """The kind of pack that an index is about; one of both kinds, as gc writes it, counts for that of the data."""
+    return NODES if opened.index.packs and all(entry.kind == NODES for entry in opened.index.packs) else DATA
+
+
+def _mergeable(sources: list[OpenIndex], count: int, gone: set[str]) -> list[OpenIndex]:
+    """Indexes to merge into a new one of *count* entries: of similar size, or of packs that are gone."""
+    sources.sort(key=lambda opened: -opened.index.count)
+    similar = max(0, plan_merge([opened.index.count for opened in sources] + [count]) - 1) if count else 0
+    chosen = sources[len(sources) - similar :]
+    chosen += [
+        opened
+        for opened in sources[: len(sources) - similar]
+        if not opened.id or any(entry.id in gone for entry in opened.index.packs)
+    ]
+    taken = []
+    for opened in sorted(chosen, key=lambda opened: opened.index.count):
+        count += opened.index.count
+        if count <= MAX_MERGED:
+            taken.append(opened)
+    return taken
 
 
 def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:

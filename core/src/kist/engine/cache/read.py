@@ -66,12 +66,13 @@ class CacheReader:
         """
         return not self.missing(digest.algorithm, (self.folder.raw(digest),))
 
-    def missing(self, algorithm: str, raws: Iterable[bytes]) -> list[bytes]:
+    def missing(self, algorithm: str, raws: Iterable[bytes], *, within: float = 0.0) -> list[bytes]:
         """Those of some objects that are not here.
 
         Args:
             algorithm: the hash algorithm.
             raws: raw digests, in any order.
+            within: seconds for which an earlier look at what packs there are is good enough.
 
         Returns:
             each once, sorted.
@@ -79,7 +80,7 @@ class CacheReader:
         Raises:
             StorageError: the cache cannot be read.
         """
-        self.catalog.refresh()
+        self.catalog.refresh(within=within)
         left = self.catalog.missing(algorithm, sorted(set(raws)))
         loose = self._loose_present(algorithm, left)
         return [raw for raw in left if raw not in loose] if loose else left

@@ -296,10 +296,9 @@ class CacheSession:
                 writer.close()
             self._closed, self._nodes, self._pending = [], {}, Pending()
 
-    # Everything below runs under the lock.
-
     def _absent(self, raws: Iterable[bytes]) -> list[bytes]:
-        return self._reader.missing(self._hasher.name, raws)
+        # gc is kept out, so nothing goes meanwhile; to look for each of many small groups would take most of the time.
+        return self._reader.missing(self._hasher.name, raws, within=0.05)
 
     def _remember(self, raws: Iterable[bytes]) -> None:
         # Bounds memory: what is forgotten is at worst stored twice, and the index names one of the two.
