@@ -23,6 +23,8 @@ RECORDS = {
     "fingerprints": (one(f"{PRIVATE}/*/fingerprints.sqlite"), pages),
     "verified": (one(f"{PRIVATE}/cache/verified/*"), fields.verified),
     "links": (one(f"{PRIVATE}/*/links.json"), fields.tokens),
+    "complete": (one(f"{PRIVATE}/*/complete.json"), fields.tokens),
+    "nothing-dead": (one(f"{PRIVATE}/*/nothing-dead"), fields.whole),
     "write.lock": (one(f"{PRIVATE}/*/write.lock"), fields.whole),
     "gc.lock": (one(f"{PRIVATE}/cache/gc.lock"), fields.whole),
 }
@@ -42,7 +44,8 @@ def sees_what_is(site, _harm):
 
 @pytest.mark.parametrize("kind", RECORDS)
 def test_2_1_records_of_what_need_not_be_done_again(damages, kind):
-    damages.each(RECORDS[kind], sees_what_is, "work", lambda site: site.kist("checkout"))
+    words = [("checkout",), ("gc", "-f")] if kind == "nothing-dead" else [("checkout",)]
+    damages.each(RECORDS[kind], sees_what_is, "work", lambda site: [site.kist(*some) for some in words])
 
 
 @pytest.mark.parametrize("column", ["state", "content"])

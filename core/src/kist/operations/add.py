@@ -13,9 +13,11 @@ from kist.engine.workspace.scan import Scan
 from kist.errors import MetafileError, PathConflict, PathNotTracked, StorageError, UsageError, WorkspaceError
 from kist.model.change import Change
 from kist.model.delta import changes, deltas
+from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.model.report import AddedOutput, AddReport
 from kist.model.tracked import Metafile, TrackedOutput
+from kist.operations.add_since import complete_versions, edited_since
 from kist.operations.edited_links import ObjectsEdited, setting_aside
 from kist.operations.parts import foretold, part_of, raise_problems, settle_folders
 from kist.operations.publish import Edit, publish
@@ -95,6 +97,7 @@ def _add(context: RepoContext, wanted: Sequence[Wanted], options: AddOptions, *,
         edits = [one.edit for one in ingested if one.changed or not changed_only]
         if not options.dry_run:  # inside the session, so that no gc can come between an object and its metafile
             edits = publish(context, edits, settle=lambda: _settle(ingested))
+            complete_versions(context).note({one.edit.path: one.root for one in ingested if one.root is not None})
     _forgive_data(context, edits)
     if not options.dry_run:
         relink(context, edits)
@@ -178,10 +181,11 @@ def _settle(ingested: Sequence[Ingested]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """One output (or parts of it) that was read into the cache."""
+    """One output (or parts of it) that was read into the cache; *root* if all of a directory certainly is there."""
 
     edit: Edit
     scans: tuple[Scan | ScannedFile, ...]
+    root: Digest | None = None
 
     @property
     def changed(self) -> bool:
@@ -220,20 +224,24 @@ def _ingest(
     algorithm = _algorithm(context, one)
     scanner = context.scanner(algorithm)
     warnings: list[str] = []
+    root: Digest | None = None
     if not place.is_dir():
         output = _single(one, scanner.scan_file(os.fsencode(one.path), storing.sink(algorithm)))
     else:
-        scan = scanner.scan(os.fsencode(one.path), storing.sink(algorithm))
-        view = context.codec.write(
-            scan, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
-        )
-        raise_problems(one.path, [*scan.problems, *scan.special])
+        view = None if options.dry_run else edited_since(context, storing, scanner, one.path)
+        if view is None:
+            scan = scanner.scan(os.fsencode(one.path), storing.sink(algorithm))
+            view = context.codec.write(
+                scan, storing.put_node(algorithm), context.hasher(algorithm), storing.read_nodes(algorithm)
+            )
+            raise_problems(one.path, [*scan.problems, *scan.special])
+        root = view.root
         name = posixpath.basename(one.path)
         output = TrackedOutput(name, view.root, is_directory=True, files=view.files, size=view.size)
         warnings = taken_back(context, one.path, old, view) if old and old.is_directory else []
     assert scanner.last is not None
     edit = _edit(context, one, _keep(output, old), options, scanner.last)
-    return Ingested(replace(edit, warnings=(*edit.warnings, *warnings)), (scanner.last,))
+    return Ingested(replace(edit, warnings=(*edit.warnings, *warnings)), (scanner.last,), root)
 
 
 def _single(one: Wanted, entry: Entry) -> TrackedOutput:

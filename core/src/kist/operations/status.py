@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kist.engine.manifest.renames import pair_renames
-from kist.errors import KistError
+from kist.errors import KistError, ObjectError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas
@@ -22,7 +22,7 @@ from kist.repo.context import RepoContext
 from kist.repo.targets import Target, recorded_file
 
 if TYPE_CHECKING:
-    from kist.engine.workspace.scan import Scan
+    from kist.engine.workspace.scan import Scan, Scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,10 @@ def compare_target(context: RepoContext, target: Target) -> tuple[Change, ...]:
     if not output.is_directory or not os.path.isdir(context.root / target.tracked.path):
         return _compare_file(context, target, place)
     scanner = context.scanner(output.digest.algorithm)
-    if not target.inside and scanner.is_clean(place, output.digest):
-        return ()
+    if not target.inside:
+        found = _since(context, target, scanner)
+        if found is not None:
+            return tuple(rebased(pair_renames(found), place))
     view = context.view_if_present(output.digest)
     if view is None:
         return _compare_root(context, target, place)
@@ -110,6 +112,29 @@ def compare_target(context: RepoContext, target: Target) -> tuple[Change, ...]:
     if not found and not target.inside:
         scan.commit_fingerprints(output.digest)
     return tuple(rebased(pair_renames(found), place))
+
+
+def _since(context: RepoContext, target: Target, scanner: Scanner) -> list[Change] | None:
+    """The changes of a whole directory where its fingerprints are equal to the recorded version, else None."""
+    from kist.engine.workspace.since import Since, with_old
+
+    root = target.tracked.output.digest
+    since = Since(scanner, os.fsencode(target.tracked.path), root, context.view)
+    try:
+        if not since.look():
+            return None
+        found = list(since.changes())
+        settled = with_old(since.base, found) if found else []
+    except ObjectError:  # the version is not whole on this machine
+        return None
+    raise_problems(target.path, since.problems)
+    note_problems(context, target.path, since.special)
+    if settled:
+        since.keep_if_dear()
+    elif since.moved:
+        since.keep()
+        since.commit_fingerprints(root)
+    return settled
 
 
 def rebased(found: Iterable[Change], place: bytes) -> Iterable[Change]:

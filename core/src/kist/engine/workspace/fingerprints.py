@@ -70,15 +70,7 @@ class Fingerprints:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def get(self, directory: bytes, *, is_file: bool = False) -> Row | None:
-        """What is known about one folder.
-
-        Args:
-            directory: its path, relative to the repository.
-            is_file: whether the row of a single file is meant.
-
-        Returns:
-            The row, None if there is none or it is damaged.
-        """
+        """What is known about one folder (or one file, if *is_file*), None if there is no row or it is damaged."""
         key = directory if is_file else folder_key(directory)
         found = next(self._stored(key, key + b"\0", content=True), None)
         return found.row() if found is not None else None
@@ -133,6 +125,10 @@ class Fingerprints:
             return None
         self._generations[output] = 0
         return None
+
+    def generation(self, output: bytes) -> int:
+        """How often rows of *output* had been saved when :meth:`base` was asked last; -1: it never was."""
+        return self._generations.get(output, -1)
 
     def latest(self, output: bytes) -> Digest | None:
         """The version that the rows below *output* were last known to be equal to, whatever was edited since."""

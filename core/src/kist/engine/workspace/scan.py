@@ -148,8 +148,8 @@ class Scanner:
 class KnownRows:
     """The stored rows below a folder, asked for in the order of a walk."""
 
-    def __init__(self, fingerprints: Fingerprints, start: bytes) -> None:
-        self._rows = fingerprints.get_below(start)
+    def __init__(self, fingerprints: Fingerprints, start: bytes, *, content: bool = True) -> None:
+        self._rows = fingerprints.get_below(start, content=content)
         self._next: StoredRow | None = next(self._rows, None)
         self._stale: list[bytes] = []
 

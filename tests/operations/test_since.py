@@ -1,0 +1,298 @@
+"""Recording and showing what changed since a version that is known: the same as from a scan of everything."""
+
+import os
+import random
+import shutil
+
+import pytest
+
+from kist.api import Repo
+from kist.engine.process.clock import FileClock
+from kist.engine.storage.packs import DATA, PackReader
+from kist.engine.workspace import since as since_module
+from kist.engine.workspace.since import Since
+from kist.errors import ObjectMissing, PathConflict
+from kist.operations import status as status_module
+from kist.repo.context import RepoContext
+
+HOUR = 3_600_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    """A clock that runs an hour ahead: what was just written counts as left alone for long."""
+    at = FileClock.at
+    monkeypatch.setattr(FileClock, "at", lambda self, directory: (at(self, directory) or 0) + HOUR)
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """The answers of ``Since.look``: whether only what changed was to be read."""
+    answers = []
+    look = Since.look
+
+    def spy(self, large=None):
+        answers.append(look(self, large))
+        return answers[-1]
+
+    monkeypatch.setattr(Since, "look", spy)
+    return answers
+
+
+@pytest.fixture
+def repo(tmp_path):
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    Repo.init(folder)
+    for number in range(400):
+        write(folder, f"d{number % 5}/s{number % 3}/file-{number:03}", b"%d\n" % number)
+    write(folder, "top", b"top\n")
+    write(folder, "d1-/x", b"x\n")
+    write(folder, "d1.bin", b"y\n")
+    (folder / "data/empty").mkdir()
+    (folder / "data/empty-").mkdir()
+    (folder / "data/d0/link").symlink_to("s0")
+    Repo(folder).add([str(folder / "data")])
+    return folder
+
+
+def write(folder, name, content):
+    path = folder / "data" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def root(folder):
+    (tracked,) = Repo(folder).context.tracked()
+    return tracked.output.digest
+
+
+def add(folder):
+    return Repo(folder).add([str(folder / "data")])
+
+
+def from_nothing(folder, tmp_path):
+    """The root of the same files in a repository that knows nothing, with what lies in each path."""
+    fresh = tmp_path / f"fresh{random.random()}"
+    fresh.mkdir()
+    Repo.init(fresh)
+    shutil.copytree(folder / "data", fresh / "data", symlinks=True)
+    add(fresh)
+    return root(fresh)
+
+
+def told(folder):
+    """What status says, as plain values."""
+    return [
+        (change.path, change.change, change.old, change.new, change.old_path)
+        for one in Repo(folder).status().outputs
+        for change in one.changes
+    ]
+
+
+def told_by_a_scan(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(status_module, "_since", lambda *_: None)
+        patch.setattr(RepoContext, "save_fingerprints", lambda self: None)
+        return told(folder)
+
+
+def test_one_change(repo, tmp_path, looked):
+    write(repo, "d2/s2/file-002", b"changed\n")
+    report = add(repo)
+    assert looked == [True]
+    assert report.bytes_read == len(b"changed\n")
+    assert root(repo) == from_nothing(repo, tmp_path)
+    assert Repo(repo).status().clean
+
+
+def test_nothing_changed(repo, looked):
+    before = root(repo)
+    assert add(repo).bytes_read == 0
+    assert looked == [True]
+    assert root(repo) == before
+
+
+def test_again_and_again(repo, tmp_path, looked):
+    for number in range(4):
+        write(repo, f"d{number}/new{number}", b"new %d\n" % number)
+        add(repo)
+    assert looked == [True] * 4
+    assert root(repo) == from_nothing(repo, tmp_path)
+
+
+EDITS = {
+    "a folder goes": lambda data: shutil.rmtree(data / "d1"),
+    "a folder inside goes": lambda data: shutil.rmtree(data / "d1/s1"),
+    "all in a folder goes": lambda data: [one.unlink() for one in (data / "d1/s1").iterdir()],
+    "a new folder": lambda data: shutil.copytree(data / "d1", data / "d9"),
+    "an empty folder goes": lambda data: (data / "empty").rmdir(),
+    "an empty folder comes": lambda data: (data / "d1/none").mkdir(),
+    "an empty folder is filled": lambda data: (data / "empty/x").write_bytes(b"1"),
+    "a folder becomes a file": lambda data: (shutil.rmtree(data / "d1"), (data / "d1").write_bytes(b"1")),
+    "a file becomes a folder": lambda data: ((data / "top").unlink(), (data / "top").mkdir(), (data / "top/x").touch()),
+    "a file becomes an empty folder": lambda data: ((data / "top").unlink(), (data / "top").mkdir()),
+    "an empty folder becomes a file": lambda data: ((data / "empty").rmdir(), (data / "empty").write_bytes(b"1")),
+    "a link turns": lambda data: ((data / "d0/link").unlink(), (data / "d0/link").symlink_to("s1")),
+    "a link becomes a file": lambda data: ((data / "d0/link").unlink(), (data / "d0/link").write_bytes(b"1")),
+    "a file becomes a link": lambda data: ((data / "top").unlink(), (data / "top").symlink_to("d0")),
+    "a file may be run": lambda data: (data / "d1.bin").chmod(0o755),
+    "a file moves": lambda data: (data / "top").rename(data / "d0/top"),
+    "a folder moves": lambda data: (data / "d2").rename(data / "d1-/d2"),
+    "all goes": lambda data: [shutil.rmtree(one) if one.is_dir() else one.unlink() for one in data.iterdir()],
+    "the same again": lambda data: (data / "top").write_bytes(b"top\n"),
+    "something is ignored": lambda data: (data / ".kistignore").write_bytes(b"s1\n"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_each_edit_is_recorded_and_shown_as_from_a_scan(edit, repo, tmp_path, looked, monkeypatch):
+    edit(repo / "data")
+    assert told(repo) == told_by_a_scan(repo, monkeypatch)
+    assert looked == [True]
+    add(repo)
+    assert looked == [True, True]
+    assert root(repo) == from_nothing(repo, tmp_path)
+    assert Repo(repo).status().clean
+
+
+def test_many_edits_at_random(repo, tmp_path, looked, monkeypatch):
+    chance = random.Random(11)
+    for _ in range(6):
+        for _ in range(12):
+            name, edit = chance.choice(list(EDITS.items()))
+            try:
+                edit(repo / "data")
+            except OSError:
+                continue  # an earlier one took its file
+            if name == "all goes" and chance.random() < 0.8:
+                write(repo, f"d{chance.randrange(4)}/{chance.random()}", b"more\n")
+        assert told(repo) == told_by_a_scan(repo, monkeypatch)
+        add(repo)
+        assert root(repo) == from_nothing(repo, tmp_path)
+    assert all(looked)
+
+
+def test_many_changes_are_compared_in_one_walk(repo, looked, monkeypatch):
+    monkeypatch.setattr(since_module, "_FEW", 3)
+    for number in range(0, 400, 20):
+        write(repo, f"d{number % 5}/s{number % 3}/file-{number:03}", b"changed\n")
+    shutil.rmtree(repo / "data/d1/s1")
+    assert told(repo) == told_by_a_scan(repo, monkeypatch)
+    assert looked == [True]
+
+
+def test_with_too_many_changes_everything_is_scanned(repo, tmp_path, looked, monkeypatch):
+    monkeypatch.setattr(since_module, "LIMIT", 100)
+    shutil.rmtree(repo / "data/d1")
+    write(repo, "d2/s2/file-002", b"changed\n")
+    add(repo)
+    assert looked == [False]
+    assert root(repo) == from_nothing(repo, tmp_path)
+
+
+def test_a_row_that_is_lost_is_no_folder_that_is_new(repo, tmp_path, looked):
+    """What the version has in a folder that nobody knows anything of could not be missed."""
+    context = Repo(repo).context
+    context.fingerprints.forget_rows([b"data/d1/s1/"])
+    context.fingerprints.set_base(b"data", root(repo))
+    context.fingerprints.save()
+    context.close()
+    next((repo / "data/d1/s1").iterdir()).unlink()
+    add(repo)
+    assert looked == [False]
+    assert root(repo) == from_nothing(repo, tmp_path)
+
+
+def test_rows_that_another_process_saves_meanwhile_are_a_mixture(repo, looked, monkeypatch):
+    write(repo, "d2/s2/file-002", b"changed\n")
+    walk = Since._walk
+
+    def crossed(self, large):
+        found = walk(self, large)
+        monkeypatch.setattr(Since, "_walk", walk)
+        write(repo, "top", b"other\n")
+        Repo(repo).add([str(repo / "data/top")])
+        return found
+
+    monkeypatch.setattr(Since, "_walk", crossed)
+    assert [(path, kind) for path, kind, *_ in told(repo)] == [
+        (b"data/d2/s2/file-002", "modified"), (b"data/top", "modified"),
+    ]  # fmt: skip
+    assert looked == [False]
+
+
+def test_what_is_dear_to_read_is_kept_by_status(repo, looked, monkeypatch):
+    write(repo, "d2/s2/file-002", b"changed\n")
+    told(repo)
+    told(repo)
+    assert looked == [True, True]
+    monkeypatch.setattr(since_module, "CHEAP", 4)
+    told(repo)
+    told(repo)
+    assert looked == [True, True, True, False]
+
+
+def test_what_the_cache_lost_is_read_again(repo, looked):
+    """A pack that is gone takes its index out of use: then every object is looked for, as without a memory."""
+    cache = Repo(repo).context.cache
+    (pack,) = [name for name in cache.folder.pack_ids() if PackReader.open(cache.folder.packs / name).kind == DATA]
+    (cache.folder.packs / pack).unlink()
+    report = add(repo)
+    assert looked == []
+    assert report.bytes_read > 1000
+    shutil.rmtree(repo / "data")
+    Repo(repo).checkout()
+    assert (repo / "data/top").read_bytes() == b"top\n"
+
+
+def test_a_small_object_that_is_loose_is_looked_for(repo, looked, monkeypatch):
+    """It is in no index, so nothing remembered would tell that it went."""
+    write(repo, "big", b"b" * 5000)
+    monkeypatch.setenv("KIST_PACK_THRESHOLD", "4096")
+    add(repo)
+    assert looked == []  # another threshold than the one under which the version was found whole
+    add(repo)
+    assert looked == [True]
+    monkeypatch.delenv("KIST_PACK_THRESHOLD")
+    add(repo)
+    add(repo)
+    assert looked == [True]
+
+
+def test_a_large_object_that_went_is_stored_again(repo, looked, tmp_path):
+    write(repo, "big", b"b" * (1 << 20))
+    add(repo)
+    objects = [path for path in Repo(repo).context.cache.objects_folder.rglob("*") if path.is_file()]
+    assert len(objects) == 1
+    objects[0].unlink()
+    write(repo, "d2/s2/file-002", b"changed\n")
+    add(repo)
+    assert looked == [True, True]
+    assert [path for path in Repo(repo).context.cache.objects_folder.rglob("*") if path.is_file()] == objects
+    assert root(repo) == from_nothing(repo, tmp_path)
+
+
+def test_a_fifo_is_refused_each_time(repo):
+    os.mkfifo(repo / "data/d1/pipe")
+    for _ in range(2):
+        with pytest.raises(PathConflict, match="FIFO"):
+            add(repo)
+
+
+def test_links_that_lead_outside_are_told_each_time(repo, looked):
+    (repo / "data/d1/out").symlink_to("/etc/passwd")
+    add(repo)
+    write(repo, "d2/s2/file-002", b"changed\n")
+    assert any("outside" in text for text in add(repo).warnings)
+    assert looked == [True, True]
+
+
+def test_a_version_that_is_not_here_is_no_base(repo, looked):
+    shutil.rmtree(Repo(repo).context.cache.folder.root)
+    write(repo, "d2/s2/file-002", b"changed\n")
+    with pytest.raises(ObjectMissing):
+        Repo(repo).context.view(root(repo))
+    assert [one[1] for one in told(repo)] == ["modified"]
+    add(repo)
+    assert Repo(repo).status().clean
