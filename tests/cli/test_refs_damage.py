@@ -3,7 +3,7 @@
 import pytest
 from cli_support import DATA, clone, commit, damage, git, tree, write
 
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.model.digest import Digest
 from kist.repo import cache_refs
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from kist.abc.kernel import Listing
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.cache.cache import Cache
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.process.journal import Journal
 from kist.engine.process.scratch import Scratch
 from kist.engine.storage.trash import Trash

@@ -103,6 +103,8 @@ class Columns:
     def content_raws(self) -> list[bytes]:
         """The raw digests of the entries that have content, in order, doubles included."""
         files = (FILE, EXECUTABLE)
+        if not self.kinds.translate(None, bytes(files)):
+            return self.raws()
         return [raw for raw, kind in zip(self.raws(), self.kinds, strict=True) if kind in files]
 
     def entry(self, position: int) -> Entry:

@@ -12,7 +12,7 @@ from kist.engine.checkout.apply import apply_checkout
 from kist.engine.checkout.plan import CheckoutPlan, plan_checkout
 from kist.engine.checkout.plan import merged as joined
 from kist.engine.checkout.tools import CheckoutTools
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.errors import KistError, ObjectMissing, PathNotTracked
 from kist.model.columns import Columns
 from kist.model.delta import changes, deltas

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.transfer.fetch import Fetch, fetch_versions
 from kist.engine.transfer.parts import TransferSettings, Want, named_paths
 from kist.errors import KistError, ObjectCorrupt, ObjectMissing

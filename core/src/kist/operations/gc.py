@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from kist.engine.cache.check import quarantined
 from kist.engine.gc.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.storage.trash import Trash
 from kist.errors import ObjectMissing, UsageError
+from kist.operations.gc_memory import NothingDead
 from kist.operations.gc_revisions import roots_of
 from kist.operations.selection import Selection
 from kist.repo import cache_refs
@@ -203,7 +204,13 @@ class _CacheCollection(Collection):
         self._context = context
         self._options = options
         self._own = own_roots(context, options)
-        found = plan_cache_gc(context.cache, self._roots(), context.codec)
+        roots = self._roots()
+        memory = NothingDead(context, roots)
+        if memory.holds():
+            found = GcPlan()
+        else:
+            found = plan_cache_gc(context.cache, roots, context.codec)
+            memory.note(found)
         _check_set_aside(context, found)
         self._plan = _limited(found, options.only)
         self.report = GcReport(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.errors import ObjectCorrupt
 from kist.model.report import Finding
 from kist.repo import cache_refs

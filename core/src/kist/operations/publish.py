@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.errors import PathConflict
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.operations.needs import record_needs

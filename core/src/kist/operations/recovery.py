@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-from kist.engine.checkout.relocate import Finished, finish_pending
 from kist.errors import StorageError
 from kist.repo.context import RepoContext
-from kist.repo.remotes import memory_folder
 from kist.util.atomic import FULL
+
+if TYPE_CHECKING:
+    from kist.engine.checkout.relocate import Finished
 
 
 @contextmanager
@@ -32,6 +34,7 @@ def changing(context: RepoContext) -> Iterator[None]:
 
 
 def _finish(context: RepoContext) -> None:
+    from kist.engine.checkout.relocate import finish_pending
     from kist.operations.checkout import redo_checkout
     from kist.operations.move import redo_move
     from kist.operations.remove import redo_remove
@@ -63,6 +66,8 @@ def transferring(context: RepoContext, remote: str) -> Iterator[None]:
         context: the repository.
         remote: the remote's name.
     """
+    from kist.repo.remotes import memory_folder
+
     with ExitStack() as stack:
         if not entered(context, stack):
             stack.enter_context(context.using_cache())

@@ -7,13 +7,9 @@ import posixpath
 from collections.abc import Sequence
 
 from kist.abc.link import LinkType
-from kist.engine.checkout.apply import apply_checkout
-from kist.engine.checkout.plan import CheckoutPlan, pick
-from kist.engine.checkout.write import group_by_folder
 from kist.engine.workspace.folders import Folders, name_of
 from kist.model.columns import Columns
 from kist.model.entry import FILE
-from kist.operations.checkout import single, tools_for
 from kist.operations.publish import Edit
 from kist.repo.context import RepoContext
 from kist.repo.link_types import ISOLATED
@@ -42,6 +38,10 @@ def _order(context: RepoContext, edit: Edit) -> Sequence[str]:
 
 
 def _relink(context: RepoContext, edit: Edit) -> int:
+    from kist.engine.checkout.apply import apply_checkout
+    from kist.engine.checkout.plan import CheckoutPlan
+    from kist.operations.checkout import single, tools_for
+
     output = edit.output
     tools = tools_for(context, output)
     link = tools.links.plain
@@ -68,6 +68,9 @@ def _relink(context: RepoContext, edit: Edit) -> int:
 
 def _unlinked(context: RepoContext, folder: str, recorded: Columns, link: LinkType) -> Columns:
     """Plain files with content that are not links to their objects yet."""
+    from kist.engine.checkout.plan import pick
+    from kist.engine.checkout.write import group_by_folder
+
     flags = [kind == FILE and size > 0 for kind, size in zip(recorded.kinds, recorded.sizes, strict=True)]
     cache = context.cache
     place = context.root / folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from kist.abc.metafile import ManifestView
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.errors import KistError, ObjectMissing, UsageError
 from kist.model.change import Change
 from kist.model.tracked import Metafile, TrackedOutput

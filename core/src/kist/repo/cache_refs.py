@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.errors import MetafileError, ObjectCorrupt
 from kist.model.digest import Digest
 from kist.repo.context import RepoContext

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from gc_support import age
 
 from kist.engine.gc.collect_remote import RemoteCollector
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.transfer.parts import TransferSettings
 from kist.errors import KistError, ObjectMissing, RemotePrecondition, TransferError
 from kist.remotes.memory import MemoryRemote

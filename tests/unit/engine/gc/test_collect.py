@@ -9,7 +9,7 @@ import pytest
 
 from kist.engine.cache.cache import Cache
 from kist.engine.gc.collect import apply_cache_gc, plan_cache_gc
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.gc.undo import undo_cache_gc
 from kist.engine.storage.trash import Trash
 from kist.errors import ObjectCorrupt, ObjectMissing

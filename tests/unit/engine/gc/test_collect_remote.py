@@ -9,7 +9,7 @@ from gc_support import age
 
 from kist.engine.gc import reach
 from kist.engine.gc.collect_remote import RemoteCollector
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.transfer.parts import TransferSettings
 from kist.engine.transfer.remote_store import GRACE, RemoteStore
 from kist.errors import KistError, ObjectMissing, TransferError

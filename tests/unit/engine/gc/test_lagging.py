@@ -4,7 +4,7 @@ import pytest
 from gc_support import age
 
 from kist.engine.gc.collect_remote import RemoteCollector
-from kist.engine.gc.reach import GcRoot
+from kist.engine.gc.roots import GcRoot
 from kist.engine.transfer.parts import TransferSettings
 from kist.engine.transfer.remote_check import verify_remote
 from kist.remotes.memory import MemoryRemote

@@ -26,10 +26,8 @@ from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache.copies import Copies
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.read import CacheReader
-from kist.engine.cache.session import CacheSession
 from kist.engine.cache.verified import VerifiedRecord, look_of
 from kist.engine.process.locks import Waiting
-from kist.engine.process.syncing import MODES, Syncer
 from kist.engine.storage.packs import PackReader
 from kist.errors import InvalidOption
 from kist.model.digest import Digest
@@ -37,8 +35,11 @@ from kist.model.digest import Digest
 if TYPE_CHECKING:
     from kist.abc.executor import Executor
     from kist.engine.cache.check import LooseObject
+    from kist.engine.cache.session import CacheSession
 
 PACK_THRESHOLD = 1 << 20
+
+_MODES = ("batch", "each", "off")
 
 
 class Cache(CacheReader):
@@ -70,8 +71,8 @@ class Cache(CacheReader):
         shared: bool = False,
         waiting: Waiting = Waiting(),
     ) -> None:
-        if sync not in MODES:
-            raise InvalidOption(f"core.fsync must be one of {', '.join(MODES)}, not {sync!r}")
+        if sync not in _MODES:
+            raise InvalidOption(f"core.fsync must be one of {', '.join(_MODES)}, not {sync!r}")
         super().__init__(CacheFolder(root, hashers, shared=shared, waiting=waiting))
         self._verified = VerifiedRecord(self.folder)
         self.pack_threshold = pack_threshold
@@ -108,6 +109,8 @@ class Cache(CacheReader):
             RepoFormatError: (on entering) something else lies there, or a newer cache.
             StorageError: (on entering) the cache cannot be written.
         """
+        from kist.engine.cache.session import CacheSession  # who only reads does without
+
         return CacheSession(self, self._verified, algorithm, pack_threshold=self.pack_threshold, sync=self.sync)
 
     def in_use(self) -> AbstractContextManager[object]:
@@ -211,6 +214,7 @@ class Cache(CacheReader):
             StorageError: the cache cannot be written.
         """
         from kist.engine.cache.check import quarantine
+        from kist.engine.process.syncing import Syncer
 
         return quarantine(self, digest, Syncer(self.sync))
 
@@ -235,6 +239,7 @@ class Cache(CacheReader):
             StorageError: the cache cannot be read or written.
         """
         from kist.engine.cache.mend import rebuild_indexes
+        from kist.engine.process.syncing import Syncer
 
         return rebuild_indexes(self, Syncer(self.sync))
 

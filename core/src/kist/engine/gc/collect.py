@@ -13,12 +13,13 @@ from pathlib import Path
 from kist.abc.metafile import ManifestCodec
 from kist.engine.cache.cache import Cache
 from kist.engine.cache.publish import write_index
-from kist.engine.gc.reach import GcRoot, Reached, reach
+from kist.engine.gc.reach import Reached, reach
+from kist.engine.gc.roots import GcRoot
 from kist.engine.process.scratch import Scratch
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry
-from kist.engine.storage.members import Members
+from kist.engine.storage.members import Members, split_raws
 from kist.engine.storage.pack_writer import PackWriter, copy_members
 from kist.engine.storage.packs import PackReader
 from kist.engine.storage.trash import Trash
@@ -66,12 +67,14 @@ class GcPlan:
         packs: pack id -> what happens to it.
         unknown: nodes of roots that are not here; what only they reach may be among the candidates.
         malformed: objects that roots name as manifests and that are none; they stay.
+        looked_over: whether something was left out: packs that cannot be read, files from the future.
     """
 
     loose: dict[Digest, int] = field(default_factory=dict)
     packs: dict[str, DeadPack] = field(default_factory=dict)
     unknown: list[Digest] = field(default_factory=list)
     malformed: list[Digest] = field(default_factory=list)
+    looked_over: bool = False
 
     @property
     def candidates(self) -> int:
@@ -118,21 +121,28 @@ def plan_cache_gc(cache: Cache, roots: Iterable[GcRoot], codec: ManifestCodec, *
     plan = GcPlan(unknown=reached.unknown, malformed=reached.malformed)
     before = time.time() - grace
     for one in cache.objects():
-        if not reached.has(one.algorithm, one.raw) and one.mtime <= before:
+        if reached.has(one.algorithm, one.raw):
+            continue
+        if one.mtime <= before:
             plan.loose[Digest.from_raw(one.algorithm, one.raw)] = one.size
+        else:
+            plan.looked_over = True
+    read = 0
     for reader in cache.packs():
         if reader.mtime <= before:
             with suppress(ObjectError):  # a damaged pack is for verify, which can save what is good in it
                 _plan_pack(plan, reader, reached)
+                read += 1
+    plan.looked_over |= read < len(cache.folder.pack_ids())
     return plan
 
 
 def _plan_pack(plan: GcPlan, reader: PackReader, reached: Reached) -> None:
-    members = reader.members
     alive = reached.alive.get(reader.algorithm, set())
-    raws = members.raws()
-    if alive.issuperset(raws):
+    if alive.issuperset(split_raws(reader.digests, reader.width)):
         return
+    members = reader.members
+    raws = members.raws()
     dead = [position for position, raw in enumerate(raws) if raw not in alive]
     size = sum(members.stored[position] for position in dead)
     whole = len(dead) == len(raws)

@@ -11,7 +11,8 @@ from functools import partial
 from kist.abc.remote import ObjectInfo
 from kist.engine.cache.cache import Cache
 from kist.engine.gc.places import choose_places
-from kist.engine.gc.reach import GcRoot, reach, telling_large_files
+from kist.engine.gc.reach import reach, telling_large_files
+from kist.engine.gc.roots import GcRoot
 from kist.engine.gc.word import Word
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, PackEntry, Place, index_id

@@ -6,24 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from kist.abc.metafile import ManifestCodec
+from kist.engine.gc.roots import GcRoot
 from kist.engine.storage.indexes import SEGMENTED, Place
 from kist.engine.storage.members import MAX_UNFOLDED
-from kist.engine.transfer.parts import ReadNodes, Walker, content_sizes
+from kist.engine.transfer.parts import ReadNodes, Walker
 from kist.errors import KistError, MetafileError, ObjectMissing
 from kist.model.digest import Digest
-
-
-@dataclass(frozen=True, slots=True)
-class GcRoot:
-    """An object that must live, with all that it reaches.
-
-    Args:
-        digest: its name.
-        is_directory: whether it is a manifest's root; None where nobody knows, then its bytes tell.
-    """
-
-    digest: Digest
-    is_directory: bool | None = None
 
 
 @dataclass(slots=True)
@@ -82,7 +70,7 @@ def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNod
         walker = Walker(codec, algorithm, read[algorithm])
         alive = reached.alive[algorithm]
         for columns in walker.leaves(_directories(group, codec, read[algorithm], reached)):
-            alive.update(content_sizes(columns))
+            alive.update(columns.content_raws())
         alive.update(walker.sizes)
         alive.update(walker.failed)
         reached.malformed += [Digest.from_raw(algorithm, raw) for raw in sorted(walker.malformed)]

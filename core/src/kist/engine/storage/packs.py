@@ -233,6 +233,12 @@ class PackReader:
         return self._load_members()[0]
 
     @property
+    def digests(self) -> bytes:
+        """The raw digests of the members, joined: the quick look at a footer, of which only the check was made."""
+        members = Members.load(self._load_footer(), self.width)
+        return members.digests if members else b""
+
+    @property
     def in_order(self) -> Members:
         """The same in the order in which they lie in the file."""
         return self._load_members()[1]
