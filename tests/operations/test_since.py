@@ -11,7 +11,8 @@ from kist.engine.process.clock import FileClock
 from kist.engine.storage.packs import DATA, PackReader
 from kist.engine.workspace import since as since_module
 from kist.engine.workspace.since import Since
-from kist.errors import ObjectMissing, PathConflict
+from kist.errors import ObjectMissing, PathConflict, UnsavedChanges
+from kist.operations import checkout as checkout_module
 from kist.operations import status as status_module
 from kist.repo.context import RepoContext
 
@@ -296,3 +297,89 @@ def test_a_version_that_is_not_here_is_no_base(repo, looked):
     assert [one[1] for one in told(repo)] == ["modified"]
     add(repo)
     assert Repo(repo).status().clean
+
+
+# ── from one version to another ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def state(folder):
+    """All that lies in the data: path -> kind and content."""
+    found = {}
+    for path in sorted((folder / "data").rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = ("link", os.readlink(path))
+        elif path.is_dir():
+            found[name] = ("folder", None)
+        else:
+            found[name] = ("run" if path.stat().st_mode & 0o100 else "file", path.read_bytes())
+    return found
+
+
+@pytest.fixture
+def switched(monkeypatch):
+    """Whether each plan was made of what differs between two versions alone."""
+    answers = []
+    plan = checkout_module.plan_switch
+    monkeypatch.setattr(checkout_module, "plan_switch", lambda *args: answers.append(made := plan(*args)) or made)
+    return answers
+
+
+# A version with files that the workspace's own rules hide now is refused, whoever plans.
+@pytest.mark.parametrize("name", [name for name in EDITS if name != "something is ignored"])
+def test_there_and_back(name, repo, switched):
+    metafile, states, texts = repo / "data.kist", [state(repo)], [(repo / "data.kist").read_bytes()]
+    EDITS[name](repo / "data")
+    add(repo)
+    states.append(state(repo))
+    texts.append(metafile.read_bytes())
+    for which in (0, 1, 0, 1):
+        metafile.write_bytes(texts[which])
+        Repo(repo).checkout()
+        assert state(repo) == states[which]
+        assert Repo(repo).status().clean
+    assert None not in switched
+    assert len(switched) == (4 if texts[0] != texts[1] else 0)
+
+
+def test_unsaved_changes_are_seen_on_the_way(repo, switched):
+    text = (repo / "data.kist").read_bytes()
+    write(repo, "top", b"second\n")
+    add(repo)
+    write(repo, "top", b"third, nowhere saved\n")
+    (repo / "data.kist").write_bytes(text)
+    with pytest.raises(UnsavedChanges):
+        Repo(repo).checkout()
+    assert switched == [None]
+    assert (repo / "data/top").read_bytes() == b"third, nowhere saved\n"
+
+
+def test_what_nobody_recorded_stays(repo, switched):
+    text = (repo / "data.kist").read_bytes()
+    write(repo, "top", b"second\n")
+    add(repo)
+    write(repo, "d1/mine", b"mine\n")
+    (repo / "data.kist").write_bytes(text)
+    Repo(repo).checkout()
+    assert (repo / "data/d1/mine").read_bytes() == b"mine\n"
+    assert (repo / "data/top").read_bytes() == b"top\n"
+    assert switched == [None]
+
+
+def test_an_edit_after_the_look_is_not_lost(repo, switched, monkeypatch):
+    text = (repo / "data.kist").read_bytes()
+    write(repo, "top", b"second\n")
+    add(repo)
+    (repo / "data.kist").write_bytes(text)
+    look = Since.look
+
+    def crossed(self, large=None):
+        found = look(self, large)
+        write(repo, "top", b"just now\n")
+        return found
+
+    monkeypatch.setattr(Since, "look", crossed)
+    report = Repo(repo).checkout()
+    assert switched != [None]
+    assert report.warnings or report.kept
+    assert (repo / "data/top").read_bytes() == b"just now\n"

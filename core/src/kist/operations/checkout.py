@@ -23,6 +23,7 @@ from kist.model.tracked import TrackedOutput
 from kist.operations.absent import asked_by
 from kist.operations.checkout_files import FileRows, as_entry, plan_files
 from kist.operations.checkout_outcome import Missing, merged, named_error, put_damage_aside
+from kist.operations.checkout_switch import plan_switch
 from kist.operations.intents import intent_of, intent_of_many, saved_in_cache, targets_of
 from kist.operations.needs import record_needs
 from kist.operations.parts import edited_view, is_empty_folder, part_of, raise_problems, settle_folders
@@ -175,6 +176,8 @@ def _plan(context: RepoContext, target: Target) -> _Intended:
         scanner = context.scanner(output.digest.algorithm)
         if scanner.is_clean(os.fsencode(tracked.path), output.digest):
             return _Intended(target, tracked.path, _plan_columns(context, output.digest, (), (), None))
+        if (switch := plan_switch(context, tracked.path, view, scanner, _plan_columns)) is not None:
+            return _Intended(target, tracked.path, switch)
     return _Intended(
         target,
         tracked.path,

@@ -123,6 +123,11 @@ class Since(Scan):
         return self._open(self._root)
 
     @property
+    def differs(self) -> bool:
+        """Whether a folder looks otherwise than its row says, as :meth:`look` found."""
+        return bool(self._stale) or not all(folder.same for folder in self._folders_to_read)
+
+    @property
     def moved(self) -> bool:
         """Whether there is something to remember."""
         return bool(self._stale or self._learnt)
