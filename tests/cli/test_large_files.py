@@ -3,10 +3,11 @@
 import os
 
 import pytest
-from cli_support import cache_of, clone, commit
+from cli_support import cache_of, clone, commit, git
 
 from kist.engine.checkout import contents
 from kist.engine.transfer import push_side
+from servers.file_systems import mounted
 
 SIZE = 9 << 20
 
@@ -103,3 +104,19 @@ def test_a_workspace_that_has_the_file_keeps_it(large, monkeypatch):
     assert {name: (folder / name).stat().st_ino for name in before} == before
     assert scratch_of(folder) == []
     large("verify", folder=folder)
+
+
+def test_what_is_there_already_needs_no_room(large, tmp_path):
+    with mounted("ext4", tmp_path) as disk:
+        other = disk / "clone"
+        git(disk, "clone", "-q", str(large.folder), "clone")
+        large("config", "set", "cache.type", "copy", "--local", folder=other)
+        large("remote", "add", "--local", "near", large.folder.parent / "store", folder=other)
+        room = os.statvfs(disk)
+        ballast = room.f_bavail * room.f_frsize - int(2.5 * SIZE)
+        with open(disk / "ballast", "wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, ballast)
+        large("pull", "-r", "near", "plain", folder=other)
+        assert (other / "plain").read_bytes() == (large.folder / "plain").read_bytes()
+        left = os.statvfs(disk)
+        assert left.f_bavail * left.f_frsize < SIZE

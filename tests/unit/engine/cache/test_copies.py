@@ -53,11 +53,13 @@ def test_it_is_renamed_with_the_rights_of_a_new_file(source, scratch, here, tmp_
     made.touch(0o777 if executable else 0o666)
     (one,) = scratch.iterdir()
     inode = one.stat().st_ino
+    assert copies.ready("blake3") == {DIGEST.raw}
     assert take(copies, here, executable=executable) == len(DATA)
     placed = tmp_path / "workspace" / "large"
     assert placed.read_bytes() == DATA
     assert (placed.stat().st_ino, placed.stat().st_mode) == (inode, made.stat().st_mode)
     assert take(copies, here) == -1  # it serves once
+    assert not copies.ready("blake3")
     assert not list(scratch.iterdir())
 
 

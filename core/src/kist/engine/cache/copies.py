@@ -113,6 +113,10 @@ class Copies:
         if (path := copy.close()) is not None:
             self._made[digest.algorithm, digest.raw] = path
 
+    def ready(self, algorithm: str) -> frozenset[bytes]:
+        """The raw digests of the objects of which there are copies."""
+        return frozenset(raw for name, raw in self._made if name == algorithm)
+
     def take(self, algorithm: str, raw: bytes, name: bytes, here: int, *, executable: bool) -> int:
         """Give the copy of an object its name in the workspace; it serves once.
 

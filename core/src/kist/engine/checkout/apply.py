@@ -103,7 +103,8 @@ class _Checkout:
         check_case(self.root, wanted)
         with Folders(self.root) as folders:
             strangers = survey(_Below(folders, self.output), self.output, plan, force=force)
-        check_space(self.root, plan, linked_from=None if tools.links.plain.verified else tools.small)
+        linked_from = None if tools.links.plain.verified else tools.small
+        check_space(self.root, plan, linked_from=linked_from, ready=tools.objects.copies.ready(self.algorithm))
         if not plan and self._root_is_right(intent):
             return self._report(missing, None)
         self.guard = Guard(plan, tools.hasher.new, os.fsencode(tools.objects.root))

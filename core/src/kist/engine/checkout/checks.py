@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kist.engine.checkout.plan import CheckoutPlan, pick
 from kist.engine.checkout.tools import ObjectSource
@@ -158,24 +158,25 @@ def _ignores_case(root: int) -> bool:
     return False
 
 
-def check_space(root: int, plan: CheckoutPlan, *, linked_from: int | None) -> None:
+def check_space(
+    root: int, plan: CheckoutPlan, *, linked_from: int | None, ready: frozenset[bytes] = frozenset()
+) -> None:
     """Refuse a checkout that cannot fit.
 
     Args:
         root: descriptor of a folder on the file system.
         plan: what will be written.
         linked_from: size from which files take no space because they are links; None where all are copied.
+        ready: raw digests of contents that lie there already and only need their names.
 
     Raises:
         StorageError: not enough room, or not enough free inodes.
     """
-    sizes = plan.create.sizes
-    needed = sum(sizes) if linked_from is None else sum(size for size in sizes if size < linked_from)
+    needed = sum(_taken(plan.create, linked_from, ready))
     largest = 0
-    for new, old in zip(plan.replace.sizes, plan.replaced.sizes, strict=True):
-        if linked_from is None or new < linked_from:
-            needed += max(new - old, 0)
-            largest = max(largest, new)
+    for new, old in zip(_taken(plan.replace, linked_from, ready), plan.replaced.sizes, strict=True):
+        needed += max(new - old, 0)
+        largest = max(largest, new)
     free = os.fstatvfs(root)
     room = free.f_bavail * free.f_frsize
     if needed + largest > room:
@@ -190,6 +191,16 @@ def check_space(root: int, plan: CheckoutPlan, *, linked_from: int | None) -> No
             errno=errno.ENOSPC,
             hint="remove files that nobody needs and run the command again",
         )
+
+
+def _taken(part: Columns, linked_from: int | None, ready: frozenset[bytes]) -> Sequence[int]:
+    """The bytes that each file takes."""
+    sizes: Sequence[int] = part.sizes
+    if linked_from is not None:
+        sizes = [size if size < linked_from else 0 for size in sizes]
+    if ready:
+        sizes = [0 if raw in ready else size for raw, size in zip(part.raws(), sizes, strict=True)]
+    return sizes
 
 
 def survey(folders: Folders, output: bytes, plan: CheckoutPlan, *, force: bool) -> list[bytes]:
