@@ -10,8 +10,12 @@ from gates.support import PYTHON, Repository, make_files
 SIZES = (2000, 8000)
 HELD, PEAK = 200, 400
 """Bytes a file that a plan leaves, the index of the remote included, and that it has at most while it is made."""
-CHECKOUT_PEAK = 220
-"""Bytes a file that a checkout of missing files has at most: the plan, whose paths alone take 70, and a third of it."""
+CHECKOUT_PEAK = 110
+"""Bytes a file that a checkout of missing files has at most: digests, sizes and paths of the plan, and some of it twice."""
+WHOLE_SIZES = (20_000, 50_000)
+"""Numbers of files above what whole commands have in memory at a time."""
+WHOLE_PEAK = {"add": 80, "status": 20, "gc": 60, "verify": 60, "push": 160}
+"""Command -> bytes a file that it has at most: of gc and verify the digests, of push where they lie."""
 PROBE = """
 import gc, json, sys, tracemalloc
 from kist.cli.main import main
@@ -45,13 +49,40 @@ from kist.engine.cache import catalog
 from kist.engine.checkout import checks, contents, rows, shares, write
 from kist.engine.storage import indexes
 from kist.engine.workspace import fingerprints
+from kist.model import columns
 from kist.util import paths
 # What is done at a time does not count for each file, nor does what a small index is held for.
 checks._TURN = contents._LOOKED_UP_ALONE = rows._PENDING = shares.TURN = write._BATCH_FILES = paths._TOGETHER = 256
 fingerprints._MEMORY = indexes.WHOLE_LIMIT = 1 << 14
 catalog.LARGE = indexes._SET_LIMIT = indexes._HOLD_LIMIT = 0
 indexes.REQUEST_LIMIT = 1 << 16
+columns.MANY = 256
 shares._processes = lambda: 1
+sys.argv = ["kist", *%r, "--json"]
+tracemalloc.start()
+code = main()
+peak = tracemalloc.get_traced_memory()[1]
+sys.stdout.flush()
+sys.stderr.write("\\nBYTES " + json.dumps([code, 0, peak]))
+"""
+
+
+WHOLE_PROBE = """
+import json, sys, tracemalloc
+from kist.cli.main import main
+from kist.engine.cache import catalog, publish, session
+from kist.engine.storage import digest_set, index_builder, indexes, packs, rows
+from kist.engine.transfer import local_side, packing, parts
+from kist.engine.workspace import fingerprints
+from kist.engine.manifest import cut, nodes
+# What is done at a time does not count for each file, nor does what a small index or pack is held for.
+packs.PACK_LIMIT = session.PACK_LIMIT = packing.PACK_LIMIT = publish.PACK_LIMIT = 1 << 15
+publish.SMALL_PACK = packing.SMALL_PACK = packing._FLUSH = 0
+session._SEEN_LIMIT = digest_set.FEW = rows.HELD = index_builder._SPAN = parts.BLOCK = local_side._BATCH = 256
+index_builder._BUFFER, cut._PORTION, nodes._BATCH, nodes._KEPT, parts.NODE_BATCH = 1 << 10, 256, 1, 1, 1
+fingerprints._MEMORY = fingerprints._CHUNK = indexes.WHOLE_LIMIT = 1 << 14
+catalog.LARGE = indexes._SET_LIMIT = indexes._HOLD_LIMIT = 0
+indexes.REQUEST_LIMIT = 1 << 16
 sys.argv = ["kist", *%r, "--json"]
 tracemalloc.start()
 code = main()
@@ -104,3 +135,28 @@ def test_a_checkout_takes_little_beside_its_plan(plans):
     less, more = (plans[files]["checkout"][1] for files in SIZES)
     took = (more - less) / (SIZES[1] - SIZES[0])
     assert took <= CHECKOUT_PEAK
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory, cache_home):
+    """Number of files -> command -> what all of it has at most."""
+    found = {}
+    for files in WHOLE_SIZES:
+        repository = Repository(tmp_path_factory.mktemp("whole") / "repository", cache_home)
+        make_files(repository.folder / "data", files, 60)
+        words = {
+            "add": ("add", "data"),
+            "status": ("status",),
+            "gc": ("gc", "-f"),
+            "verify": ("verify",),
+            "push": ("push",),
+        }
+        found[files] = {verb: bytes_of(repository, *some, probe=WHOLE_PROBE)[1] for verb, some in words.items()}
+    return found
+
+
+@pytest.mark.parametrize("verb", WHOLE_PEAK)
+def test_a_command_takes_little_for_each_file(wholes, verb):
+    less, more = (wholes[files][verb] for files in WHOLE_SIZES)
+    took = (more - less) / (WHOLE_SIZES[1] - WHOLE_SIZES[0])
+    assert took <= WHOLE_PEAK[verb]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE, KIND_BYTES, KIND_NAMES, SYMLINK, Entry
+from kist.model.path_list import MANY, PathList, place_of
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Columns:
     Attributes:
         algorithm: the hash algorithm of every digest.
         width: bytes of one raw digest.
-        paths: one relative path an entry.
+        paths: one relative path an entry: a list, or a :class:`~kist.model.path_list.PathList` of very many.
         kinds: one byte an entry (``kist.model.entry``: f, x, l, d).
         sizes: one unsigned 64-bit size an entry, ``array("Q")``.
         digests: ``width`` bytes an entry, zeros where there is no content.
@@ -27,7 +27,7 @@ class Columns:
 
     algorithm: str
     width: int
-    paths: list[bytes] = field(default_factory=list)
+    paths: Sequence[bytes] = field(default_factory=list)
     kinds: bytes = b""
     sizes: array[int] = field(default_factory=lambda: array("Q"))
     digests: bytes = b""
@@ -52,12 +52,20 @@ class Columns:
         """One Columns of many that follow one another in path order."""
         whole = cls(algorithm, width)
         kinds, digests = [], []
+        many = PathList()
+        paths: list[bytes] = []
         for part in parts:
-            whole.paths += part.paths
+            paths += part.paths
+            if len(paths) >= MANY:
+                many.extend(paths)
+                paths = []
             whole.sizes += part.sizes
             whole.targets += part.targets
             kinds.append(part.kinds)
             digests.append(part.digests)
+        if many:
+            many.extend(paths)
+        whole.paths = many or paths
         whole.kinds = b"".join(kinds)
         whole.digests = b"".join(digests)
         return whole
@@ -81,14 +89,14 @@ class Columns:
 
     def find(self, path: bytes) -> int | None:
         """The position of *path*, or None."""
-        position = bisect_left(self.paths, path)
+        position = place_of(self.paths, path)
         return position if position < len(self.paths) and self.paths[position] == path else None
 
     def span(self, prefix: bytes) -> tuple[int, int]:
         """Start and stop of the entries strictly below the directory *prefix* (b"" for all)."""
         if not prefix:
             return 0, len(self.paths)
-        return bisect_left(self.paths, prefix + b"/"), bisect_left(self.paths, prefix + b"0")
+        return place_of(self.paths, prefix + b"/"), place_of(self.paths, prefix + b"0")
 
     def raw(self, position: int) -> bytes:
         """The raw digest at *position*."""
@@ -117,3 +125,31 @@ class Columns:
     def entries(self) -> Iterator[Entry]:
         """Every entry as an object: for people and tests, not for inner loops."""
         return (self.entry(position) for position in range(len(self.paths)))
+
+
+class Gathered:
+    """Columns that follow one another in path order, put together now and then so that very many take little."""
+
+    def __init__(self) -> None:
+        self._parts: list[Columns] = []
+        self._fresh: list[Columns] = []
+        self._count = 0
+
+    def add(self, part: Columns) -> None:
+        """Take in what comes next."""
+        self._fresh.append(part)
+        self._count += len(part)
+        if self._count >= MANY:
+            self._parts.append(Columns.concat(part.algorithm, part.width, _used_up(self._fresh)))
+            self._count = 0
+
+    def take(self, algorithm: str, width: int) -> Columns:
+        """Hand everything out as one; nothing is held here any more."""
+        return Columns.concat(algorithm, width, _used_up([*_used_up(self._parts), *_used_up(self._fresh)]))
+
+
+def _used_up(parts: list[Columns]) -> Iterator[Columns]:
+    """The parts one by one; each is let go of when the next is asked for."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()

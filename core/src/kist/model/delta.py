@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from kist.model.change import Change
 from kist.model.columns import Columns
@@ -122,7 +122,7 @@ def _picked(columns: Columns, spans: list[tuple[int, int]]) -> Columns:
     return pieces[0] if len(pieces) == 1 else Columns.concat(columns.algorithm, columns.width, pieces)
 
 
-def _equal_run(left: list[bytes], i: int, right: list[bytes], j: int) -> int:
+def _equal_run(left: Sequence[bytes], i: int, right: Sequence[bytes], j: int) -> int:
     """How many paths agree from here on."""
     longest = min(len(left) - i, len(right) - j)
     if left[i : i + longest] == right[j : j + longest]:

@@ -7,8 +7,9 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from kist.engine.storage.digest_set import DigestSet
 from kist.engine.transfer.local_side import LocalSide
-from kist.engine.transfer.parts import Version, Walker, content_sizes, named_paths
+from kist.engine.transfer.parts import Version, Walker, content_sizes, in_blocks, named_paths
 from kist.errors import ObjectError, ObjectMissing, UsageError
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
@@ -124,32 +125,41 @@ class _Findings:
     damaged: dict[str, None] = field(default_factory=dict)
     missing: dict[str, None] = field(default_factory=dict)
 
-    def closure(self, chosen: Iterable[Target], *, read: bool, sample: float) -> None:
+    def closure(self, chosen: Sequence[Target], *, read: bool, sample: float) -> None:
         """Look whether what targets need is there; with *read*, hash it too."""
-        wanted: dict[str, dict[bytes, int]] = {}
+        cache = self.context.cache
+        seen: dict[str, DigestSet] = {}
+        if read:
+            whole = not any(target.inside for target in chosen)
+            total = int(sum(target.tracked.output.size for target in chosen) * sample / 100)
+            self.context.progress.start("verify", total=total if whole else None)
         for target in chosen:
-            digest = target.tracked.output.digest
-            contents = wanted.setdefault(digest.algorithm, {})
-            contents |= self._contents(target)
-        for algorithm, contents in wanted.items():
-            absent = self.context.cache.missing(algorithm, contents)
-            self.missing |= dict.fromkeys(f"{algorithm}:{raw.hex()}" for raw in absent)
-            if read:
-                self._read(algorithm, contents, set(absent), sample)
+            algorithm = target.tracked.output.digest.algorithm
+            known = seen.setdefault(algorithm, DigestSet())
+            for block in in_blocks(self._contents(target), times=4):
+                raws = sorted(block)
+                fresh = {raws[at] for at in known.lacks(raws)}
+                known.update(fresh)
+                contents = [raw for raw in block if raw in fresh]
+                absent = cache.missing(algorithm, contents)
+                self.missing |= dict.fromkeys(f"{algorithm}:{raw.hex()}" for raw in absent)
+                if read:
+                    self._read(algorithm, contents, set(absent), sample)
 
-    def _contents(self, target: Target) -> dict[bytes, int]:
+    def _contents(self, target: Target) -> Iterator[dict[bytes, int]]:
+        """The contents that a target needs, leaf by leaf."""
         output = target.tracked.output
         if not output.is_directory:
-            return {output.digest.raw: output.size}
+            yield {output.digest.raw: output.size}
+            return
         walker = walk(self.context, output.digest)
-        contents: dict[bytes, int] = {}
         for columns in walker.leaves([output.digest.raw]):
             if not target.inside:
-                contents |= content_sizes(columns)
-            elif target.inside:
+                yield content_sizes(columns)
+            else:
                 rows = zip(columns.raws(), columns.paths, columns.sizes, columns.kinds, strict=True)
                 below = target.inside + b"/"
-                contents |= {
+                yield {
                     raw: size
                     for raw, path, size, kind in rows
                     if kind in (FILE, EXECUTABLE) and (path == target.inside or path.startswith(below))
@@ -158,12 +168,10 @@ class _Findings:
         for raw, error in walker.failed.items():
             name = f"{output.digest.algorithm}:{raw.hex()}"
             (self.missing if isinstance(error, ObjectMissing) else self.damaged)[name] = None
-        return contents
 
-    def _read(self, algorithm: str, contents: dict[bytes, int], absent: set[bytes], sample: float) -> None:
+    def _read(self, algorithm: str, contents: Sequence[bytes], absent: set[bytes], sample: float) -> None:
         cache, progress = self.context.cache, self.context.progress
         chosen = [raw for raw in contents if raw not in absent and (sample >= 100 or random.random() * 100 < sample)]  # noqa: S311
-        progress.start("verify", total=sum(contents[raw] for raw in chosen))
         loose = [raw for raw, here in zip(chosen, cache.has_loose_many(algorithm, chosen), strict=True) if here]
         for raw in loose:
             name = Digest.from_raw(algorithm, raw)

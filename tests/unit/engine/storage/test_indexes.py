@@ -261,3 +261,38 @@ def test_plan_merge():
     assert plan_merge([100, 5]) == 0
     assert plan_merge([9, 5]) == 2
     assert plan_merge([100, 19, 9, 5]) == 3
+
+
+def test_a_pack_taken_out_again_leaves_nothing_behind():
+    names = raws(30)
+    builder = IndexBuilder("sha256", 32)
+    builder.add_pack(pack(1), members(names[:10]))
+    builder.add_pack(pack(2), members(names[10:20]))
+    builder.drop_pack(pack(1).id)
+    builder.add_pack(pack(3), members(names[20:]))
+    assert builder.build() == build_index(
+        "sha256", 32, [(pack(2), members(names[10:20])), (pack(3), members(names[20:]))]
+    )
+
+
+@pytest.mark.parametrize("held", [10, 1 << 17])
+def test_one_that_is_written_to_a_file_has_the_same_bytes(tmp_path, monkeypatch, held):
+    monkeypatch.setattr("kist.engine.storage.rows.HELD", held)
+    monkeypatch.setattr("kist.engine.storage.index_builder._BUFFER", 100)
+    names = raws(900)
+    old = Index.load(build_index("sha256", 32, [(pack(5), members(names[600:]))]))
+    built = []
+    for new_file in (None, lambda: tmp_path / "rows"):
+        builder = IndexBuilder("sha256", 32, new_file)
+        builder.add_pack(pack(1), members(names[:300]))
+        builder.add_pack(pack(4), members(names[:20]))
+        builder.add_pack(pack(2), members(names[200:500], 9000))
+        builder.drop_pack(pack(4).id)
+        builder.add_loose(names[490:600], range(110))
+        builder.add_index(old)
+        built.append(builder)
+    name = built[1].write(tmp_path / "index")
+    data = (tmp_path / "index").read_bytes()
+    assert data == built[0].build()
+    assert name == index_id(data)
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 import time
@@ -18,6 +19,7 @@ from kist.errors import (
     RemoteFormatError,
     RemotePermissionError,
     RemoteUnavailable,
+    StorageError,
     TransferError,
 )
 from kist.remotes.memory import MemoryRemote
@@ -100,6 +102,30 @@ def test_small_remote_for_many_files(clone):
     there = clone(RecordingRemote(remote))
     there.fetch(changed)
     assert there.files(changed) == files | {"part050/file050123.txt": b"changed"}
+
+
+@pytest.mark.parametrize("room", ["kept", "no place", "a full disk"])
+def test_a_large_index_is_read_by_way_of_a_file_or_without(clone, monkeypatch, room):
+    monkeypatch.setattr("kist.engine.transfer.remote_index.WHOLE_LIMIT", 1 << 12)
+    monkeypatch.setattr("kist.engine.storage.indexes.WHOLE_LIMIT", 1 << 12)
+    remote = MemoryRemote()
+    here, there = clone(remote), clone(remote)
+    files = make_files(300, size=40)
+    version = here.add(files)
+    here.push(version)
+    asked = []
+
+    def full(*arguments):
+        asked.append(arguments)
+        raise StorageError("the disk is full", errno=errno.ENOSPC)
+
+    if room == "no place":
+        monkeypatch.setattr("kist.engine.transfer.hints.Hints.new_file", lambda *_: None)
+    elif room == "a full disk":
+        monkeypatch.setattr("kist.engine.transfer.remote_index.HeldFile.append", full)
+    there.fetch(version)
+    assert there.files(version) == files
+    assert bool(asked) == (room == "a full disk")
 
 
 def test_nothing_new_costs_three_requests(clone):

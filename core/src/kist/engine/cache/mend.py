@@ -49,7 +49,7 @@ def rebuild_indexes(reader: CacheReader, syncer: Syncer, rewrite: Container[str]
             found = found or _mend(reader, name, syncer, scratch)
             if found is not None:
                 algorithm, entry, members = found
-                builder = builders.setdefault(algorithm, IndexBuilder(algorithm, members.width))
+                builder = builders.setdefault(algorithm, IndexBuilder(algorithm, members.width, scratch.file))
                 builder.add_pack(entry, members)
                 count += 1
         new = {write_index(folder, builder, syncer, scratch.file) for builder in builders.values()}

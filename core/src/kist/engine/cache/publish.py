@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EXDEV
@@ -20,12 +20,13 @@ from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.read import CacheReader
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.index_builder import IndexBuilder
-from kist.engine.storage.indexes import PackEntry, index_id, plan_merge
+from kist.engine.storage.indexes import PackEntry, plan_merge
 from kist.engine.storage.members import Members
 from kist.engine.storage.pack_writer import PackWriter, copy_members
 from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
+from kist.engine.storage.rows import NewFile
 from kist.errors import KistError
-from kist.util.atomic import storage_errors, write_all
+from kist.util.atomic import storage_errors
 
 SMALL_PACK = PACK_LIMIT // 2
 """Packs shorter than this are merged with others of their kind."""
@@ -33,8 +34,8 @@ SMALL_PACK = PACK_LIMIT // 2
 MAX_MERGED = 1 << 20
 """Entries that indexes merged into one may have together, so that a merge stays cheap in memory."""
 
-NewFile = Callable[[], Path]
-Packs = dict[str, tuple[PackEntry, Members]]
+NewPacks = dict[str, tuple[PackEntry, Members]]
+"""Pack id -> its entry, its members."""
 
 
 @dataclass(slots=True)
@@ -42,14 +43,18 @@ class Pending:
     """What a session has written and not yet published.
 
     Attributes:
-        packs: algorithm -> pack id -> (its entry, its members).
+        new_file: gives names for temporary files on the cache's file system.
+        packs: algorithm -> pack id -> its entry.
+        builders: algorithm -> kind of pack -> what collects their members for an index.
         files: pack id -> where it lies now.
         loose: algorithm -> raw digest -> where the object lies now.
         unsynced: loose objects that nobody has made durable yet.
         hashed: pack id -> inode, of packs that came whole and were hashed.
     """
 
-    packs: dict[str, Packs] = field(default_factory=dict)
+    new_file: NewFile
+    packs: dict[str, dict[str, PackEntry]] = field(default_factory=dict)
+    builders: dict[str, dict[int, IndexBuilder]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     loose: dict[str, dict[bytes, Path]] = field(default_factory=dict)
     unsynced: list[Path] = field(default_factory=list)
@@ -60,22 +65,26 @@ class Pending:
 
     def add_pack(self, path: Path, algorithm: str, entry: PackEntry, members: Members) -> None:
         """Add a finished pack."""
-        self.packs.setdefault(algorithm, {})[entry.id] = (entry, members)
+        self.packs.setdefault(algorithm, {})[entry.id] = entry
         self.files[entry.id] = path
+        if algorithm not in self.builders:
+            self.builders[algorithm] = {
+                kind: IndexBuilder(algorithm, members.width, self.new_file) for kind in (DATA, NODES)
+            }
+        self.builders[algorithm][entry.kind].add_pack(entry, members)
 
     def add_loose(self, path: Path, algorithm: str, raw: bytes) -> bool:
         """Add a loose object; returns whether it is new here."""
         return self.loose.setdefault(algorithm, {}).setdefault(raw, path) is path
 
 
-def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: NewFile) -> None:
+def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> None:
     """Make a session's work durable and visible.
 
     Args:
         reader: the cache.
         pending: what was written; packs and large loose objects are durable already.
         syncer: the session's.
-        new_file: gives names for temporary files on the cache's file system.
 
     Raises:
         StorageError: the disk is full, read-only or failing.
@@ -96,7 +105,7 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer, new_file: New
     alone = lock.try_acquire()
     try:
         for algorithm, packs in pending.packs.items():
-            _Indexer(reader, algorithm, syncer, new_file).run(packs, merge=alone)
+            _Indexer(reader, algorithm, syncer, pending).run(packs, merge=alone)
     finally:
         if alone:
             lock.release()
@@ -108,15 +117,12 @@ def write_index(folder: CacheFolder, builder: IndexBuilder, syncer: Syncer, new_
     Raises:
         StorageError: the disk is full, read-only or failing.
     """
-    pieces = builder.pieces()
-    name = index_id(*pieces)
     path = new_file()
+    name = builder.write(path)
     with storage_errors(path):
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                for piece in pieces:
-                    write_all(descriptor, piece)
                 os.fchmod(descriptor, 0o444)
                 syncer.sync(descriptor)
             finally:
@@ -133,39 +139,40 @@ def write_index(folder: CacheFolder, builder: IndexBuilder, syncer: Syncer, new_
 class _Indexer:
     """Writes the index of new packs, together with what is merged into it."""
 
-    def __init__(self, reader: CacheReader, algorithm: str, syncer: Syncer, new_file: NewFile) -> None:
+    def __init__(self, reader: CacheReader, algorithm: str, syncer: Syncer, pending: Pending) -> None:
         self.folder = reader.folder
         self.catalog = reader.catalog
         self.algorithm = algorithm
         self.width = reader.folder.hasher(algorithm).digest_size
         self.syncer = syncer
-        self.new_file = new_file
+        self.new_file = pending.new_file
+        self.builders = pending.builders[algorithm]
         # The catalog may be from before the lock was had. What was merged away since is in no index that is written
         # from here on: an object that an old and a merged pack both had would be looked for in the old one alone.
         self.present = self.catalog.packs & frozenset(self.folder.pack_ids())
 
-    def run(self, packs: Packs, *, merge: bool) -> None:
+    def run(self, packs: dict[str, PackEntry], *, merge: bool) -> None:
         """Index *packs*, which are in place; with *merge* nobody else merges now, so we may.
 
         Each kind of pack has indexes of its own: those of manifest nodes are merged with nearly every version that is
         recorded, and where the many files lie need not be written again each time.
         """
         gone: set[str] = set()
-        merged: Packs = {}
+        merged: NewPacks = {}
         if merge:
             # What cannot be merged now (a damaged pack, a full disk) stays as it is: nothing depends on it.
             with suppress(KistError, FileNotFoundError):
                 merged, gone = self._merge_packs(packs)
-        new = merged | {name: pack for name, pack in packs.items() if name not in gone}
+        for builder in self.builders.values():
+            for name in gone:
+                builder.drop_pack(name)
+        for entry, members in merged.values():
+            self.builders[entry.kind].add_pack(entry, members)
         here = (self.present | packs.keys() | merged.keys()) - gone
         sources = self.catalog.sources(self.algorithm) if merge else []
         old: set[str] = set()
         written: set[str] = set()
-        for kind in (DATA, NODES):
-            builder = IndexBuilder(self.algorithm, self.width)
-            for entry, members in new.values():
-                if entry.kind == kind:
-                    builder.add_pack(entry, members)
+        for kind, builder in self.builders.items():
             for opened in _mergeable([one for one in sources if _kind(one) == kind], len(builder), gone):
                 builder.add_index(opened.index, here.__contains__)
                 old.add(opened.id)
@@ -174,18 +181,18 @@ class _Indexer:
         self._remove([self.folder.packs / pack for pack in gone])
         self._remove([self.folder.index / name for name in old - written if name])
 
-    def _merge_packs(self, packs: Packs) -> tuple[Packs, set[str]]:
+    def _merge_packs(self, packs: dict[str, PackEntry]) -> tuple[NewPacks, set[str]]:
         known = {
             entry.id: entry
             for source in self.catalog.sources(self.algorithm)
             for entry in source.index.packs
             if entry.id in self.present
         }
-        known |= {name: entry for name, (entry, _) in packs.items()}
+        known |= packs
         aside = self.catalog.packs_with_damage()
-        merged: Packs = {}
+        merged: NewPacks = {}
         gone: set[str] = set()
-        for kind in sorted({entry.kind for entry, _ in packs.values()}):
+        for kind in sorted({entry.kind for entry in packs.values()}):
             small = [e for e in known.values() if e.kind == kind and e.size < SMALL_PACK and e.id not in aside]
             small.sort(key=lambda entry: (-entry.size, entry.id))
             count = plan_merge([entry.size for entry in small])
@@ -196,7 +203,7 @@ class _Indexer:
         self.syncer.folders([self.folder.packs] if merged else [], self.folder.root)
         return merged, gone - merged.keys()
 
-    def _rewrite(self, kind: int, chosen: list[PackEntry]) -> Packs:
+    def _rewrite(self, kind: int, chosen: list[PackEntry]) -> NewPacks:
         """Copy the members of some packs into as few new ones as their limit allows."""
         writers: list[PackWriter] = []
         seen: set[bytes] = set()
@@ -209,7 +216,7 @@ class _Indexer:
                     order = [at for at in members.in_offset_order() if raws[at] not in seen]
                     seen.update(raws)
                     copy_members(source, order, writers[-1], members)
-            merged: Packs = {}
+            merged: NewPacks = {}
             for writer in writers:
                 if len(writer):
                     members = writer.finish()

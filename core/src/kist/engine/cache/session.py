@@ -62,7 +62,7 @@ class CacheSession:
         self._scratch: Scratch | None = None
         self._lock = threading.RLock()
         self._writers: dict[int, PackWriter] = {}
-        self._pending = Pending()
+        self._pending = Pending(self.file)
         self._seen: set[bytes] = set()
         self._nodes: dict[bytes, tuple[PackWriter, int, int, int, int]] = {}
         self._closed: list[PackWriter] = []
@@ -288,13 +288,13 @@ class CacheSession:
                 self._finish(writer)
             self._syncer.wait()
             if self._pending:
-                publish(self._reader, self._pending, self._syncer, self.file)
+                publish(self._reader, self._pending, self._syncer)
                 self._reader.hashed.note(self._folder.packs, self._pending.hashed)
                 for algorithm, objects in self._pending.loose.items() if record else ():
                     self._verified.mark(algorithm, list(objects))  # those that are in their places: not hashed again
             for writer in self._closed:
                 writer.close()
-            self._closed, self._nodes, self._pending = [], {}, Pending()
+            self._closed, self._nodes, self._pending = [], {}, Pending(self.file)
 
     def _absent(self, raws: Iterable[bytes]) -> list[bytes]:
         # gc is kept out, so nothing goes meanwhile; to look for each of many small groups would take most of the time.

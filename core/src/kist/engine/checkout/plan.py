@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from kist.model.columns import Columns
+from kist.model.columns import Columns, Gathered
 from kist.model.entry import DIRECTORY, EXECUTABLE, FILE, SYMLINK
+from kist.model.path_list import place_of
 
 _CONTENT = (FILE, EXECUTABLE)
 _LONGEST = 4096
@@ -124,24 +125,24 @@ class _Merge:
     def __init__(self, base: _Base, ours: bytes) -> None:
         self.base = base
         self.ours = ours
-        self.create: list[Columns] = []
-        self.replace: list[Columns] = []
-        self.replaced: list[Columns] = []
-        self.modes: list[Columns] = []
-        self.delete: list[Columns] = []
-        self.kept: list[Columns] = []
+        self.create = Gathered()
+        self.replace = Gathered()
+        self.replaced = Gathered()
+        self.modes = Gathered()
+        self.delete = Gathered()
+        self.kept = Gathered()
         self.in_base: set[bytes] = set()  # symlinks and unknown kinds that the base has: no content to be saved
         self.equal = 0
 
     def pair(self, current: Columns, target: Columns) -> None:
         """The same path on both sides, with something different."""
         if current.kinds[0] in _CONTENT and target.kinds[0] in _CONTENT and current.digests == target.digests:
-            self.modes.append(target)
+            self.modes.add(target)
             return
         if current.kinds[0] == SYMLINK and (self._is_ours(current) or self.base.has(current)):
             self.in_base.add(current.paths[0])
-        self.replace.append(target)
-        self.replaced.append(current)
+        self.replace.add(target)
+        self.replaced.add(current)
 
     def _is_ours(self, entry: Columns) -> bool:
         return bool(self.ours) and entry.targets[0].startswith(self.ours)
@@ -150,12 +151,12 @@ class _Merge:
         """What the workspace has and the target has not."""
         if not self.base.known:
             # Only what is saved may go; that is decided for all at once, later.
-            self.delete.append(run)
+            self.delete.add(run)
             return
         for position in range(len(run)):
             entry = run.slice(position, position + 1)
             same = self.base.has(entry)
-            (self.kept if same is None else self.delete).append(entry)
+            (self.kept if same is None else self.delete).add(entry)
             if same and entry.kinds[0] not in _CONTENT:
                 self.in_base.add(entry.paths[0])
 
@@ -190,32 +191,21 @@ def plan_checkout(
             assert here.part is not None
             merge.extras(here.take(len(here.part)))
         elif here.part is None:
-            merge.create.append(there.take(len(there.part)))
+            merge.create.add(there.take(len(there.part)))
         else:
             _step(merge, here, there)
     algorithm, width = (sample.algorithm, sample.width) if sample else ("", 0)
-
-    def joined(parts: list[Columns]) -> Columns:
-        return Columns.concat(algorithm, width, _used_up(parts))
-
     plan = CheckoutPlan(
-        joined(merge.create),
-        joined(merge.replace),
-        joined(merge.replaced),
-        joined(merge.modes),
-        joined(merge.delete),
+        merge.create.take(algorithm, width),
+        merge.replace.take(algorithm, width),
+        merge.replaced.take(algorithm, width),
+        merge.modes.take(algorithm, width),
+        merge.delete.take(algorithm, width),
         equal=merge.equal,
         started_ns=started,
     )
-    _settle(plan, joined(merge.kept), merge, saved)
+    _settle(plan, merge.kept.take(algorithm, width), merge, saved)
     return plan
-
-
-def _used_up(parts: list[Columns]) -> Iterator[Columns]:
-    """The parts one by one; each is let go of when the next is asked for."""
-    parts.reverse()
-    while parts:
-        yield parts.pop()
 
 
 def _step(merge: _Merge, here: _Stream, there: _Stream) -> None:
@@ -232,7 +222,7 @@ def _step(merge: _Merge, here: _Stream, there: _Stream) -> None:
         else:
             merge.pair(here.take(here.at + 1), there.take(there.at + 1))
     elif new < old:
-        merge.create.append(there.take(bisect_left(theirs.paths, old, there.at)))
+        merge.create.add(there.take(bisect_left(theirs.paths, old, there.at)))
     else:
         merge.extras(here.take(bisect_left(mine.paths, new, here.at)))
 
@@ -279,7 +269,7 @@ def _settle(plan: CheckoutPlan, kept: Columns, merge: _Merge, saved: Callable[[l
     kept, forced = _split(kept, lambda path, _kind: path not in blockers)
     plan.delete = merged(doomed, forced)
     plan.blocking = frozenset(_in_the_way(plan.create, plan.delete) | _needed_folders(wanted, plan.delete))
-    plan.kept = kept.paths
+    plan.kept = list(kept.paths)
     plan.unsaved = sorted(
         path
         for part in (plan.replaced, plan.delete)
@@ -340,11 +330,11 @@ def merged(one: Columns, other: Columns) -> Columns:
     return Columns.concat(one.algorithm, one.width, (both.slice(at, at + 1) for at in order))
 
 
-def _merged_paths(one: Columns, other: Columns) -> list[bytes]:
+def _merged_paths(one: Columns, other: Columns) -> Sequence[bytes]:
     return sorted([*one.paths, *other.paths]) if one.paths and other.paths else one.paths or other.paths
 
 
-def _needed_folders(wanted: list[bytes], extras: Columns) -> set[bytes]:
+def _needed_folders(wanted: Sequence[bytes], extras: Columns) -> set[bytes]:
     """Paths of extras that are no folder, where *wanted* needs one."""
     found: set[bytes] = set()
     if not wanted:
@@ -353,7 +343,7 @@ def _needed_folders(wanted: list[bytes], extras: Columns) -> set[bytes]:
         if kind == DIRECTORY:
             continue
         below = path + b"/"
-        position = bisect_left(wanted, below)
+        position = place_of(wanted, below)
         if position < len(wanted) and wanted[position].startswith(below):
             found.add(path)
     return found

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -76,7 +76,7 @@ class Written:
     spared: list[bytes] = field(default_factory=list)
 
 
-def group_by_folder(paths: list[bytes]) -> Groups:
+def group_by_folder(paths: Sequence[bytes]) -> Groups:
     """Positions of sorted *paths* by their folder, as ranges; subfolders may sort between the files of a folder."""
     groups: Groups = {}
     start, last = 0, parent_of(paths[0]) if paths else b""

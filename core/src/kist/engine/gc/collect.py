@@ -17,6 +17,7 @@ from kist.engine.gc.reach import Reached, reach
 from kist.engine.gc.roots import GcRoot
 from kist.engine.process.scratch import Scratch
 from kist.engine.process.syncing import Syncer
+from kist.engine.storage.digest_set import DigestSet
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry
 from kist.engine.storage.members import Members, split_raws
@@ -138,12 +139,12 @@ def plan_cache_gc(cache: Cache, roots: Iterable[GcRoot], codec: ManifestCodec, *
 
 
 def _plan_pack(plan: GcPlan, reader: PackReader, reached: Reached) -> None:
-    alive = reached.alive.get(reader.algorithm, set())
-    if alive.issuperset(split_raws(reader.digests, reader.width)):
+    alive = reached.alive.get(reader.algorithm, DigestSet())
+    raws = split_raws(reader.digests, reader.width)
+    dead = alive.lacks(raws)
+    if not dead:
         return
     members = reader.members
-    raws = members.raws()
-    dead = [position for position, raw in enumerate(raws) if raw not in alive]
     size = sum(members.stored[position] for position in dead)
     whole = len(dead) == len(raws)
     if dead and (whole or reader.size < SMALL_PACK or size >= REWRITE_FROM * reader.size):
@@ -239,21 +240,22 @@ def _replace_indexes(cache: Cache, gone: set[str], new: Sequence[NewPack]) -> No
         return
     cache.catalog.refresh(force=True)
     builders: dict[str, IndexBuilder] = {}
-    for entry, members, algorithm in new:
-        builders.setdefault(algorithm, IndexBuilder(algorithm, members.width)).add_pack(entry, members)
     old: list[str] = []
-    for opened in cache.catalog.files():
-        index = opened.index
-        if gone.isdisjoint(entry.id for entry in index.packs):
-            continue
-        builder = builders.setdefault(index.algorithm, IndexBuilder(index.algorithm, index.width))
-        builder.add_index(index, lambda name: name not in gone)
-        old.append(opened.id)
     syncer = Syncer(cache.sync)
     with Scratch(cache.folder.tmp, verb="gc") as scratch:
-        written = {
-            write_index(cache.folder, builder, syncer, scratch.file) for builder in builders.values() if len(builder)
-        }
+
+        def builder(algorithm: str, width: int) -> IndexBuilder:
+            return builders.setdefault(algorithm, IndexBuilder(algorithm, width, scratch.file))
+
+        for entry, members, algorithm in new:
+            builder(algorithm, members.width).add_pack(entry, members)
+        for opened in cache.catalog.files():
+            index = opened.index
+            if gone.isdisjoint(entry.id for entry in index.packs):
+                continue
+            builder(index.algorithm, index.width).add_index(index, lambda name: name not in gone)
+            old.append(opened.id)
+        written = {write_index(cache.folder, one, syncer, scratch.file) for one in builders.values() if len(one)}
     syncer.close()
     for name in old:
         if name not in written:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from kist.abc.remote import ObjectInfo
@@ -28,7 +27,7 @@ class Chosen:
 
 
 def choose_places(
-    algorithm: str, indexes: Iterable[Index], alive: AbstractSet[bytes], listed: Mapping[str, ObjectInfo]
+    algorithm: str, indexes: Iterable[Index], alive: Container[bytes], listed: Mapping[str, ObjectInfo]
 ) -> Chosen:
     """One place for each living object: where it was put last, and one that is gone only where there is no other.
 

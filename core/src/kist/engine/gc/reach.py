@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from kist.abc.metafile import ManifestCodec
 from kist.engine.gc.roots import GcRoot
@@ -12,6 +13,9 @@ from kist.engine.storage.members import MAX_UNFOLDED
 from kist.engine.transfer.parts import ReadNodes, Walker
 from kist.errors import KistError, MetafileError, ObjectMissing
 from kist.model.digest import Digest
+
+if TYPE_CHECKING:
+    from kist.engine.storage.digest_set import DigestSet
 
 
 @dataclass(slots=True)
@@ -24,7 +28,7 @@ class Reached:
         malformed: objects that stand where a node should, whole but none, as a forged metafile can name them.
     """
 
-    alive: dict[str, set[bytes]] = field(default_factory=dict)
+    alive: dict[str, DigestSet] = field(default_factory=dict)
     unknown: list[Digest] = field(default_factory=list)
     malformed: list[Digest] = field(default_factory=list)
 
@@ -61,11 +65,13 @@ def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNod
         ObjectCorrupt: a node is damaged, so that nobody can tell what it needs.
         RemoteError: the remote refused or failed.
     """
+    from kist.engine.storage.digest_set import DigestSet  # most commands only name roots
+
     reached = Reached()
     groups: dict[str, list[GcRoot]] = {}
     for root in dict.fromkeys(roots):
         groups.setdefault(root.digest.algorithm, []).append(root)
-        reached.alive.setdefault(root.digest.algorithm, set()).add(root.digest.raw)
+        reached.alive.setdefault(root.digest.algorithm, DigestSet()).update((root.digest.raw,))
     for algorithm, group in groups.items():
         walker = Walker(codec, algorithm, read[algorithm])
         alive = reached.alive[algorithm]

@@ -7,7 +7,7 @@ still holds begins at a cut. So an edit may start a cutter at any old cut and st
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from zlib import crc32
 
@@ -194,7 +194,7 @@ def regroup(parts: Iterable[Columns], algorithm: str, width: int) -> Iterator[Co
         yield Columns.concat(algorithm, width, held)
 
 
-def _leaf_stop(paths: list[bytes], start: int, marks: list[int], *, last: bool) -> tuple[int | None, bytes]:
+def _leaf_stop(paths: Sequence[bytes], start: int, marks: list[int], *, last: bool) -> tuple[int | None, bytes]:
     """Where the leaf that begins at *start* ends (None: later than what is here), and its paths joined by NUL."""
     limit = min(start + LEAF_MAX, len(paths))
     at = bisect_left(marks, start + LEAF_MIN - 1)

@@ -7,6 +7,7 @@ between the two shares the prefix. So comparing neighbours finds every suspect, 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import compress, islice
 
 from kist.errors import MetafileError
@@ -15,7 +16,7 @@ from kist.util.paths import display
 _SLASH = 0x2F
 
 
-def check_order(paths: list[bytes]) -> None:
+def check_order(paths: Sequence[bytes]) -> None:
     """Refuse paths that are not strictly ascending, or of which one is a folder of another.
 
     Args:
@@ -40,7 +41,7 @@ class OrderCheck:
         self._last: bytes | None = None
         self._open: list[bytes] = []
 
-    def follows(self, paths: list[bytes]) -> None:
+    def follows(self, paths: Sequence[bytes]) -> None:
         """Check the next part against the ones before; the part itself went through `check_order`.
 
         Args:
@@ -60,14 +61,14 @@ class OrderCheck:
         self._open = still_open + _open_prefixes(paths)
 
 
-def _check_folder(path: bytes, paths: list[bytes], start: int) -> None:
+def _check_folder(path: bytes, paths: Sequence[bytes], start: int) -> None:
     folder = path + b"/"
     position = bisect_left(paths, folder, start)
     if position < len(paths) and paths[position].startswith(folder):
         raise MetafileError(f"{display(path)} is both an entry and the folder of {display(paths[position])}")
 
 
-def _open_prefixes(paths: list[bytes]) -> list[bytes]:
+def _open_prefixes(paths: Sequence[bytes]) -> list[bytes]:
     """The entries of a part in which something that sorts after its last path could lie."""
     last = paths[-1]
     found = [last]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 
 from kist.engine.storage.indexes import (
     HEADER,
@@ -17,8 +18,15 @@ from kist.engine.storage.indexes import (
     Index,
     PackEntry,
 )
-from kist.engine.storage.members import Members, split_raws, to_buffer
-from kist.engine.storage.rows import Rows
+from kist.engine.storage.members import HeldFile, Members, split_raws, to_buffer
+from kist.engine.storage.rows import NewFile, Rows, Runs
+from kist.util.atomic import storage_errors
+
+_BUFFER = 256 << 10
+"""Bytes of each section of an index file that are written at a time."""
+
+_SPAN = 1 << 17
+"""Entries of another index that are taken over at a time."""
 
 
 class IndexBuilder:
@@ -27,37 +35,42 @@ class IndexBuilder:
     Args:
         algorithm: the hash algorithm.
         width: bytes of one raw digest.
+        new_file: gives a name for a scratch file, so that many entries take no memory; None: there is none.
     """
 
-    def __init__(self, algorithm: str, width: int) -> None:
+    def __init__(self, algorithm: str, width: int, new_file: NewFile | None = None) -> None:
         self.algorithm = algorithm
         self.width = width
         self._packs: dict[str, PackEntry] = {}
         self._numbers: dict[str, int] = {}
-        self._sources: list[Rows] = []
+        self._next = 0
+        self._runs = Runs(width, new_file)
 
     def __len__(self) -> int:
         """Number of entries added, those of equal digests counted each time."""
-        return sum(map(len, self._sources))
+        return len(self._runs)
 
     def add_pack(self, pack: PackEntry, members: Members) -> None:
         """Add a pack by its footer."""
         if pack.id in self._packs:
             return
-        number = self._number(pack)
-        packs = array("I", [number]) * len(members)
-        self._sources.append(
-            Rows(members.digests, packs, members.offsets, members.stored, members.plains, members.codecs)
-        )
+        rows = Rows(members.digests, array("I"), members.offsets, members.stored, members.plains, members.codecs)
+        self._runs.add(rows, self._number(pack))
+
+    def drop_pack(self, name: str) -> None:
+        """Take a pack out again that was added by its footer."""
+        if self._packs.pop(name, None) is not None:
+            self._runs.drop(self._numbers.pop(name))
 
     def add_builder(self, other: IndexBuilder) -> None:
         """Add all that another builder of the same algorithm has collected."""
         names = list(other._packs)
         numbers = {number: self._number(other._packs[name]) for number, name in enumerate(names)}
         numbers |= {LOOSE_NUMBER: LOOSE_NUMBER, SEGMENTED_NUMBER: SEGMENTED_NUMBER}
-        for rows in other._sources:
-            packs = array("I", map(numbers.__getitem__, rows.packs))
-            self._sources.append(Rows(rows.digests, packs, rows.offsets, rows.stored, rows.plains, rows.codecs))
+        for run in other._runs:
+            rows = run.slice(0, len(run))
+            rows.packs = array("I", map(numbers.__getitem__, rows.packs))
+            self._runs.add(rows)
 
     def add_index(self, index: Index, keep: Callable[[str], bool] = lambda _: True) -> None:
         """Add what another index says.
@@ -70,15 +83,13 @@ class IndexBuilder:
             LOOSE_NUMBER: LOOSE_NUMBER,
             SEGMENTED_NUMBER: SEGMENTED_NUMBER,
         }
-        rows = index.rows()
-        if len(numbers) == len(index.packs) + 2:
+        for first in range(0, index.count, _SPAN):
+            rows = index.rows(first, min(first + _SPAN, index.count))
+            if len(numbers) < len(index.packs) + 2:
+                chosen = [position for position, number in enumerate(rows.packs) if number in numbers]
+                rows = rows.pick(chosen, split_raws(rows.digests, self.width))
             rows.packs = array("I", map(numbers.__getitem__, rows.packs))
-        else:
-            chosen = [position for position, number in enumerate(rows.packs) if number in numbers]
-            raws = split_raws(rows.digests, self.width)
-            rows = rows.pick(chosen, raws)
-            rows.packs = array("I", map(numbers.__getitem__, rows.packs))
-        self._sources.append(rows)
+            self._runs.add(rows)
 
     def add_loose(self, raws: Sequence[bytes], sizes: Sequence[int], *, segmented: bool = False) -> None:
         """Add objects that lie in no pack.
@@ -92,56 +103,95 @@ class IndexBuilder:
         lengths = array("Q", map(sizes.__getitem__, order))
         packs = array("I", [SEGMENTED_NUMBER if segmented else LOOSE_NUMBER]) * len(order)
         digests = b"".join(map(raws.__getitem__, order))
-        self._sources.append(
-            Rows(digests, packs, array("Q", bytes(8 * len(order))), lengths, lengths, bytes(len(order)))
-        )
+        self._runs.add(Rows(digests, packs, array("Q", bytes(8 * len(order))), lengths, lengths, bytes(len(order))))
 
     def build(self) -> bytes:
-        """The bytes of the index: the same for the same entries, in whatever order they were added."""
-        pieces, whole = self.pieces(), BytesIO()
-        pieces.reverse()
-        while pieces:  # each is let go of once it is written, and the bytes are handed out without a copy
-            whole.write(pieces.pop())
-        return whole.getvalue()
+        """The bytes of the index: the same for the same entries, in whatever order they were added.
 
-    def pieces(self) -> list[bytes | memoryview]:
-        """The same in pieces, so that not all is in memory twice. Afterwards nothing is collected any more."""
-        order = sorted(self._packs)
-        numbers = {self._numbers[key]: number for number, key in enumerate(order)}
-        numbers |= {LOOSE_NUMBER: LOOSE_NUMBER, SEGMENTED_NUMBER: SEGMENTED_NUMBER}
-        fanout, digests, codecs = array("I", [0]), bytearray(), bytearray()
+        Afterwards nothing is collected any more.
+        """
+        digests, codecs = bytearray(), bytearray()
         packs, offsets, stored, plains = array("I"), array("Q"), array("Q"), array("Q")
-        bounds = [_bounds(source.digests, self.width) for source in self._sources]
-        for byte in range(256):
-            rows = self._merge(byte, bounds)
-            if rows is not None:
-                digests += rows.digests
-                packs.extend(map(numbers.__getitem__, rows.packs))
-                offsets += rows.offsets
-                stored += rows.stored
-                plains += rows.plains
-                codecs += rows.codecs
+        fanout = array("I", [0])
+        for rows in self._merged():
+            digests += rows.digests
+            packs += rows.packs
+            offsets += rows.offsets
+            stored += rows.stored
+            plains += rows.plains
+            codecs += rows.codecs
             fanout.append(len(codecs))
-        name = self.algorithm.encode("ascii")
+        whole, head = BytesIO(), self._head(fanout)
+        self._packs, self._numbers = {}, {}
+        self._runs.clear()
+        for piece in (head, digests, *map(to_buffer, (packs, offsets, stored, plains)), codecs):
+            whole.write(piece)
+        return whole.getvalue()  # handed out without a copy
+
+    def write(self, path: Path) -> str:
+        """Write the index to a new file and return its name.
+
+        Where there is a scratch file, neither what was collected nor the index is ever in memory as a whole.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing; nothing is left at *path*.
+        """
+        with storage_errors(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            file = HeldFile(descriptor)
+            try:
+                self._write(descriptor)
+                return file.sha256()
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+
+    def _write(self, descriptor: int) -> None:
+        most, start = len(self), HEADER.size + len(self._packs) * PACK_ROW.size + 257 * 4
+        sections = []
+        for width in (self.width, 4, 8, 8, 8, 1):
+            sections.append(_Section(descriptor, start))
+            start += most * width
+        fanout = array("I", [0])
+        for rows in self._merged():
+            columns = map(to_buffer, (rows.packs, rows.offsets, rows.stored, rows.plains))
+            for section, piece in zip(sections, (rows.digests, *columns, rows.codecs), strict=True):
+                section.add(piece)
+            fanout.append(fanout[-1] + len(rows))
+        end = sections[0].start
+        for section in sections:
+            end = section.close_up(end)
+        os.ftruncate(descriptor, end)
+        _write_at(descriptor, self._head(fanout), 0)
+
+    def _merged(self) -> Iterator[Rows]:
+        """The entries under each first byte, with the numbers that their packs have in the index."""
+        numbers = {self._numbers[key]: number for number, key in enumerate(sorted(self._packs))}
+        numbers |= {LOOSE_NUMBER: LOOSE_NUMBER, SEGMENTED_NUMBER: SEGMENTED_NUMBER}
+        for byte in range(256):
+            rows = self._merge(byte)
+            rows.packs = array("I", map(numbers.__getitem__, rows.packs))
+            yield rows
+
+    def _head(self, fanout: array[int]) -> bytes:
+        """What stands before the digests."""
+        order, name = sorted(self._packs), self.algorithm.encode("ascii")
         table = [PACK_ROW.pack(bytes.fromhex(key), self._packs[key].size, self._packs[key].kind) for key in order]
-        head = HEADER.pack(MAGIC, VERSION, self.width, len(name), name, len(codecs), len(order))
-        self._packs, self._numbers, self._sources = {}, {}, []
-        columns = map(to_buffer, (packs, offsets, stored, plains))
-        return [b"".join([head, *table, to_buffer(fanout)]), memoryview(digests), *columns, memoryview(codecs)]
+        head = HEADER.pack(MAGIC, VERSION, self.width, len(name), name, fanout[-1], len(order))
+        return b"".join([head, *table, to_buffer(fanout)])
 
     def _number(self, pack: PackEntry) -> int:
         self._packs.setdefault(pack.id, pack)
-        return self._numbers.setdefault(pack.id, len(self._numbers))
+        if pack.id not in self._numbers:
+            self._numbers[pack.id] = self._next
+            self._next += 1
+        return self._numbers[pack.id]
 
-    def _merge(self, byte: int, bounds: list[list[int]]) -> Rows | None:
-        """The entries of all sources under one first byte; only that much is sorted at a time."""
-        parts = [
-            source.slice(self.width, bound[byte], bound[byte + 1])
-            for source, bound in zip(self._sources, bounds, strict=True)
-            if bound[byte] < bound[byte + 1]
-        ]
+    def _merge(self, byte: int) -> Rows:
+        """The entries of all runs under one first byte; only that much is sorted at a time."""
+        parts = self._runs.under(byte)
         if len(parts) < 2:
-            return parts[0] if parts else None
+            return parts[0] if parts else Rows(b"", array("I"), array("Q"), array("Q"), array("Q"), b"")
         whole = Rows.join(parts)
         raws = split_raws(whole.digests, self.width)
         order = sorted(range(len(raws)), key=raws.__getitem__)  # stable: the source that was added first leads
@@ -162,6 +212,42 @@ def build_index(algorithm: str, width: int, packs: Iterable[tuple[PackEntry, Mem
     return builder.build()
 
 
-def _bounds(digests: bytes, width: int) -> list[int]:
-    first = digests[::width]
-    return [bisect_left(first, byte) for byte in range(256)] + [len(first)]
+class _Section:
+    """One section of an index file while it is written: its place is known, its length not before the end.
+
+    Args:
+        descriptor: the file.
+        start: where it begins if no digest was added twice.
+    """
+
+    def __init__(self, descriptor: int, start: int) -> None:
+        self.start = start
+        self._descriptor = descriptor
+        self._written = 0
+        self._buffer = bytearray()
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Write what comes next."""
+        self._buffer += data
+        if len(self._buffer) >= _BUFFER:
+            self._flush()
+
+    def close_up(self, start: int) -> int:
+        """Write the rest, and move to where the section before it ends; returns where this one does."""
+        self._flush()
+        for first in range(0, self._written if start < self.start else 0, _BUFFER):
+            length = min(_BUFFER, self._written - first)
+            _write_at(self._descriptor, os.pread(self._descriptor, length, self.start + first), start + first)
+        return start + self._written
+
+    def _flush(self) -> None:
+        _write_at(self._descriptor, self._buffer, self.start + self._written)
+        self._written += len(self._buffer)
+        self._buffer = bytearray()
+
+
+def _write_at(descriptor: int, data: bytes | bytearray, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written

@@ -231,7 +231,7 @@ class Index:
                 positions.extend([known(raw, -1) for raw in raws[first:stop]])
             else:
                 for raw in raws[first:stop]:
-                    at = _search(block, raw, size)
+                    at = search_block(block, raw, size)
                     positions.append(low + at if at >= 0 else -1)
             first = stop
         return positions
@@ -248,7 +248,7 @@ class Index:
             at = find(raw, about - reach if about > reach else 0, about + reach)
             if at < 0 or at % width:  # not here, or spread unevenly
                 stop = fanout[byte + 1]
-                position = _search(digests[low * width : stop * width], raw, stop - low)
+                position = search_block(digests[low * width : stop * width], raw, stop - low)
                 positions.append(low + position if position >= 0 else -1)
             else:
                 positions.append(at // width)
@@ -374,7 +374,7 @@ class Index:
         return ObjectCorrupt(f"index:{self._name}", actual=found)
 
 
-def _search(block: bytes, raw: bytes, size: int) -> int:
+def search_block(block: bytes, raw: bytes, size: int) -> int:
     """The position of a digest among the *size* sorted ones of a block, which begin with the same byte; -1: not there.
 
     Digests are spread evenly, so its place follows from its next bytes, give or take. If what stands around that place

@@ -9,8 +9,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import ge
+from pathlib import Path
 
-from kist.util.atomic import storage_errors
+from kist.util.atomic import storage_errors, write_all
 
 ReadRange = Callable[[int, int], bytes]
 """Read *length* bytes from *offset*; fewer where the file ends earlier."""
@@ -36,6 +37,8 @@ MAX_UNFOLDED = 18 << 20
 FOOTER_ROW = 25
 """Bytes that a member takes in a footer beside its digest."""
 
+
+_BLOCK = 256 << 10
 
 _TURN = 4096
 """Digests that are looked at one by one at a time."""
@@ -79,6 +82,81 @@ def descriptor_reader(descriptor: int) -> ReadRange:
             return data
 
     return read
+
+
+class HeldFile:
+    """A file that is read by ranges, perhaps in several threads, by whoever still has it.
+
+    Args:
+        descriptor: the open file, taken over.
+
+    Attributes:
+        size: its bytes.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._read = descriptor_reader(descriptor)
+        self.size = os.fstat(descriptor).st_size
+
+    @classmethod
+    def new(cls, path: Path) -> HeldFile:
+        """Make a file that is not there yet.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        with storage_errors(path):
+            return cls(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read a range; whoever has this method has the file."""
+        return self._read(offset, length)
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Write at the end.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        with storage_errors():
+            write_all(self._descriptor, data)
+        self.size += len(data)
+
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes."""
+        from hashlib import sha256
+
+        running, offset = sha256(usedforsecurity=False), 0
+        while block := self.read(offset, _BLOCK):
+            running.update(block)
+            offset += len(block)
+        return running.hexdigest()
+
+
+def nameless(path: Path | None = None) -> HeldFile:
+    """A new file that is gone with the process, or once nobody needs it.
+
+    Args:
+        path: where it may stand for a moment; None: where the system keeps temporary files.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing.
+    """
+    if path is None:
+        from tempfile import mkstemp
+
+        with storage_errors():
+            descriptor, name = mkstemp(prefix="kist-")
+        file, path = HeldFile(descriptor), Path(name)
+    else:
+        file = HeldFile.new(path)
+    with storage_errors(path):
+        os.unlink(path)
+    return file
 
 
 def memory_reader(data: bytes) -> ReadRange:

@@ -9,7 +9,7 @@ from pathlib import Path
 from kist.abc.remote import Remote
 from kist.engine.process.workers import Workers
 from kist.engine.storage.index_builder import IndexBuilder
-from kist.engine.storage.indexes import SEGMENTED, index_id
+from kist.engine.storage.indexes import SEGMENTED
 from kist.engine.storage.located import Group, in_order, split_by_size
 from kist.engine.storage.packs import DATA, NODES
 from kist.engine.transfer import objects
@@ -97,7 +97,7 @@ class SidePush:
         self._scratch = scratch
         self._hasher = push.store.hashers(side.algorithm)
         self._packer = Packer(push.local, self._hasher, scratch)
-        self._builder = IndexBuilder(side.algorithm, self._hasher.digest_size)
+        self._builder = IndexBuilder(side.algorithm, self._hasher.digest_size, lambda: scratch / "rows")
         self._rewritten: set[str] = set()
         self._failed: dict[bytes, KistError] = dict(side.closure.failed)
 
@@ -283,11 +283,11 @@ class SidePush:
             self._builder.add_index(index, lambda name: name not in self._rewritten)
         if not len(self._builder):
             return side.merge.kept
-        data = self._builder.build()
-        name = index_id(data)
-        store.put_bytes(f"index/{name}", data)
+        path = self._scratch / f"index-{side.algorithm}"
+        name = self._builder.write(path)
+        store.remote.put_file(f"index/{name}", path)
         self._push.note_put(f"index/{name}")
-        store.hints.remember(f"index/{name}", data)
+        store.hints.adopt(f"index/{name}", path)
         if name not in side.proven.names:
             self._push.unmarked.append(name)
         return [*side.merge.kept, name]

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from kist.engine.process.workers import Workers
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, SEGMENTED_NUMBER, WHOLE_LIMIT, Index, PackEntry, Place
 from kist.engine.storage.located import Group, Located
+from kist.engine.storage.members import HeldFile, nameless
 from kist.engine.storage.rows import Rows
 from kist.engine.transfer import objects
 from kist.engine.transfer.remote_store import RemoteStore, named_by_content
-from kist.errors import KistError, ObjectCorrupt, ObjectError, RemoteObjectNotFound, RepoFormatError
+from kist.errors import (
+    KistError,
+    ObjectCorrupt,
+    ObjectError,
+    RemoteObjectNotFound,
+    RepoFormatError,
+    StorageError,
+)
 from kist.model.digest import Digest
 
 RANGE_COST = 1536 << 10
@@ -98,11 +106,11 @@ class RemoteIndexes:
         return objects.insist(lambda: self._open(name), self._store.remote, f"index/{name}")
 
     def _open(self, name: str) -> Index:
-        kept = self._store.hints.recall(f"index/{name}")
-        if kept is not None:
+        kept = self._store.hints.open(f"index/{name}")
+        if kept >= 0:
             try:
-                return self._checked(Index.load(named_by_content(f"index/{name}", kept, self._store.name), name))
-            except (ObjectError, RepoFormatError):
+                return self._held(name, HeldFile(kept))
+            except (ObjectError, RepoFormatError, StorageError):
                 self._store.hints.forget(f"index/{name}")
         key = f"index/{name}"
         with self._store.remote.open(key, start=0, length=WHOLE_LIMIT + 1) as reader:
@@ -114,6 +122,30 @@ class RemoteIndexes:
         large = _LargeIndex(self._store, name, head)
         self._large[name] = large
         return self._checked(Index(large.read, large.size, name))
+
+    def _brought(self, name: str, large: _LargeIndex) -> Index:
+        """A large index in a file that is remembered; where there is no room for one, in memory."""
+        path = self._store.hints.new_file(f"index/{name}")
+        try:
+            file = nameless() if path is None else HeldFile.new(path)
+            for piece in large.pieces():
+                file.append(piece)
+            index = self._held(name, file)
+        except StorageError:
+            return self._checked(Index.load(b"".join(large.pieces()), name))
+        else:
+            if path is not None:
+                self._store.hints.adopt(f"index/{name}", path)
+            return index
+        finally:
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def _held(self, name: str, file: HeldFile) -> Index:
+        """An index with all its bytes in a file of ours."""
+        if file.sha256() != name:
+            raise ObjectCorrupt(f"index/{name}", where=f"the remote {self._store.name}")
+        return self._checked(Index(file.read, file.size, name, hold=True))
 
     def _checked(self, index: Index) -> Index:
         if index.algorithm != self._algorithm:
@@ -133,9 +165,7 @@ class RemoteIndexes:
         """
         large = self._large.pop(name, None)
         if large is not None:
-            data = named_by_content(f"index/{name}", large.all(), self._store.name)
-            self._store.hints.remember(f"index/{name}", data)
-            self._opened[name] = self._checked(Index.load(data, name))
+            self._opened[name] = self._brought(name, large)
         return self._opened[name]
 
     def pack_entries(self) -> dict[str, PackEntry]:
@@ -236,7 +266,8 @@ class _LargeIndex:
         with self._store.remote.open(self._key, start=offset, length=length) as reader:
             return objects.read_exactly(reader, length)
 
-    def all(self) -> bytes:
-        """Everything."""
-        starts = range(len(self._head), self.size, PART)
-        return b"".join([self._head, *(self.read(start, min(PART, self.size - start)) for start in starts)])
+    def pieces(self) -> Iterator[bytes]:
+        """Everything, part by part."""
+        yield self._head
+        for start in range(len(self._head), self.size, PART):
+            yield self.read(start, min(PART, self.size - start))
