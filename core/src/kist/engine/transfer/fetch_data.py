@@ -27,8 +27,8 @@ WHOLE_FROM = 0.9
 COMMIT_EVERY = 512 << 20
 """Bytes after which what came is made permanent, so that a killed fetch does not begin anew."""
 
-_MEMBER_COST = 250
-"""Bytes in memory for each member of a pack that is checked as a whole."""
+_MEMBER_COST = 320
+"""Bytes in memory for each member of a pack that is checked as a whole; packs of tiny files come one by one."""
 
 _CHUNK = 1 << 20
 
