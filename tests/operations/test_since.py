@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from kist.api import Repo
+from kist.cli.main import main
 from kist.engine.process.clock import FileClock
 from kist.engine.storage.packs import DATA, PackReader
 from kist.engine.workspace import since as since_module
@@ -279,6 +280,31 @@ def test_a_fifo_is_refused_each_time(repo):
     for _ in range(2):
         with pytest.raises(PathConflict, match="FIFO"):
             add(repo)
+
+
+def configure(folder, key, value):
+    assert main(["-C", str(folder), "config", "--tracked", key, value]) == 0
+
+
+def test_what_a_link_stands_for_is_asked_each_time(repo, looked):
+    """The same link is another entry by another setting, and where the object that it leads to has gone."""
+    configure(repo, "core.symlinks", "follow")
+    (repo / "data/d0/link").unlink()
+    (repo / "data/d0/link").symlink_to("../top")
+    add(repo)
+    configure(repo, "core.symlinks", "keep")
+    assert [(path, kind) for path, kind, *_ in told(repo)] == [(b"data/d0/link", "modified")]
+    assert looked[-1]
+
+
+def test_links_to_objects_that_have_gone_are_told_and_replaced(repo, looked):
+    configure(repo, "cache.type", "symlink")
+    add(repo)
+    add(repo)
+    assert told(repo) == []
+    (repo / "data/top").readlink().unlink()
+    assert [(path, kind) for path, kind, *_ in told(repo)] == [(b"data/top", "modified")]
+    assert looked[-1]
 
 
 def test_links_that_lead_outside_are_told_each_time(repo, looked):

@@ -34,7 +34,7 @@ def plan_switch(
     Returns:
         The plan; None where it is not certain, then all of the workspace is to be compared.
     """
-    from kist.engine.workspace.since import Since
+    from kist.engine.workspace.since import Since, with_old
 
     base = context.fingerprints.base(os.fsencode(path))
     if base is None or base.algorithm != view.root.algorithm:
@@ -42,7 +42,10 @@ def plan_switch(
     started = time.time_ns()
     since = Since(scanner, os.fsencode(path), base, context.view)
     try:
-        if not since.look() or since.differs or list(since.changes()) or since.problems or since.special:
+        if not since.look() or since.differs:
+            return None
+        found = list(since.changes())
+        if since.problems or since.special or (found and with_old(since.base, found)):
             return None
         parts = tee(since.base.deltas(view), 3)
         here, there, before = (old for old, _ in parts[0]), (new for _, new in parts[1]), (old for old, _ in parts[2])

@@ -269,13 +269,13 @@ class Since(Scan):
         self._learnt.append(row)
 
     def _differing(self, prefix: bytes, row: Row | None, entries: Entries) -> Iterator[Change]:
-        """The entries of one folder that are not what its row says, and those that have gone."""
+        """The entries of one folder that are not what its row says, all its links, and those that have gone."""
         before = _contents(row, self._width) if row is not None else {}
         targets = iter(entries.targets)
         raws = (entries.digests[start : start + self._width] for start in range(0, len(entries.digests), self._width))
         for name, kind, size, raw in zip(entries.names, entries.kinds, entries.sizes, raws, strict=True):
             target = next(targets) if kind == SYMLINK else None
-            if before.pop(name, None) != (kind, target if kind == SYMLINK else raw):
+            if before.pop(name, None) != (kind, raw):
                 digest = Digest.from_raw(self._algorithm, raw) if kind in (FILE, EXECUTABLE) else None
                 yield Change(
                     prefix + name, "modified", None, Entry(prefix + name, KIND_NAMES[kind], size, digest, target)
@@ -293,14 +293,15 @@ def _is_large(listing: Listing, large: int | None) -> bool:
     return large is not None and bool(listing.kinds) and max(listing.stats[::STAT_FIELDS]) >= large
 
 
-def _contents(row: Row, width: int) -> dict[bytes, tuple[int, bytes]]:
-    """The entries of a folder as its row knows them, without subfolders: name -> kind, and raw digest or target."""
-    found: dict[bytes, tuple[int, bytes]] = {}
-    targets = iter(row.targets)
+def _contents(row: Row, width: int) -> dict[bytes, tuple[int, bytes | None]]:
+    """The entries of a folder as its row knows them, without subfolders: name -> kind and raw digest.
+
+    None for a link: what it stands for may have changed though it leads to the same place.
+    """
+    found: dict[bytes, tuple[int, bytes | None]] = {}
     for at, (name, kind) in enumerate(zip(row.listing.names, row.listing.kinds, strict=True)):
-        target = next(targets) if kind == SYMLINK else b""
         if kind not in (SUBDIRECTORY, OTHER):
-            found[name] = (kind, target if kind == SYMLINK else row.digests[at * width : (at + 1) * width])
+            found[name] = (kind, None if kind == SYMLINK else row.digests[at * width : (at + 1) * width])
     return found
 
 
