@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kist.abc.hasher import Hasher
 from kist.abc.metafile import GetNodes, ManifestCodec, ManifestView, PutNode
-from kist.engine.manifest.cut import build
 from kist.engine.manifest.diff import tree_deltas
-from kist.engine.manifest.edit import edit_tree
 from kist.engine.manifest.format import Inner, decode
 from kist.engine.manifest.nodes import NodeTree
 from kist.errors import MetafileError
@@ -59,6 +57,8 @@ class NodeManifestCodec(ManifestCodec):
         self, parts: Iterable[Columns], put: PutNode, hasher: Hasher, get: GetNodes | None = None
     ) -> NodeManifest:
         """Store the entries of *parts* from nothing."""
+        from kist.engine.manifest.cut import build  # who only reads does without
+
         held: dict[bytes, bytes] = {}
 
         def keep(data: bytes) -> bytes:
@@ -81,6 +81,8 @@ class NodeManifestCodec(ManifestCodec):
         """The manifest of *view* with *changes*; reads and stores only the nodes that they touch."""
         if not isinstance(view, NodeManifest):
             raise TypeError(f"not a manifest of {self.name}: {type(view).__name__}")
+        from kist.engine.manifest.edit import edit_tree
+
         return NodeManifest(edit_tree(view.tree, changes, put, hasher, get))
 
     def open(self, root: Digest, get: GetNodes) -> NodeManifest:

@@ -219,7 +219,9 @@ class RepoContext:
                 opened.close()
 
     def save_fingerprints(self) -> None:
-        """Keep what was learnt, if that can be done without waiting."""
+        """Keep what was learnt, if anything, and if that can be done without waiting."""
+        if "fingerprints" not in self.__dict__:
+            return
         if os.access(self.place.own.parent if not self.place.own.exists() else self.place.own, os.W_OK):
             self.fingerprints.save()
         for notice in self.fingerprints.notices:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import NoReturn
 
 from kist.errors import MetafileError
+from kist.util.lazy import lazy_pattern
 
 MAX_PATH = 4096
 MAX_PART = 255
@@ -25,20 +24,20 @@ _TOGETHER = 1 << 14
 _WINDOWS = os.name == "nt"
 
 # Code points that some file systems ignore in names, so that ".g<U+200C>it" opens ".git".
-_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_IGNORED = lazy_pattern("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _RESERVED = (".git", ".kist")
-_SHORT_NAME = re.compile(r"(?:git|kist)~[0-9]+")
+_SHORT_NAME = lazy_pattern(r"(?:git|kist)~[0-9]+")
 
 # What makes a block of paths worth an exact look; each part there starts and ends with NUL.
-_SUSPECT_DOT = re.compile(rb"\0\.(?:\0|\.\0|[gGkK\x80-\xff ])")
-_SUSPECT_SHORT = re.compile(rb"(?i:git|kist)~")
+_SUSPECT_DOT = lazy_pattern(rb"\0\.(?:\0|\.\0|[gGkK\x80-\xff ])")
+_SUSPECT_SHORT = lazy_pattern(rb"(?i:git|kist)~")
 _SUSPECT_BYTES = (b"\xe2\x80", b"\xe2\x81", b"\xef\xbb\xbf")
 
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{name}{digit}" for name in ("com", "lpt") for digit in (*"123456789", "\u00b9", "\u00b2", "\u00b3")]
 )
-_WINDOWS_BAD = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+_WINDOWS_BAD = lazy_pattern(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
 def check_path(path: bytes) -> None:
@@ -122,6 +121,8 @@ def is_reserved(name: bytes) -> bool:
     """
     if name.isascii() and name[:1] != b"." and b"~" not in name:
         return False
+    import unicodedata
+
     text = _IGNORED.sub("", name.decode("utf-8", "surrogateescape"))
     text = unicodedata.normalize("NFC", text.casefold()).partition(":")[0].rstrip(". ")
     return text in _RESERVED or _SHORT_NAME.fullmatch(text) is not None
@@ -175,6 +176,8 @@ def fold(path: bytes) -> bytes:
     """
     if path.isascii():
         return path.lower()
+    import unicodedata  # large, and only such names need it
+
     text = unicodedata.normalize("NFD", path.decode("utf-8", "surrogateescape")).casefold()
     return unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+from kist.util.lazy import lazy_pattern
+
 _SIZE_STEPS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGTPE])(I?)B?|B)?\s*", re.IGNORECASE | re.ASCII)
+_SIZE = lazy_pattern(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGTPE])(I?)B?|B)?\s*", re.IGNORECASE | re.ASCII)
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DURATION = re.compile(r"\s*(?:[0-9]+(?:\.[0-9]+)?\s*[smhdw]\s*)+", re.IGNORECASE | re.ASCII)
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])", re.IGNORECASE | re.ASCII)
+_DURATION = lazy_pattern(r"\s*(?:[0-9]+(?:\.[0-9]+)?\s*[smhdw]\s*)+", re.IGNORECASE | re.ASCII)
+_DURATION_PART = lazy_pattern(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])", re.IGNORECASE | re.ASCII)
 _LONGEST = 1e12
 
 _MAX_DIGITS = 30

@@ -8,6 +8,8 @@ import math
 import re
 from typing import Any
 
+from kist.util.lazy import lazy_pattern
+
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63
 MAX_KEY = 1000
@@ -20,14 +22,14 @@ _WORD_VALUES: dict[str, bool | None] = {
     **dict.fromkeys(["true", "True", "TRUE"], True),
     **dict.fromkeys(["false", "False", "FALSE"], False),
 }
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
-_FLOAT = re.compile(
+_INTEGER = lazy_pattern(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
+_FLOAT = lazy_pattern(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", re.ASCII
 )
 
 # Text that needs no quotes, whatever reads it. Words and numbers that YAML 1.1 takes for something else are quoted too.
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@+=,()-]*(?:[ :][A-Za-z0-9_./@+=,()-]+)*", re.ASCII)
-_WORDS = re.compile(
+_PLAIN = lazy_pattern(r"[A-Za-z_./][A-Za-z0-9_./@+=,()-]*(?:[ :][A-Za-z0-9_./@+=,()-]+)*", re.ASCII)
+_WORDS = lazy_pattern(
     r"~|null|true|false|yes|no|on|off|y|n|[-+.]*(?:inf|nan)|[-+.0-9][-+.0-9eE_:xo]*", re.ASCII | re.IGNORECASE
 )
 

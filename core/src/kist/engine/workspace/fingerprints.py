@@ -309,10 +309,10 @@ class Fingerprints:
         Returns:
             True if there is nothing more to write; False if it was given up, and is forgotten.
         """
-        import sqlite3
-
         if not (self._fresh or self._forgotten or self._bases) or self.path is None:
             return True
+        import sqlite3
+
         done = False
         try:
             self._open()

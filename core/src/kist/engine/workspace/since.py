@@ -34,6 +34,7 @@ CHEAP = 16 << 20
 """Bytes that are read again rather than to lose sight of the version that all else is equal to."""
 
 _FEW = 1024
+_STAT_BYTES = 8 * STAT_FIELDS
 _TOGETHER = 1 << 20
 
 
@@ -97,6 +98,9 @@ class Since(Scan):
         base: the version's root.
         view: opens it; not called where nothing differs.
         sink: receives the content of every file that is read.
+
+    Attributes:
+        unread: bytes of the files that are to be read, once it was looked.
     """
 
     def __init__(
@@ -116,16 +120,12 @@ class Since(Scan):
         self._stale: list[bytes] = []
         self._learnt: list[Row] = []
         self._names = 0
+        self.unread = 0
 
     @cached_property
     def base(self) -> ManifestView:
         """The version before."""
         return self._open(self._root)
-
-    @property
-    def differs(self) -> bool:
-        """Whether a folder looks otherwise than its row says, as :meth:`look` found."""
-        return bool(self._stale) or not all(folder.same for folder in self._folders_to_read)
 
     @property
     def moved(self) -> bool:
@@ -208,6 +208,8 @@ class Since(Scan):
                 return False  # the row is damaged, or was never kept: nobody can tell what has gone from here
             self._names += len(found.listing.names) + (len(row.listing.names) if row is not None else 0)
             self._folders_to_read.append(_Folder(found.path, found.listing, row, same, _is_large(found.listing, large)))
+            if not same:
+                self.unread += _unread(found.listing, row)
             if row is not None and not same:
                 self._note_removed(found.path, found.listing, row)
             if self._names > LIMIT:
@@ -291,6 +293,22 @@ def _is_special(listing: Listing) -> bool:
 
 def _is_large(listing: Listing, large: int | None) -> bool:
     return large is not None and bool(listing.kinds) and max(listing.stats[::STAT_FIELDS]) >= large
+
+
+def _unread(listing: Listing, row: Row | None) -> int:
+    """Bytes of the entries whose stats are not known."""
+    states = listing.stats.tobytes()
+    each = range(0, len(states), _STAT_BYTES)
+    if row is None:
+        return sum(listing.stats[::STAT_FIELDS])
+    before = row.listing.stats.tobytes()
+    known = dict(
+        zip(
+            row.listing.names, (before[at : at + _STAT_BYTES] for at in range(0, len(before), _STAT_BYTES)), strict=True
+        )
+    )
+    named = zip(listing.names, listing.stats[::STAT_FIELDS], each, strict=True)
+    return sum(size for name, size, at in named if known.get(name) != states[at : at + _STAT_BYTES])
 
 
 def _contents(row: Row, width: int) -> dict[bytes, tuple[int, bytes | None]]:
