@@ -7,9 +7,11 @@ import pytest
 
 from kist.builtin.node_manifest import NodeManifest, NodeManifestCodec
 from kist.errors import ContractViolation, MetafileError
+from kist.model import columns as columns_module
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import Entry
+from kist.model.path_list import PathList
 from kist.plugins.checked_manifest import CheckedManifestCodec
 from kist.testing import ManifestCodecContract
 from kist.testing.manifest_tools import NodeStore, many_files
@@ -121,6 +123,15 @@ def test_an_answer_of_another_kind_is_the_plugins_defect(wrong):
     with pytest.raises(ContractViolation, match=r"^kist-odd: Odd\.") as told:
         use(checked, method)
     assert "tell its authors" in told.value.hint
+
+
+def test_very_many_entries_put_together_are_columns(monkeypatch):
+    monkeypatch.setattr(columns_module, "MANY", 3)
+    part = Columns.concat("sha256", 32, [GOOD])
+    assert isinstance(part.paths, PathList)
+    checked = CheckedManifestCodec(Odd(**{"view.leaves": [part], "children": ([], part)}), "kist-large")
+    assert use(checked, "leaves") == [GOOD]
+    assert use(checked, "children") == ([], GOOD)
 
 
 @pytest.mark.parametrize("path", [b"../outside", b"/etc/motd", b".git/config", b"a//b"])

@@ -15,6 +15,7 @@ from kist.model.columns import Columns
 from kist.model.delta import Delta
 from kist.model.digest import Digest
 from kist.model.entry import KIND_BYTES, SYMLINK, Entry
+from kist.model.path_list import PathList
 from kist.plugins.blame import wrong_answer
 from kist.util.paths import check_paths
 
@@ -197,7 +198,8 @@ def _columns_fault(given: Any, algorithm: str, width: int | None = None) -> str:
 
 def _are_typed(given: Columns) -> bool:
     """Whether each column is of its type."""
-    lists, blocks, sizes = (given.paths, given.targets), (given.kinds, given.digests), given.sizes
+    paths, blocks, sizes = given.paths, (given.kinds, given.digests), given.sizes
+    lists = (given.targets,) if isinstance(paths, PathList) else (paths, given.targets)
     if not all(isinstance(one, list) and {*map(type, one)} <= {bytes} for one in lists):
         return False
     if not all(isinstance(one, bytes) for one in blocks) or given.kinds.translate(None, _KINDS):
