@@ -17,8 +17,9 @@ from kist.builtin.pure_kernel import PureKernel
 from kist.builtin.symlink import SymLink
 from kist.engine.cache.copies import Copies
 from kist.engine.checkout.apply import apply_checkout
+from kist.engine.checkout.checks import check_space
 from kist.engine.checkout.linking import LinkChoice
-from kist.engine.checkout.plan import plan_checkout, plan_removal
+from kist.engine.checkout.plan import CheckoutPlan, plan_checkout, plan_removal
 from kist.engine.checkout.relocate import finish_pending, move_path
 from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.process.journal import Journal
@@ -33,6 +34,8 @@ from kist.errors import (
     UnsavedChanges,
 )
 from kist.model.columns import Columns
+from kist.model.digest import Digest
+from kist.model.entry import Entry
 from kist.util.atomic import TEMP_MARK
 
 LARGE = 5000
@@ -502,6 +505,21 @@ def test_no_room(world, monkeypatch):
     Full.f_bavail, Full.f_favail = 1 << 40, 3
     with unchanged(world), pytest.raises(StorageError, match="names"):
         world.checkout(FIRST)
+
+
+def test_what_is_ready_serves_one_file(monkeypatch):
+    class Narrow:
+        f_bavail, f_frsize, f_files, f_favail = 1, 4096, 1000, 1000
+
+    monkeypatch.setattr(os, "fstatvfs", lambda _descriptor: Narrow)
+    digest = Digest("sha256", "ab" * 32)
+    entries = [Entry(b"large", "file", 1 << 20, digest), Entry(b"twice", "file", 1 << 20, digest)]
+    nothing = Columns("sha256", 32)
+    one, two = (Columns.from_entries("sha256", 32, entries[:count]) for count in (1, 2))
+    ready = frozenset([digest.raw])
+    check_space(-1, CheckoutPlan(one, nothing, nothing, nothing, nothing), linked_from=None, ready=ready)
+    with pytest.raises(StorageError, match="1,048,576 bytes"):
+        check_space(-1, CheckoutPlan(two, nothing, nothing, nothing, nothing), linked_from=None, ready=ready)
 
 
 def test_a_full_disk_on_the_way_leaves_the_journal(world, monkeypatch):

@@ -172,9 +172,10 @@ def check_space(
     Raises:
         StorageError: not enough room, or not enough free inodes.
     """
-    needed = sum(_taken(plan.create, linked_from, ready))
+    left = set(ready)
+    needed = sum(_taken(plan.create, linked_from, left))
     largest = 0
-    for new, old in zip(_taken(plan.replace, linked_from, ready), plan.replaced.sizes, strict=True):
+    for new, old in zip(_taken(plan.replace, linked_from, left), plan.replaced.sizes, strict=True):
         needed += max(new - old, 0)
         largest = max(largest, new)
     free = os.fstatvfs(root)
@@ -193,13 +194,17 @@ def check_space(
         )
 
 
-def _taken(part: Columns, linked_from: int | None, ready: frozenset[bytes]) -> Sequence[int]:
-    """The bytes that each file takes."""
+def _taken(part: Columns, linked_from: int | None, ready: set[bytes]) -> Sequence[int]:
+    """The bytes that each file takes; what lies there already serves one of them."""
     sizes: Sequence[int] = part.sizes
     if linked_from is not None:
         sizes = [size if size < linked_from else 0 for size in sizes]
     if ready:
-        sizes = [0 if raw in ready else size for raw, size in zip(part.raws(), sizes, strict=True)]
+        sizes = list(sizes)
+        for at, raw in enumerate(part.raws()):
+            if raw in ready:
+                ready.remove(raw)
+                sizes[at] = 0
     return sizes
 
 
