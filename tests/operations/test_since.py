@@ -308,6 +308,20 @@ def test_links_to_objects_that_have_gone_are_told_and_replaced(repo, looked):
     assert looked[-1]
 
 
+def test_a_part_that_leaves_a_folder_with_what_is_ignored_alone(repo, tmp_path):
+    """The folder is an empty one of the version, whether the part is recorded or all."""
+    (repo / ".kistignore").write_text("*.tmp\n")
+    write(repo, "d3/only/one", b"1\n")
+    write(repo, "d3/only/seen.tmp", b"2\n")
+    add(repo)
+    (repo / "data/d3/only/one").unlink()
+    Repo(repo).add([str(repo / "data/d3/only/one")])
+    assert told(repo) == []
+    by_part = root(repo)
+    add(repo)
+    assert root(repo) == by_part
+
+
 def test_links_that_lead_outside_are_told_each_time(repo, looked):
     (repo / "data/d1/out").symlink_to("/etc/passwd")
     add(repo)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from kist.abc.metafile import ManifestView
+from kist.engine.workspace.listings import child_path
+from kist.engine.workspace.walk import visit
 from kist.errors import KistError, WorkspaceError
 from kist.model.change import Change
 from kist.model.columns import Columns
@@ -38,13 +40,21 @@ def settle_folders(
             entry = view.find(folder)
             if entry is not None and added:
                 settled[folder] = Change(folder, "deleted", old=entry)
-            elif not added and found and is_empty_folder(context.root / output / os.fsdecode(folder)):
+            elif not added and found and _holds_nothing(context, child_path(os.fsencode(output), folder)):
                 # What the workspace lacks beside the parts stays recorded, and so does its folder.
                 if any(path not in gone for columns in view.leaves(folder) for path in columns.paths):
                     break
                 settled[folder] = Change(folder, "added", new=Entry(folder, "directory"))
                 added = True
     return [settled[path] for path in sorted(settled)]
+
+
+def _holds_nothing(context: RepoContext, folder: bytes) -> bool:
+    """Whether *folder* is a folder, no symlink to one, and holds nothing that a version would hold."""
+    with suppress(KistError):  # no folder, or nobody can tell
+        found = next(visit(context.root, folder, context.kernel, context.ignore.rules, look_ahead=False), None)
+        return found is not None and not found.listing.names
+    return False
 
 
 def is_empty_folder(folder: Path) -> bool:
