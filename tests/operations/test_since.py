@@ -298,6 +298,22 @@ def test_what_a_link_stands_for_is_asked_each_time(repo, looked):
     assert looked[-1]
 
 
+def test_an_ignore_file_that_became_a_link_to_its_object_still_counts(repo, tmp_path):
+    write(repo, ".kistignore", b"*.tmp\n")
+    write(repo, "d2/seen.tmp", b"1\n")
+    configure(repo, "cache.type", "symlink")
+    add(repo)
+    assert (repo / "data/.kistignore").is_symlink()
+    before = root(repo)
+    assert told(repo) == []
+    add(repo)
+    assert root(repo) == before
+    (repo / "data/.kistignore").unlink()
+    (tmp_path / "rules").write_text("*.tmp\n")
+    (repo / "data/.kistignore").symlink_to(tmp_path / "rules")
+    assert [path for path, kind, *_ in told(repo) if kind == "added"] == [b"data/d2/seen.tmp"]
+
+
 def test_links_to_objects_that_have_gone_are_told_and_replaced(repo, looked):
     configure(repo, "cache.type", "symlink")
     add(repo)

@@ -244,7 +244,7 @@ class RepoContext:
         from kist.engine.workspace.ignore import ALWAYS_IGNORED, IgnoreRules, RepositoryIgnore
 
         always = self.dialect.always_ignored() | ALWAYS_IGNORED
-        rules = IgnoreRules(always=always, file_name=os.fsencode(self.dialect.ignore_file))
+        rules = IgnoreRules(always=always, file_name=os.fsencode(self.dialect.ignore_file), cache=self.cache_folder)
         return RepositoryIgnore(self.root, rules)
 
     @cached_property

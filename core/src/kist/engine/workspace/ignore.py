@@ -132,13 +132,21 @@ class IgnoreRules:
     Args:
         always: names that are never part of an output, in any case.
         file_name: the name of the ignore files.
+        cache: the cache's folder; ignore files may be links to its objects. None: no link is read through.
     """
 
-    __slots__ = ("_always", "_file_name", "_files")
+    __slots__ = ("_always", "_cache", "_file_name", "_files")
 
-    def __init__(self, *, always: Iterable[bytes] = ALWAYS_IGNORED, file_name: bytes = IGNORE_FILE) -> None:
+    def __init__(
+        self,
+        *,
+        always: Iterable[bytes] = ALWAYS_IGNORED,
+        file_name: bytes = IGNORE_FILE,
+        cache: Path | None = None,
+    ) -> None:
         self._always = frozenset(name.lower() for name in always)
         self._file_name = file_name
+        self._cache = cache
         self._files: tuple[_RuleFile, ...] = ()
 
     def for_directory(self, path: bytes, descriptor: int, names: Sequence[bytes] | None = None) -> IgnoreRules:
@@ -159,10 +167,10 @@ class IgnoreRules:
         if names is not None and self._file_name not in names:
             return self
         where = path + b"/" + self._file_name if path else self._file_name
-        text = _read(descriptor, self._file_name, where)
+        text = _read(descriptor, self._file_name, where, self._cache)
         if text is None:
             return self
-        inner = IgnoreRules(always=self._always, file_name=self._file_name)
+        inner = IgnoreRules(always=self._always, file_name=self._file_name, cache=self._cache)
         inner._files = (_RuleFile(text, where, path + b"/" if path else b""), *self._files)
         return inner
 
@@ -276,7 +284,17 @@ def pick(listing: Listing, keep: Sequence[bool]) -> Listing:
     return Listing(list(compress(listing.names, keep)), bytes(compress(listing.kinds, keep)), stats)
 
 
-def _read(directory: int, name: bytes, where: bytes) -> str | None:
+def _open_object(directory: int, name: bytes, cache: Path | None) -> int:
+    """Open the object that a checkout linked an ignore file to; -1: nothing else is read through a link or a socket."""
+    try:
+        target = os.readlink(name, dir_fd=directory)
+        objects = os.fsencode(os.path.realpath(cache / "objects")) + b"/" if cache is not None else b"\0"
+        return os.open(target, _OPEN) if target.startswith(objects) and os.path.normpath(target) == target else -1
+    except OSError:
+        return -1
+
+
+def _read(directory: int, name: bytes, where: bytes, cache: Path | None) -> str | None:
     """The text of an ignore file; None if there is none, or no regular file has its name."""
     import stat
 
@@ -285,9 +303,11 @@ def _read(directory: int, name: bytes, where: bytes) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        if exc.errno in (errno.ELOOP, errno.ENXIO):  # a link or a socket is never read through
+        if exc.errno not in (errno.ELOOP, errno.ENXIO):
+            raise storage_error(exc, where) from exc
+        descriptor = _open_object(directory, name, cache)
+        if descriptor < 0:
             return None
-        raise storage_error(exc, where) from exc
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
