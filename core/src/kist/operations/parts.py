@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from kist.abc.metafile import ManifestView
-from kist.engine.workspace.listings import child_path
-from kist.engine.workspace.walk import visit
 from kist.errors import KistError, WorkspaceError
 from kist.model.change import Change
 from kist.model.columns import Columns
@@ -40,7 +38,7 @@ def settle_folders(
             entry = view.find(folder)
             if entry is not None and added:
                 settled[folder] = Change(folder, "deleted", old=entry)
-            elif not added and found and _holds_nothing(context, child_path(os.fsencode(output), folder)):
+            elif not added and found and _holds_nothing(context, os.path.join(os.fsencode(output), folder)):
                 # What the workspace lacks beside the parts stays recorded, and so does its folder.
                 if any(path not in gone for columns in view.leaves(folder) for path in columns.paths):
                     break
@@ -51,6 +49,8 @@ def settle_folders(
 
 def _holds_nothing(context: RepoContext, folder: bytes) -> bool:
     """Whether *folder* is a folder, no symlink to one, and holds nothing that a version would hold."""
+    from kist.engine.workspace.walk import visit
+
     with suppress(KistError):  # no folder, or nobody can tell
         found = next(visit(context.root, folder, context.kernel, context.ignore.rules, look_ahead=False), None)
         return found is not None and not found.listing.names

@@ -15,8 +15,9 @@ from typing import Self
 from kist.abc.kernel import STAT_FIELDS, Listing
 from kist.abc.progress import Progress
 from kist.engine.workspace.fingerprints import Fingerprints
+from kist.engine.workspace.known_rows import KnownRows
 from kist.engine.workspace.rows import StoredRow, folder_key, pack_states
-from kist.engine.workspace.scan import KnownRows, Scanner
+from kist.engine.workspace.scan import Scanner
 from kist.engine.workspace.walk import Problems, visit
 from kist.errors import KistError
 from kist.model.entry import EXECUTABLE, FILE

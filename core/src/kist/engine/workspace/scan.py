@@ -6,7 +6,9 @@ import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kist.abc.hasher import Hasher
 from kist.abc.kernel import SUBDIRECTORY, Kernel, Listing
@@ -15,8 +17,9 @@ from kist.engine.process.clock import FileClock
 from kist.engine.workspace.fingerprints import Fingerprints
 from kist.engine.workspace.folder_state import Entries, FolderState
 from kist.engine.workspace.ignore import IgnoreRules
+from kist.engine.workspace.known_rows import KnownRows
 from kist.engine.workspace.listings import child_path, interleave, list_one
-from kist.engine.workspace.rows import Row, StoredRow, folder_key, only, pack_states, with_entry
+from kist.engine.workspace.rows import Row, folder_key, only, pack_states, with_entry
 from kist.engine.workspace.scan_tools import Links, Sink, SymlinkPolicy, Tools, Totals
 from kist.engine.workspace.walk import Problems, Visit, changed, enter, open_below, visit
 from kist.errors import KistError, MetafileError, ObjectError, PathConflict
@@ -24,6 +27,9 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import DIRECTORY, SYMLINK, Entry
 from kist.util.paths import check_path, display
+
+if TYPE_CHECKING:
+    from kist.engine.workspace.ingest import FolderReader
 
 PART = 16_384
 """Entries in one part of the stream at most."""
@@ -145,32 +151,6 @@ class Scanner:
         return entries[0]
 
 
-class KnownRows:
-    """The stored rows below a folder, asked for in the order of a walk."""
-
-    def __init__(self, fingerprints: Fingerprints, start: bytes, *, content: bool = True) -> None:
-        self._rows = fingerprints.get_below(start, content=content)
-        self._next: StoredRow | None = next(self._rows, None)
-        self._stale: list[bytes] = []
-
-    def take(self, key: bytes) -> StoredRow | None:
-        """The row of a folder; the rows before it belong to folders that are not there any more."""
-        while self._next is not None and self._next.key < key:
-            self._stale.append(self._next.key)
-            self._next = next(self._rows, None)
-        if self._next is None or self._next.key != key:
-            return None
-        found, self._next = self._next, next(self._rows, None)
-        return found
-
-    def stale(self) -> list[bytes]:
-        """The keys of all rows that nobody took."""
-        if self._next is not None:
-            self._stale += [self._next.key, *(row.key for row in self._rows)]
-            self._next = None
-        return self._stale
-
-
 class Scan:
     """One scan of one output: iterate once, then look at the attributes.
 
@@ -183,8 +163,6 @@ class Scan:
     def __init__(
         self, scanner: Scanner, output: bytes, sink: Sink | None, below: bytes = b"", *, is_file: bool = False
     ) -> None:
-        from kist.engine.workspace.ingest import FolderReader  # what is clean is never read
-
         self.output = output
         self.files = 0
         self.size = 0
@@ -192,7 +170,7 @@ class Scan:
         self._below = below
         self._is_file = is_file
         self._totals = Totals()
-        self._reader = FolderReader(scanner.tools, self._totals, sink, output)
+        self._sink_of_all = sink
         self._algorithm = scanner.hasher.name
         self._width = scanner.hasher.digest_size
         folder = scanner.fingerprints.path.parent if scanner.fingerprints.path is not None else None
@@ -200,6 +178,15 @@ class Scan:
         self._equal_before: Digest | None = None
         self._complete = False
         self._unrecorded = False
+
+    @cached_property
+    def _reader(self) -> FolderReader:
+        return self._reader_to(self._sink_of_all)
+
+    def _reader_to(self, sink: Sink | None) -> FolderReader:
+        from kist.engine.workspace.ingest import FolderReader  # what is clean is never read
+
+        return FolderReader(self._scanner.tools, self._totals, sink, self.output)
 
     @property
     def bytes_read(self) -> int:

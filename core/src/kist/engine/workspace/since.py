@@ -10,15 +10,15 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
 from kist.abc.metafile import ManifestView
 from kist.engine.workspace.folder_state import Entries
-from kist.engine.workspace.ingest import FolderReader
+from kist.engine.workspace.known_rows import KnownRows
 from kist.engine.workspace.listings import child_path
 from kist.engine.workspace.rows import Row, folder_key, pack_states
-from kist.engine.workspace.scan import KnownRows, Scan, Scanner
+from kist.engine.workspace.scan import Scan, Scanner
 from kist.engine.workspace.scan_tools import Sink
 from kist.engine.workspace.walk import open_below, visit
 from kist.errors import KistError, PathConflict
@@ -26,6 +26,9 @@ from kist.model.change import Change
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE, KIND_NAMES, SYMLINK, Entry
 from kist.util.atomic import storage_error
+
+if TYPE_CHECKING:
+    from kist.engine.workspace.ingest import FolderReader
 
 LIMIT = 1 << 16
 """Names in folders that look otherwise; with more a scan of everything is as good, and holds nothing in memory."""
@@ -114,13 +117,16 @@ class Since(Scan):
         super().__init__(scanner, output, sink)
         self._root, self._open = base, view
         self._sink = None if sink is None else _Trusting(sink)
-        self._trusting = FolderReader(scanner.tools, self._totals, self._sink, output)
         self._folders_to_read: list[_Folder] = []
         self._removed: list[bytes] = []
         self._stale: list[bytes] = []
         self._learnt: list[Row] = []
         self._names = 0
         self.unread = 0
+
+    @cached_property
+    def _trusting(self) -> FolderReader:
+        return self._reader_to(self._sink)
 
     @cached_property
     def base(self) -> ManifestView:
