@@ -423,6 +423,21 @@ def test_what_nobody_recorded_stays(repo, switched):
     assert None not in switched
 
 
+def test_what_a_checkout_made_and_somebody_takes_away_is_missed(repo):
+    """Then the folder looks as it did before the checkout, and as its row says."""
+    before = (repo / "data.kist").read_bytes()
+    write(repo, "d1/s1/more", b"more\n")
+    add(repo)
+    after = (repo / "data.kist").read_bytes()
+    (repo / "data/d1/s1/more").unlink()
+    (repo / "data.kist").write_bytes(before)
+    assert told(repo) == []
+    (repo / "data.kist").write_bytes(after)
+    Repo(repo).checkout()
+    (repo / "data/d1/s1/more").unlink()
+    assert [(path, kind) for path, kind, *_ in told(repo)] == [(b"data/d1/s1/more", "deleted")]
+
+
 def test_files_just_written_are_read_before_the_next_switch(repo, switched, monkeypatch):
     """Nobody trusts what is younger than two seconds; few of them are no reason to compare everything."""
     monkeypatch.undo()

@@ -271,7 +271,10 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         return _apply_files(context, one, force=force)
     if not one.plan and (context.root / one.target.tracked.path).exists():
         return CheckoutReport(kept=_texts(one.folder, one.plan.kept), warnings=tuple(one.special))
-    edited = bool(one.plan.kept or one.special)
+    # The rows of folders that were there know nothing of what is made in them: who takes it away again makes the folder
+    # look as its row says, though the version has more.
+    known = context.fingerprints.latest(os.fsencode(one.target.tracked.path)) is not None
+    edited = bool(one.plan.kept or one.special or (known and len(one.plan.create)))
     report = apply_checkout(
         context.root,
         os.fsencode(one.folder),
