@@ -438,6 +438,30 @@ def test_what_a_checkout_made_and_somebody_takes_away_is_missed(repo):
     assert [(path, kind) for path, kind, *_ in told(repo)] == [(b"data/d1/s1/more", "deleted")]
 
 
+@pytest.mark.parametrize("gone", ["d1/s1/more", "d1/new/deep/file", "d1/new", "d1/link", "bare"])
+def test_each_kind_of_new_entry_is_missed_when_it_goes(repo, gone):
+    before = (repo / "data.kist").read_bytes()
+    write(repo, "d1/s1/more", b"more\n")
+    write(repo, "d1/new/deep/file", b"file\n")
+    (repo / "data/d1/link").symlink_to("s1")
+    (repo / "data/bare").mkdir()
+    add(repo)
+    after = (repo / "data.kist").read_bytes()
+    (repo / "data.kist").write_bytes(before)
+    Repo(repo).checkout()
+    assert told(repo) == []
+    (repo / "data.kist").write_bytes(after)
+    Repo(repo).checkout()
+    place = repo / "data" / gone
+    expected = [path for path in ("d1/new/deep/file",) if gone == "d1/new"] or [gone]
+    shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
+    found = {path: kind for path, kind, *_ in told(repo)}
+    assert all(found[b"data/" + path.encode()] == "deleted" for path in expected)
+    add(repo)
+    assert told(repo) == []
+    Repo(repo).verify()
+
+
 def test_files_just_written_are_read_before_the_next_switch(repo, switched, monkeypatch):
     """Nobody trusts what is younger than two seconds; few of them are no reason to compare everything."""
     monkeypatch.undo()

@@ -271,10 +271,7 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         return _apply_files(context, one, force=force)
     if not one.plan and (context.root / one.target.tracked.path).exists():
         return CheckoutReport(kept=_texts(one.folder, one.plan.kept), warnings=tuple(one.special))
-    # The rows of folders that were there know nothing of what is made in them: who takes it away again makes the folder
-    # look as its row says, though the version has more.
-    known = context.fingerprints.latest(os.fsencode(one.target.tracked.path)) is not None
-    edited = bool(one.plan.kept or one.special or (known and len(one.plan.create)))
+    edited = bool(one.plan.kept or one.special) or not _noted(context, one)
     report = apply_checkout(
         context.root,
         os.fsencode(one.folder),
@@ -287,6 +284,18 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
     base = output.digest if complete else None
     context.fingerprints.set_base(os.fsencode(one.target.tracked.path), base, edited=edited)
     return replace(report, warnings=(*one.special, *report.warnings))
+
+
+def _noted(context: RepoContext, one: _Intended) -> bool:
+    """Whether the rows that are there know what is made now."""
+    from kist.engine.workspace.made import note_made
+
+    output = one.target.tracked.output
+    if not (output.is_directory and len(one.plan.create)):
+        return True
+    if context.fingerprints.latest(os.fsencode(one.target.tracked.path)) is None:
+        return True
+    return note_made(context.fingerprints, os.fsencode(one.folder), one.plan.create, output.digest.algorithm)
 
 
 def _apply_files(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from kist.abc.metafile import ManifestView
-from kist.errors import KistError, WorkspaceError
+from kist.errors import KistError, ObjectError, WorkspaceError
 from kist.model.change import Change
 from kist.model.columns import Columns
 from kist.model.entry import Entry
@@ -106,7 +106,8 @@ def problem_of(path: str, problems: Sequence[tuple[bytes, KistError]]) -> KistEr
         return first
     listed = "\n".join(str(error) for error in errors[:50]) + ("\n…" if len(errors) > 50 else "")
     message = f"{len(errors)} entries of {path} can be neither kept nor replaced; all of it stays as it is:\n{listed}"
-    return type(first)(message, path=path, hint=first.hint)
+    kind = ObjectError if isinstance(first, ObjectError) else type(first)  # its own classes speak of one object
+    return kind(message, path=path, hint=first.hint)
 
 
 def foretold(context: RepoContext, paths: Sequence[bytes]) -> AbstractContextManager[object]:

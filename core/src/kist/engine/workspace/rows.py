@@ -25,7 +25,9 @@ RACY = 2_000_000_000
 
 _HEADER = struct.Struct("<II")
 _STAT_BYTES = 8 * STAT_FIELDS
-_SMUDGED = array("q", [-1] * STAT_FIELDS)
+SMUDGED = array("q", [-1] * STAT_FIELDS)
+"""Stats that no file ever has."""
+
 _NEVER = (1 << 63) - 1
 
 
@@ -72,7 +74,7 @@ class Row:
         for at, kind in enumerate(kinds):
             recent = changed[at] >= limit or renewed[at] >= limit
             if kind == OTHER or (recent and kind != SUBDIRECTORY):
-                stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS] = _SMUDGED
+                stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS] = SMUDGED
 
 
 @dataclass(slots=True)
