@@ -21,11 +21,11 @@ def pair(tmp_path):
 def refuse(number, after=0):
     real, calls = os.copy_file_range, []
 
-    def copy_file_range(reader, writer, count):
+    def copy_file_range(reader, writer, count, start):
         calls.append(count)
         if len(calls) > after:
             raise OSError(number, os.strerror(number))
-        return real(reader, writer, 1_000_000)
+        return real(reader, writer, min(count, 1_000_000), start)
 
     return copy_file_range
 
@@ -38,6 +38,16 @@ def test_the_rest_is_copied_and_told(pair, monkeypatch, way):
     copying.copy_rest(reader, writer, told.append)
     assert target.read_bytes() == b"0123456789" * 500_000
     assert sum(told) == 5_000_000
+
+
+@pytest.mark.parametrize("way", [None, refuse(errno.EXDEV), refuse(errno.EIO, after=2), copying._IN_KERNEL])
+def test_a_range_is_copied_behind_what_is_there(pair, monkeypatch, way):
+    reader, writer, target = pair
+    monkeypatch.setattr(copying, "_IN_KERNEL", way)
+    copying.copy_range(reader, writer, 3, 2_500_001)
+    copying.copy_range(reader, writer, 2_500_004, 10_000_000)  # there is not as much
+    assert target.read_bytes() == b"0123456789" * 500_000
+    assert os.lseek(reader, 0, os.SEEK_CUR) == 3
 
 
 def test_a_full_disk_is_not_tried_again(pair, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 
 from kist.util.atomic import write_all
@@ -16,7 +17,21 @@ _IN_KERNEL = getattr(os, "copy_file_range", None)
 _UNABLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
 
 
-def copy_range(reader: int, writer: int, start: int, length: int) -> None:
+def copy_rest(reader: int, writer: int, advance: Callable[[int], object] = int) -> None:
+    """Copy all that one open file still has to where another one stands.
+
+    Args:
+        reader: descriptor of a regular file, which stays where it stands.
+        writer: descriptor of the file that is written.
+        advance: told the bytes of each step; what it raises ends the copying.
+
+    Raises:
+        OSError: the system refused.
+    """
+    copy_range(reader, writer, os.lseek(reader, 0, os.SEEK_CUR), sys.maxsize, advance)
+
+
+def copy_range(reader: int, writer: int, start: int, length: int, advance: Callable[[int], object] = int) -> None:
     """Copy a range of one open file to where another one stands; what the first does not have is left out.
 
     Args:
@@ -24,6 +39,7 @@ def copy_range(reader: int, writer: int, start: int, length: int) -> None:
         writer: descriptor of the file that is written.
         start: where the range begins.
         length: its bytes.
+        advance: told the bytes of each step; what it raises ends the copying.
 
     Raises:
         OSError: the system refused.
@@ -39,35 +55,9 @@ def copy_range(reader: int, writer: int, start: int, length: int) -> None:
         if not done:
             break
         start += done
+        advance(done)
+    # Whatever the kernel could not do itself is read and written here, from where it stopped.
     while start < end and (block := os.pread(reader, min(end - start, _BLOCK), start)):
         write_all(writer, block)
         start += len(block)
-
-
-def copy_rest(reader: int, writer: int, advance: Callable[[int], object] = int) -> None:
-    """Copy all that one open file still has to where another one stands.
-
-    Args:
-        reader: descriptor of a regular file.
-        writer: descriptor of the file that is written.
-        advance: told the bytes of each step; what it raises ends the copying.
-
-    Raises:
-        OSError: the system refused.
-    """
-    left = os.fstat(reader).st_size - os.lseek(reader, 0, os.SEEK_CUR)
-    while left > 0 and _IN_KERNEL:
-        try:
-            done = _IN_KERNEL(reader, writer, min(left, _STEP))
-        except OSError as exc:
-            if exc.errno not in _UNABLE:
-                raise
-            break
-        if not done:
-            break
-        left -= done
-        advance(done)
-    # Whatever the kernel could not do itself is read and written here, from where it stopped.
-    while block := os.read(reader, _BLOCK):
-        write_all(writer, block)
         advance(len(block))
