@@ -96,6 +96,15 @@ def test_its_own_failure_is_none_of_the_object(source, scratch, here):
     assert take(copies, here) == len(DATA)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_ends_its_thread_takes_it_away(source, scratch, here, monkeypatch):
+    monkeypatch.setattr("kist.engine.cache.copies.copy_range", lambda *_: 1 / 0)
+    copies = Copies(scratch, lambda: True)
+    make(copies, source)
+    assert take(copies, here) == -1
+    assert not list(scratch.iterdir())
+
+
 def test_an_object_that_is_shorter_is_no_failure_here(source, scratch, here, tmp_path):
     copies = Copies(scratch, lambda: True)
     make(copies, source, (1 << 20, 5 << 20))

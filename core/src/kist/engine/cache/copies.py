@@ -64,7 +64,7 @@ class Copy:
         self._path = None
 
     def _run(self, reader: int, path: Path) -> None:
-        done = 0
+        done, complete = 0, False
         try:
             # The mode is the one that the system gives a new file of the workspace.
             writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -74,12 +74,15 @@ class Copy:
                     done = reached
             finally:
                 os.close(writer)
+            complete = True
         except OSError:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            self._path = None
+            pass  # a full disk, say: the object is what counts
         finally:
             os.close(reader)
+            if not complete:
+                self._path = None
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
 
 class Copies:
