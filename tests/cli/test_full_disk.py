@@ -1,5 +1,6 @@
 """A disk that is full to the last byte: what frees space works there, for nobody could get out of it else."""
 
+import errno
 import os
 
 import pytest
@@ -75,6 +76,25 @@ def test_1_1_a_full_disk_of_the_cache_holds_up_no_checkout_elsewhere(tmp_path, c
         repo("checkout")
         assert repo.json("status").data["clean"]
         assert not list(repo.folder.glob(".kist/private/*/links.json"))
+
+
+def test_1_2_links_that_a_full_disk_lets_nobody_try_are_no_success(tmp_path, capsys, monkeypatch):
+    """Nothing is lost, but what was asked for is not done; with room again the same command does it."""
+    repo = Kist(tmp_path, capsys, monkeypatch)
+    repo("init")
+    repo("config", "--local", "cache.type", "symlink")
+    write(repo.folder, {"data/small.txt": b"1"})
+
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:  # the last block went to the version itself
+        patch.setattr(os, "symlink", full)
+        assert "free some space" in repo("add", "data", code=13).err
+    assert (repo.folder / "data/small.txt").read_bytes() == b"1"
+    assert repo.json("status").data["clean"]
+    repo("add", "data")
+    assert (repo.folder / "data/small.txt").is_symlink()
 
 
 def test_1_1_the_trash_is_emptied_on_a_full_disk(kist):

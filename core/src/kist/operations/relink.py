@@ -27,6 +27,9 @@ def relink(context: RepoContext, edits: Sequence[Edit]) -> int:
 
     Returns:
         number of files that are links now and were not before.
+
+    Raises:
+        StorageError: the disk is full or fails; the versions are recorded, and the next ``add`` goes on.
     """
     if {name for edit in edits for name in _order(context, edit)} <= ISOLATED:
         return 0
@@ -44,6 +47,8 @@ def _relink(context: RepoContext, edit: Edit) -> int:
 
     output = edit.output
     tools = tools_for(context, output)
+    if tools.links.trouble is not None:  # copies would do for a checkout; here they are what there is
+        raise tools.links.trouble
     link = tools.links.plain
     if link.isolated:
         return 0

@@ -142,5 +142,19 @@ def test_a_disk_that_fails_tells_nothing_of_the_link_type(places, number):
     assert [os.listdir(place) for place in places] == [[], []]
 
 
+def test_a_disk_that_fails_is_told_with_the_copies_that_stand_in(places, tmp_path):
+    class Full(Fake):
+        def probe(self, *folders):
+            return probe_with_files(self, *folders)
+
+    full, memory = Full("shared", OSError(errno.ENOSPC, "full"), keeps_mode=True), tmp_path / "links.json"
+    choice = choose_links(["shared"], maker(full), places, memory)
+    assert (choice.plain.name, choice.executable.name) == ("copy", "copy")
+    assert choice.trouble.errno == errno.ENOSPC
+    assert not memory.exists()
+    full.reason = None
+    assert choose_links(["shared"], maker(full), places, memory).trouble is None
+
+
 def test_a_probe_of_absent_folders_says_so(tmp_path):
     assert probe_with_files(HardLink(), tmp_path / "none", tmp_path)

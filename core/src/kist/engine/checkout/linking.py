@@ -28,11 +28,13 @@ class LinkChoice:
         plain: for files that are not executable.
         executable: for executable ones: never shares the object's mode.
         notes: what to tell the user about types that do not work; empty when that was told before.
+        trouble: why nothing could be tried, so that copies are made for this time.
     """
 
     plain: LinkType
     executable: LinkType
     notes: tuple[str, ...] = ()
+    trouble: StorageError | None = None
 
 
 def choose_links(
@@ -59,9 +61,9 @@ def choose_links(
     """
     try:
         return _choose(list(dict.fromkeys([*order, "copy"])), make, places, memory)
-    except StorageError:
+    except StorageError as exc:
         copy = make("copy")
-        return LinkChoice(copy, copy)
+        return LinkChoice(copy, copy, trouble=exc)
 
 
 def _choose(
