@@ -1,6 +1,8 @@
 """What gc remembers: with the same roots and the same cache it need not look again, and with others it does."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -96,3 +98,13 @@ def test_a_memory_that_was_damaged_says_nothing(repo, looks):
     path.write_bytes(path.read_bytes()[:-9])
     assert planned(repo) == 0
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("name", ["nothing-dead", "complete.json"])
+def test_1_2_what_was_killed_while_it_remembered_leaves_nothing(repo, name):
+    code = f"from kist.util.atomic import temp_name; print(temp_name({name!r}), end='')"
+    left = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    place = Repo(repo).context.place.own / left
+    place.write_bytes(b"half")
+    Repo(repo).add([str(repo / "data")])
+    assert not place.exists()

@@ -82,6 +82,7 @@ class Writing:
 
     def _shared_with_readers(self) -> Iterator[Path]:
         """Where commands that only read keep what they learned, without a scratch folder."""
+        yield self._context.place.own
         yield self._context.cache_folder / "verified"
         for folder in self._context.place.own.glob("remotes/*"):
             yield from (folder, folder / "index")
