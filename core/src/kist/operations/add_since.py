@@ -38,10 +38,9 @@ def edited_since(context: RepoContext, storing: Storing, scanner: Scanner, path:
 
     output = os.fsencode(path)
     base = scanner.fingerprints.base(output)
-    sink = storing.sink(scanner.hasher.name)
     if base is None or base.algorithm != scanner.hasher.name or not complete_versions(context).holds(path, base):
         return None
-    since = Since(scanner, output, base, storing.view, sink)
+    since = Since(scanner, output, base, storing.view, storing.sink(base.algorithm))
     try:
         if not since.look(context.cache.pack_threshold):
             return None

@@ -45,7 +45,7 @@ class NothingDead:
         Args:
             found: made after this object was.
         """
-        if found.candidates or found.unknown or found.malformed or found.looked_over or self._state() != self._before:
+        if found.candidates or found.unknown or found.malformed or found.passed_over or self._state() != self._before:
             return
         with suppress(OSError, StorageError):  # read-only, full: it was only a memory
             if os.access(self._path.parent, os.W_OK):

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from kist.engine.cache.copies import Copies
-from kist.engine.checkout.linking import LinkChoice
 from kist.errors import TransferError
 from kist.model.report import CheckoutReport, TransferReport
 from kist.operations.checkout import CheckoutOptions, checkout
@@ -69,15 +68,11 @@ def _copying_early(context: RepoContext) -> Iterator[None]:
     folder = context.scratch.path
     cache = context.cache
     if folder.stat().st_dev == context.root.stat().st_dev:
-        cache.copies = Copies(folder, lambda: _copies(context.links()))
+        cache.copies = Copies(folder, lambda: context.links().always_copies)
     try:
         yield
     finally:
         cache.copies = Copies()
-
-
-def _copies(links: LinkChoice) -> bool:
-    return links.plain.verified and links.executable.verified
 
 
 def _fetch(

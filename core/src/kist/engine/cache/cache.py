@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PACK_THRESHOLD = 1 << 20
 
 _MODES = ("batch", "each", "off")
+"""Values of ``core.fsync``: in the background with one wait at the end; at once for each file; not at all."""
 
 
 class Cache(CacheReader):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -96,7 +96,7 @@ class Copies:
 
     def __init__(self, folder: Path | None = None, wanted: Callable[[], bool] = bool) -> None:
         self._folder = folder
-        self._wanted = wanted
+        self._wanted = cache(wanted)
         self._made: dict[tuple[str, bytes], Path] = {}
 
     @contextmanager
@@ -120,7 +120,7 @@ class Copies:
         """The raw digests of the objects of which there are copies."""
         return frozenset(raw for name, raw in self._made if name == algorithm)
 
-    def take(self, algorithm: str, raw: bytes, name: bytes, here: int, *, executable: bool) -> int:
+    def take(self, algorithm: str, raw: bytes, name: bytes, here: int) -> int:
         """Give the copy of an object its name in the workspace; it serves once.
 
         Args:
@@ -128,7 +128,6 @@ class Copies:
             raw: the raw digest.
             name: plain name, that nothing has yet.
             here: descriptor of the folder.
-            executable: whether whoever may read may execute.
 
         Returns:
             Its bytes; -1 if there is none, or a file made in that folder would belong to another group or have other
@@ -140,9 +139,6 @@ class Copies:
         try:
             found = path.stat()
             if os.fstat(here).st_gid == found.st_gid and not _has_default_acl(here):
-                if executable:
-                    mode = stat.S_IMODE(found.st_mode)
-                    path.chmod(mode | (mode & 0o444) >> 2)
                 os.rename(path, name, dst_dir_fd=here)
                 return found.st_size
         except OSError:  # another file system, or anything else: it is copied as always

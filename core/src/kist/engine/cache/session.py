@@ -296,6 +296,8 @@ class CacheSession:
                 writer.close()
             self._closed, self._nodes, self._pending = [], {}, Pending(self.file)
 
+    # Everything below runs under the lock.
+
     def _absent(self, raws: Iterable[bytes]) -> list[bytes]:
         # gc is kept out, so nothing goes meanwhile; to look for each of many small groups would take most of the time.
         return self._reader.missing(self._hasher.name, raws, within=0.05)

@@ -71,12 +71,6 @@ class Contents:
         if files:
             self.linked[name] = self.linked.get(name, 0) + files
 
-    @property
-    def always_copies(self) -> bool:
-        """Whether no object is linked, so that nothing is recorded in the cache."""
-        links = self._tools.links
-        return links.plain.verified and links.executable.verified
-
     def begin(self, wanted: Columns, groups: Iterable[Sequence[range]]) -> None:
         """Begin a turn: nothing of the one before is held, and what many small batches will read is looked up at once.
 
@@ -234,7 +228,7 @@ class Contents:
                 start += exc.done + 1
         for at, file in enumerate(files):
             if at not in refused and file.executable:
-                _make_executable(file.name, here)
+                set_executable(file.name, here, executable=True)
         self.count(link.name, len(files) - len(refused))
         return refused
 
@@ -246,8 +240,10 @@ class Contents:
     def _copy(self, here: int, file: Wanted) -> bool:
         """Copy one object, hashed on the way unless this process hashed it when it stored it."""
         objects = self._tools.objects
-        ready = objects.copies.take(self._algorithm, file.raw, file.name, here, executable=file.executable)
+        ready = objects.copies.take(self._algorithm, file.raw, file.name, here)
         if ready >= 0:
+            if file.executable:
+                set_executable(file.name, here, executable=True)
             self._tools.progress.advance(ready)
             self.count("copy", 1)
             return True
@@ -279,10 +275,6 @@ class Contents:
         for block in self._blocks(raw):
             write_all(writer, block)
             self._tools.progress.advance(len(block))
-
-
-def _make_executable(name: bytes, here: int) -> None:
-    set_executable(name, here, executable=True)
 
 
 def set_executable(name: bytes, here: int, *, executable: bool) -> bool:

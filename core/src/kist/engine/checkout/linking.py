@@ -36,6 +36,11 @@ class LinkChoice:
     notes: tuple[str, ...] = ()
     trouble: StorageError | None = None
 
+    @property
+    def always_copies(self) -> bool:
+        """Whether no object is linked, so that nothing is recorded in the cache."""
+        return self.plain.verified and self.executable.verified
+
 
 def choose_links(
     order: Sequence[str],

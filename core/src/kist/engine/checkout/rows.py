@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from array import array
-from bisect import insort
 from typing import Any
 
 from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Listing
@@ -97,14 +96,16 @@ class RowCollector:
         """
         if self._sink is None or not self._rows or not (last or self._names >= _PENDING):
             return
-        from kist.engine.workspace.rows import Row
+        from kist.engine.workspace.rows import Row, with_keys
 
         clock = file_system_clock(root, self._token)
         rows = []
         for path, listing, digests, targets in self._rows:
-            whole, all_digests = _with_folders(listing, digests, children.get(path, []), self._wanted.width)
+            keys = [name + b"/" for name in children.get(path, ())]
+            if keys:
+                listing, digests = with_keys(listing, digests, self._wanted.width, keys)
             directory = os.path.join(self._output, path) if path else self._output
-            row = Row(directory, self._wanted.algorithm, whole, all_digests, targets)
+            row = Row(directory, self._wanted.algorithm, listing, digests, targets)
             row.smudge(clock)
             rows.append(row)
         self.clear()
@@ -119,31 +120,6 @@ def _files_only(listing: Listing) -> Listing:
     for at in kept:
         stats += listing.stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS]
     return Listing([listing.names[at] for at in kept], bytes([listing.kinds[at] for at in kept]), stats)
-
-
-def _with_folders(listing: Listing, digests: bytes, folders: list[bytes], width: int) -> tuple[Listing, bytes]:
-    """Add subfolders in their places (a folder sorts as its name + ``/``)."""
-    if not folders:
-        return listing, digests
-    keys = list(listing.names)
-    for folder in folders:
-        insort(keys, folder + b"/")
-    whole, parts, at = Listing(), [], 0
-    kinds = bytearray()
-    for key in keys:
-        if key.endswith(b"/"):
-            whole.names.append(key[:-1])
-            kinds.append(SUBDIRECTORY)
-            whole.stats.extend([0] * STAT_FIELDS)
-            parts.append(bytes(width))
-        else:
-            whole.names.append(key)
-            kinds.append(listing.kinds[at])
-            whole.stats += listing.stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS]
-            parts.append(digests[at * width : (at + 1) * width])
-            at += 1
-    whole.kinds = bytes(kinds)
-    return whole, b"".join(parts)
 
 
 def child_folders(folders: set[bytes]) -> dict[bytes, list[bytes]]:

@@ -164,7 +164,7 @@ class FileWriter:
 
     def _only_copies(self) -> bool:
         """Whether nothing but memory is needed, so that processes do not meet in the cache."""
-        return self.contents.always_copies or max(self._wanted.sizes, default=0) < self._tools.small
+        return self._tools.links.always_copies or max(self._wanted.sizes, default=0) < self._tools.small
 
     def _help(self, share: Groups, tally: Tally, check: Check) -> tuple[Any, ...]:
         """In a helper: write one share."""

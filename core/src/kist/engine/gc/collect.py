@@ -68,14 +68,14 @@ class GcPlan:
         packs: pack id -> what happens to it.
         unknown: nodes of roots that are not here; what only they reach may be among the candidates.
         malformed: objects that roots name as manifests and that are none; they stay.
-        looked_over: whether something was left out: packs that cannot be read, files from the future.
+        passed_over: whether something was left out: packs that cannot be read, files from the future.
     """
 
     loose: dict[Digest, int] = field(default_factory=dict)
     packs: dict[str, DeadPack] = field(default_factory=dict)
     unknown: list[Digest] = field(default_factory=list)
     malformed: list[Digest] = field(default_factory=list)
-    looked_over: bool = False
+    passed_over: bool = False
 
     @property
     def candidates(self) -> int:
@@ -127,14 +127,14 @@ def plan_cache_gc(cache: Cache, roots: Iterable[GcRoot], codec: ManifestCodec, *
         if one.mtime <= before:
             plan.loose[Digest.from_raw(one.algorithm, one.raw)] = one.size
         else:
-            plan.looked_over = True
+            plan.passed_over = True
     read = 0
     for reader in cache.packs():
         if reader.mtime <= before:
             with suppress(ObjectError):  # a damaged pack is for verify, which can save what is good in it
                 _plan_pack(plan, reader, reached)
                 read += 1
-    plan.looked_over |= read < len(cache.folder.pack_ids())
+    plan.passed_over |= read < len(cache.folder.pack_ids())
     return plan
 
 

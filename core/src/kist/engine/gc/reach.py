@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from kist.abc.metafile import ManifestCodec
 from kist.engine.gc.roots import GcRoot
+from kist.engine.storage.digest_set import DigestSet
 from kist.engine.storage.indexes import SEGMENTED, Place
 from kist.engine.storage.members import MAX_UNFOLDED
 from kist.engine.transfer.parts import ReadNodes, Walker
 from kist.errors import KistError, MetafileError, ObjectMissing
 from kist.model.digest import Digest
-
-if TYPE_CHECKING:
-    from kist.engine.storage.digest_set import DigestSet
 
 
 @dataclass(slots=True)
@@ -65,8 +62,6 @@ def reach(roots: Iterable[GcRoot], codec: ManifestCodec, read: dict[str, ReadNod
         ObjectCorrupt: a node is damaged, so that nobody can tell what it needs.
         RemoteError: the remote refused or failed.
     """
-    from kist.engine.storage.digest_set import DigestSet  # most commands only name roots
-
     reached = Reached()
     groups: dict[str, list[GcRoot]] = {}
     for root in dict.fromkeys(roots):

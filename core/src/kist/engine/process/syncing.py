@@ -10,8 +10,6 @@ from threading import BoundedSemaphore, Thread
 
 from kist.util.atomic import storage_error, storage_errors, sync_directory, write_beside, write_file
 
-"""Values of ``core.fsync``: in the background with one wait at the end; at once for each file; not at all."""
-
 _IN_FLIGHT = 32
 _MANY = 64
 _TOGETHER = 10_000

@@ -69,12 +69,11 @@ class Hints:
 
     def adopt(self, name: str, path: Path) -> None:
         """Keep what a file holds, which may be moved away; a disk that refuses is no failure of the transfer."""
-        if self._folder is None or self.frozen:
+        temporary = self.new_file(name)
+        if self._folder is None or temporary is None:
             return
         target = self._folder / name
-        temporary = target.with_name(temp_name(target.name))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 os.replace(path, target)
             except OSError:  # another file system

@@ -11,11 +11,11 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
-from kist.model.entry import SYMLINK
+from kist.model.entry import FILE, SYMLINK
 
 SEGMENT = 16_384
 """Names in one segment at most."""
@@ -27,6 +27,8 @@ _HEADER = struct.Struct("<II")
 _STAT_BYTES = 8 * STAT_FIELDS
 SMUDGED = array("q", [-1] * STAT_FIELDS)
 """Stats that no file ever has."""
+
+_FOLDER = array("q", [0] * STAT_FIELDS)
 
 _NEVER = (1 << 63) - 1
 
@@ -244,6 +246,40 @@ def with_entry(row: Row, name: bytes, entry: Row) -> Row:
     )
     digests = b"".join(piece.digests for piece in pieces)
     return Row(row.directory, row.algorithm, listing, digests, [one for piece in pieces for one in piece.targets])
+
+
+def with_keys(listing: Listing, digests: bytes, width: int, keys: Iterable[bytes]) -> tuple[Listing, bytes]:
+    """A folder's listing and digests with some names more, in their places.
+
+    Args:
+        listing: what the folder holds.
+        digests: one raw digest a name.
+        width: bytes of a digest.
+        keys: the new names, a subfolder's with ``/`` at its end, as they sort. Nothing is known of the files.
+
+    Returns:
+        A new listing and its digests.
+    """
+    old = {
+        name + b"/" if kind == SUBDIRECTORY else name: at
+        for at, (name, kind) in enumerate(zip(listing.names, listing.kinds, strict=True))
+    }
+    whole, kinds, parts = Listing(), bytearray(), []
+    for key in sorted([*old, *keys]):
+        at = old.get(key)
+        if at is not None:
+            whole.names.append(listing.names[at])
+            kinds.append(listing.kinds[at])
+            whole.stats += listing.stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS]
+            parts.append(digests[at * width : (at + 1) * width])
+            continue
+        is_folder = key.endswith(b"/")
+        whole.names.append(key.removesuffix(b"/"))
+        kinds.append(SUBDIRECTORY if is_folder else FILE)
+        whole.stats += _FOLDER if is_folder else SMUDGED
+        parts.append(bytes(width))
+    whole.kinds = bytes(kinds)
+    return whole, b"".join(parts)
 
 
 def _part(row: Row, first: int, last: int) -> Row:

@@ -207,13 +207,14 @@ class Since(Scan):
                 and stored.algorithm == self._algorithm
                 and stored.states == pack_states(found.listing)
             )
-            if same and not _is_special(found.listing) and not _is_large(found.listing, large):
+            is_large = _is_large(found.listing, large)
+            if same and not is_large and not _is_special(found.listing):
                 continue
             row = scanner.fingerprints.get(found.path) if stored is not None else None
             if (row is None or row.algorithm != self._algorithm) and (stored is not None or self._is_known(found.path)):
                 return False  # the row is damaged, or was never kept: nobody can tell what has gone from here
             self._names += len(found.listing.names) + (len(row.listing.names) if row is not None else 0)
-            self._folders_to_read.append(_Folder(found.path, found.listing, row, same, _is_large(found.listing, large)))
+            self._folders_to_read.append(_Folder(found.path, found.listing, row, same, is_large))
             if not same:
                 self.unread += _unread(found.listing, row)
             if row is not None and not same:
