@@ -66,3 +66,27 @@ def test_empty_goes_by_age(displaced):
     assert displaced.json("trash", "empty", "--older-than", "1s").data["entries"] == 1
     assert displaced.json("trash").data["entries"] == []
     displaced("trash", "empty", "--older-than", "long", code=2)
+
+
+def test_1_1_a_clock_that_jumps_ahead_takes_nothing_away(displaced, monkeypatch):
+    write(displaced.folder, {"data/a.txt": "nobody's version\n"})
+    displaced("add", "data")
+    displaced("checkout", "data", "--rev", "HEAD", "--force")
+    displaced("commit")
+    collected = displaced.json("gc", "-f", "-A").data["collected"]
+    assert collected
+    right = time.time
+    monkeypatch.setattr("time.time", lambda: right() + 365 * 86400)
+    write(displaced.folder, {"data/a.txt": "one more\n"})
+    displaced("add", "data")
+    write(displaced.folder, {"data/a.txt": "mine again\n"})
+    displaced("checkout", "data", "--rev", "HEAD", "--force")
+    displaced("commit")
+    assert displaced.json("gc", "-f", "-A").data["collected"]
+    monkeypatch.setattr("time.time", right)
+    displaced("checkout", "data")
+    assert {"data/a.txt", "data/sub/b.txt"} <= {one["path"] for one in displaced.json("trash", "list").data["entries"]}
+    displaced("trash", "restore", "data/sub/b.txt", "--to", "back.txt")
+    assert (displaced.folder / "back.txt").read_text() == "mine too\n"
+    assert displaced.json("gc", "--undo").data["restored"] >= collected
+    displaced("verify")

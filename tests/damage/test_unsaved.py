@@ -241,6 +241,14 @@ def test_force_says_where(workspaces, command):
         assert Path(place).read_bytes() == b"1, by hand\n"
 
 
+def make_old(root):
+    """Let the only entry of the trash be from long ago, and commands have looked at it since; returns where it is."""
+    (entry,) = (root / ".git" / "kist" / "trash").iterdir()
+    for day in ("08", "15"):
+        entry.with_name(f"202001{day}T000000-seen").touch()
+    return entry.rename(entry.with_name("20200101T000000-00000000-displaced"))
+
+
 @pytest.mark.parametrize("command", [("checkout", "--force"), ("pull", "--force")])
 def test_a_full_trash_refuses(workspaces, command):
     """What would be too much stays in the workspace, all of it; what is old makes room."""
@@ -257,29 +265,26 @@ def test_a_full_trash_refuses(workspaces, command):
         assert (code, lost) == (6, []), said
         assert "may hold 40 B" in said
         assert walk(root / "data") == before
-        (entry,) = (root / ".git" / "kist" / "trash").iterdir()
-        entry.rename(entry.with_name("20200101T000000-00000000-displaced"))
+        old = make_old(root)
         (root / "data" / "sub" / "big").write_bytes(V1["data/sub/big"])
         (root / "data" / "sub" / "big").chmod(0o644)
         code, said, lost = lost_by(root, command)
         assert (code, lost) == (0, []), said
-        assert not (root / ".git" / "kist" / "trash" / "20200101T000000-00000000-displaced").exists()
+        assert not old.exists()
 
 
 def test_gc_cleans_the_trash_by_age(workspaces):
     with workspaces.fresh() as root:
         edit(root, "write", "data/a", 1)
         lost_by(root, ("checkout", "--force"))
-        trash = root / ".git" / "kist" / "trash"
         lost_by(root, ("gc", "-f"))
-        (entry,) = trash.iterdir()
-        entry.rename(entry.with_name("20200101T000000-00000000-displaced"))
+        old = make_old(root)
         edit(root, "write", "data/new/d", 3)
         lost_by(root, ("add", "data"))
         edit(root, "write", "data/new/d", 4)
         lost_by(root, ("add", "data"))
         lost_by(root, ("gc", "-f"))
-        assert list(trash.iterdir()) == []
+        assert list(old.parent.iterdir()) == []
 
 
 # ── what the test must catch ─────────────────────────────────────────────────────────────────────────────────────────

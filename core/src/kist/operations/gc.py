@@ -234,8 +234,8 @@ class _CacheCollection(Collection):
         with making_room(context), context.cache.exclusive(), context.write_lock():
             done = apply_cache_gc(context.cache, self._plan, self._roots_now(), context.codec, None if now else trash)
             cache_refs.replace(context, self._own)
-            trash.empty(float(context.config.get("gc.grace")))
-            context.trash.empty(float(context.config.get("trash.keep")))
+            trash.clean(float(context.config.get("gc.grace")))
+            context.trash.clean(float(context.config.get("trash.keep")))
         report = replace(self.report, collected=done.candidates, deleted=done.candidates if now else 0)
         return replace(report, bytes=done.bytes)
 

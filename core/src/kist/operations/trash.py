@@ -134,7 +134,7 @@ def make_room(context: RepoContext, displaced: Sequence[bytes]) -> None:
     """
     if not displaced:
         return
-    context.trash.empty(float(context.config.get("trash.keep")))
+    context.trash.clean(float(context.config.get("trash.keep")))
     limit = int(context.config.get("trash.limit"))
     if not limit:
         return
@@ -157,7 +157,7 @@ def empty(context: RepoContext, older_than: float | None = None, *, dry_run: boo
 
     Args:
         context: the repository.
-        older_than: seconds, None for ``trash.keep``.
+        older_than: seconds, None for ``trash.keep``; 0: everything.
         dry_run: count, delete nothing.
 
     Returns:
@@ -167,7 +167,7 @@ def empty(context: RepoContext, older_than: float | None = None, *, dry_run: boo
 
     age = float(context.config.get("trash.keep")) if older_than is None else older_than
     limit = time.time() - age
-    old = [entry for entry in context.trash.list() if entry.when <= limit]
+    old = [entry for entry in context.trash.list() if not age or entry.when <= limit]
     if not dry_run:
         with making_room(context):
             context.trash.empty(age)

@@ -9,6 +9,7 @@ import pytest
 
 from children import code_of, forked
 from kist.engine.storage.trash import Trash
+from kist.engine.storage.trash_age import time_of_look
 from kist.errors import PathConflict, PathNotTracked, StorageError
 
 
@@ -293,3 +294,95 @@ def test_displaced_files_are_deleted_by_age(tmp_path):
     folder.rename(old)
     trash.empty(3600)
     assert not old.exists()
+
+
+# ── a clock that is wrong ────────────────────────────────────────────────────────────────────────────────────────────
+
+DAY = 86400.0
+KEEP = 14 * DAY
+START = 1_800_000_000.0
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """Sets the clock to so many days after the start."""
+
+    def set_to(days):
+        monkeypatch.setattr("time.time", lambda: START + days * DAY)
+
+    set_to(0)
+    return set_to
+
+
+def looks(trash):
+    return [name for name in os.listdir(trash.folder) if name.endswith("-seen")]
+
+
+@pytest.mark.parametrize("every", [0.5, 1, 5, 7])
+def test_cleaned_when_its_time_is_over(trash, file, at, every):
+    trash.put(file, str(file), "r")
+    for look in range(1, 100):
+        at(look * every)
+        if trash.clean(KEEP):
+            break
+        assert len(looks(trash)) < 10
+    assert 14 <= look * every < 16
+    assert os.listdir(trash.folder) == []
+
+
+def test_1_1_a_clock_that_jumps_ahead_empties_no_trash(trash, file, at):
+    at(-6)
+    entry = trash.put(file, str(file), "r")
+    for days in (*range(-6, 1), 365, 365.5, 365.9):  # whatever commands follow before somebody sets it right
+        at(days)
+        assert trash.clean(KEEP) == 0
+    for days in (1, 3, 7):
+        at(days)
+        assert trash.clean(KEEP) == 0
+        assert all(time_of_look(name) <= START + days * DAY for name in looks(trash))
+    assert trash.list() == [entry]
+    at(8)
+    assert trash.clean(KEEP) == 6
+
+
+def test_1_1_what_came_while_the_clock_was_far_behind_is_no_older_for_that(trash, file, at):
+    at(-10000)
+    trash.put(file, str(file), "r")
+    for days in (0, 1, 6):
+        at(days)
+        assert trash.clean(KEEP) == 0
+    at(7)
+    assert trash.clean(KEEP) == 6
+
+
+def test_who_was_away_finds_it_once_more(trash, file, at):
+    trash.put(file, str(file), "r")
+    at(300)
+    assert trash.clean(KEEP) == 0
+    assert len(looks(trash)) == 1
+    at(307)
+    assert trash.clean(KEEP) == 6
+    assert os.listdir(trash.folder) == []
+
+
+def test_what_came_while_the_clock_was_ahead_can_be_deleted(trash, file, at):
+    at(365)
+    entry = trash.put(file, str(file), "r")
+    at(0)
+    assert trash.clean(KEEP) == 0
+    assert trash.empty(older_than=KEEP) == 0
+    assert trash.list() == [entry]
+    assert trash.empty() == 6
+
+
+def test_cleaning_works_where_nothing_can_be_noted(trash, file, at, monkeypatch):
+    trash.put(file, str(file), "r")
+    at(300)
+
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr("pathlib.Path.touch", full)
+    assert trash.clean(KEEP) == 0
+    assert looks(trash) == []
+    assert len(trash.list()) == 1

@@ -4,6 +4,7 @@
 <when>-<random>/0, 1, …        the files and folders themselves
 
 <when>-<random>-displaced/…    workspace files that a forced command moved out of its way, under the path that they had
+<when>-seen                    empty: a command looked here then
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from kist.engine.storage.trash_age import counted_age, look_name, time_of_look, useless, worth_noting
 from kist.engine.storage.trash_records import (
     RECORD,
     TrashEntry,
@@ -188,10 +190,10 @@ class Trash:
         return back
 
     def empty(self, older_than: float = 0.0) -> int:
-        """Delete what has been here for a time.
+        """Delete what has been here for a time by the clock as it stands, because somebody says so.
 
         Args:
-            older_than: seconds.
+            older_than: seconds; 0: everything.
 
         Returns:
             bytes that were freed.
@@ -199,21 +201,48 @@ class Trash:
         Raises:
             StorageError: the trash cannot be read or written.
         """
-        freed = 0
-        limit = time.time() - older_than
+        return self._empty(older_than, counted=False)
+
+    def clean(self, keep: float) -> int:
+        """Delete what has been here for a time, as commands do by themselves: no single jump of the clock empties it.
+
+        Args:
+            keep: seconds; what passes between two looks at the trash counts for half of them at most.
+
+        Returns:
+            bytes that were freed.
+
+        Raises:
+            StorageError: the trash cannot be read or written.
+        """
+        return self._empty(keep, counted=True)
+
+    def _empty(self, keep: float, *, counted: bool) -> int:
+        now, freed = time.time(), 0
         with storage_errors(self.folder):
             try:
                 names = os.listdir(self.folder)
             except FileNotFoundError:
                 return 0
-            for name in names:
+            seen = {name: when for name in names if (when := time_of_look(name)) is not None}
+            entries = {name: self._read(name) for name in names if name not in seen}
+            looks = [*seen.values(), *(entry.when for entry in entries.values() if entry)]
+            left = []
+            for name, entry in entries.items():
                 path = self.folder / name
-                entry = self._read(name)
                 # Without a record nothing was moved here yet: a put that was killed, or is at work right now.
                 when = entry.when if entry else path.lstat().st_mtime + 3600
-                if when <= limit:
+                age = counted_age(when, now, looks, keep) if counted and entry else now - when
+                if age >= keep or (entry and not keep):
                     freed += entry.size if entry else 0
                     _remove(path)
+                elif entry:
+                    left.append(entry.when)
+            for name in useless(seen, left, now):
+                (self.folder / name).unlink(missing_ok=True)
+            if counted and left and worth_noting(now, looks, keep):
+                with suppress(OSError):  # what nobody can note makes the rest stay longer
+                    (self.folder / look_name(now)).touch(mode=0o644)
         return freed
 
     def _read(self, name: str) -> TrashEntry | None:

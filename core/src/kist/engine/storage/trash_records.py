@@ -16,6 +16,7 @@ from kist.util.json_text import load_json
 RECORD = "record.json"
 _FORMAT = "kist-trash/1"
 _STAMP = "%Y%m%dT%H%M%S"
+STAMP_LENGTH = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,20 @@ class TrashEntry:
         return sum(item.size for item in self.items)
 
 
+def stamp(when: float) -> str:
+    """A time in UTC seconds as names begin with it."""
+    return datetime.fromtimestamp(when, UTC).strftime(_STAMP)
+
+
 def new_name(when: float) -> str:
     """A name for an entry of that time, in UTC seconds."""
-    return f"{datetime.fromtimestamp(when, UTC).strftime(_STAMP)}-{os.urandom(4).hex()}"
+    return f"{stamp(when)}-{os.urandom(4).hex()}"
 
 
 def time_of(name: str) -> float | None:
     """The time in an entry's name, in UTC seconds; None if it is no such name."""
     try:
-        return datetime.strptime(name[:15], _STAMP).replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(name[:STAMP_LENGTH], _STAMP).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
 
