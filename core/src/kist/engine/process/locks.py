@@ -69,16 +69,17 @@ class Holder:
         """One line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    def is_here(self) -> bool:
+        """Whether it is a process of this boot of this machine, of which it can be told whether it lives."""
+        return self.machine == machine()
+
     def gone(self) -> bool:
         """Whether the process is known to have ended; False where that cannot be told from here."""
-        if self.machine != machine():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            return False
+        with suppress(OSError):
+            try:
+                os.kill(self.pid, 0)
+            except (ProcessLookupError, OverflowError):
+                return self.is_here()
         return False
 
     def describe(self) -> str:

@@ -255,8 +255,9 @@ def _dead(descriptor: int, head: bytes) -> bool:
         if exc.errno not in NO_FLOCK:
             return False
         holder = Holder.parse(head.decode("utf-8", "replace"))
-        old = time.time() - os.fstat(descriptor).st_mtime > _OLD
-        return old or (holder is not None and holder.gone())
+        if holder is not None and holder.is_here():
+            return holder.gone()
+        return time.time() - os.fstat(descriptor).st_mtime > _OLD
     return True
 
 
