@@ -15,7 +15,12 @@ HOMES = {
     "pluggy": ("kist.plugins", "kist.hookspecs", "kist.__init__"),
     "argparse": ("kist.cli", "kist.testing.command", "kist.testing.mutants.command"),
     # Git; fresh interpreters for import checks; the steps of the demonstration.
-    "subprocess": ("kist.repo.revisions", "kist.testing.registration", "kist.cli.commands.demo"),
+    "subprocess": (
+        "kist.repo.git_program",
+        "kist.repo.git_objects",
+        "kist.testing.registration",
+        "kist.cli.commands.demo",
+    ),
 }
 
 PUBLIC = ("kist.abc", "kist.model", "kist.errors", "kist.remotes", "kist.kit")

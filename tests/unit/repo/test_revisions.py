@@ -1,3 +1,4 @@
+import gc
 import os
 import subprocess
 
@@ -66,7 +67,8 @@ def test_metafiles_of_a_revision(repo):
     assert one.read(one.files(first, ["*.kist"]).values()).keys() == set(one.files("HEAD~2", ["*.kist"]).values())
     inner = Git(repo / "sub")
     assert list(inner.files("main", ["*.kist"])) == [b"b.kist"]
-    assert inner.prefix == b"sub/"
+    (repo / "other").mkdir()
+    assert Git(repo / "other").files("main", ["*.kist"]) == {}
     assert one.read([]) == {}
 
 
@@ -75,7 +77,105 @@ def test_many_files_are_read_through_one_process(repo):
     one = Git(repo)
     found = one.files("HEAD", ["*.kist"])
     contents = one.read(found.values())
+    assert len(started(one)) == 1
     assert all(contents[found[f"d/{i}.kist".encode()]] == f"content {i}\n".encode() * 500 for i in range(350))
+
+
+def started(one):
+    """The processes that answer questions about objects."""
+    process = one._objects._process
+    return [process] if process is not None else []
+
+
+def test_the_process_is_ended_and_started_again(repo):
+    commit(repo, "one", a_kist="1")
+    one = Git(repo)
+    one.resolve("HEAD")
+    [process] = started(one)
+    one.close()
+    assert process.returncode is not None
+    assert list(one.files("HEAD", ["*.kist"])) == [b"a.kist"]
+    [other] = started(one)
+    one = None
+    gc.collect()
+    assert other.returncode is not None
+
+
+def test_a_process_that_died_is_told_and_replaced(repo):
+    commit(repo, "one", a_kist="1")
+    one = Git(repo)
+    one.resolve("HEAD")
+    [process] = started(one)
+    process.kill()
+    process.wait()
+    with pytest.raises(RepoError, match="cat-file failed"):
+        one.files("HEAD", ["*.kist"])
+    assert list(one.files("HEAD", ["*.kist"])) == [b"a.kist"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_that_holds_the_pipe_keeps_nobody_waiting(repo):
+    commit(repo, "one", a_kist="1")
+    one = Git(repo)
+    one.resolve("HEAD")
+    [process] = started(one)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    one.close()
+    assert process.returncode is not None
+    os.close(writer)
+    os.waitpid(child, 0)
+
+
+def test_a_name_that_is_answered_with_nothing_leaves_the_next_ones_in_step(repo):
+    first = commit(repo, "one", a_kist="1")
+    second = commit(repo, "two", a_kist="2", **{"x^{commit}": "no commit"})
+    one = Git(repo)
+    for wrong in ("nothing", "a b", "HEAD:x", "@{upstream}", "HEAD@{999}", "x" * 5000, first[:4] + "z"):
+        with pytest.raises(UsageError, match="no revision"):
+            one.resolve(wrong)
+        assert one.resolve("HEAD~1") == first
+        one._commits.clear()
+    assert one.resolve("HEAD") == second
+
+
+def test_repositories_inside_are_left_out_at_a_revision(repo):
+    commit(
+        repo, "one", a_kist="1", sub__b_kist="2", **{".mark/x.kist": "3", "sub/in/.mark/y": "4", "sub/in/c.kist": "5"}
+    )
+    commit(repo, "two", **{"sub/in/deep/d.kist": "6"})
+    one = Git(repo, [".mark"])
+    assert list(one.files("HEAD", ["*.kist"])) == [b".mark/x.kist", b"a.kist", b"sub/b.kist"]
+    assert list(Git(repo / "sub" / "in", [".mark"]).files("HEAD", ["*.kist"])) == [b"c.kist", b"deep/d.kist"]
+
+
+def test_a_folder_that_both_commits_have_is_read_once(repo, monkeypatch):
+    commit(repo, "one", a__a_kist="1", b__b_kist="2")
+    commit(repo, "two", b__b_kist="3")
+    one = Git(repo)
+    asked = []
+    read = one._objects.read
+    monkeypatch.setattr(
+        one._objects, "read", lambda names, most=None: (asked.append(list(names)), read(names, most))[1]
+    )
+    one.files("HEAD~1", ["*.kist"])
+    one.files("HEAD", ["*.kist"])
+    assert [len(names) for names in asked] == [1, 2, 1, 1]  # top, two folders; top, one folder
+
+
+def test_names_of_64_digits(tmp_path):
+    root = tmp_path / "repo"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main", "--object-format=sha256")
+    name = commit(root, "one", a_kist="1", sub__b_kist="2")
+    one = Git(root)
+    assert one.resolve("main") == name and len(name) == 64
+    found = one.files("main", ["*.kist"])
+    assert list(one.read(found.values()).values()) == [b"1", b"2"]
 
 
 def test_a_huge_file_is_cut_and_a_missing_one_is_an_error(repo):

@@ -24,7 +24,7 @@ from kist.operations.needs import check_refs
 from kist.plugins.blame import plugin_defect
 from kist.repo import gitignore
 from kist.repo.context import RepoContext
-from kist.repo.revisions import program_version
+from kist.repo.git_program import program_version
 from kist.util.atomic import storage_errors
 from kist.util.paths import display
 from kist.util.units import show_count, show_duration, show_size

@@ -214,7 +214,7 @@ class RepoContext:
 
     def close(self) -> None:
         """Close files that are open and end workers; who goes on opens them again."""
-        for part in ("fingerprints", "cache", "executors"):
+        for part in ("fingerprints", "cache", "executors", "git"):
             if (opened := self.__dict__.pop(part, None)) is not None:
                 opened.close()
 

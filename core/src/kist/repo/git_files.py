@@ -6,8 +6,6 @@ import fnmatch
 import os
 from collections.abc import Collection, Iterable, Sequence
 
-from kist.util.paths import parents
-
 
 def fits(path: bytes, patterns: Sequence[str]) -> bool:
     """Whether the name of a file fits one of some shell patterns."""
@@ -35,11 +33,6 @@ def inner_folders(paths: Iterable[bytes], markers: Collection[str]) -> frozenset
         if place:
             found.add(b"/".join(parts[:place]))
     return frozenset(found)
-
-
-def belongs_to(path: bytes, inner: frozenset[bytes]) -> bool:
-    """Whether a file lies in one of some folders."""
-    return bool(inner) and not inner.isdisjoint(parents(path))
 
 
 def globs_of(patterns: Sequence[str]) -> list[str]:

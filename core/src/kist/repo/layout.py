@@ -254,7 +254,7 @@ def _own_users(env: Mapping[str, str] = os.environ) -> set[int]:
 
 
 def _is_trusted(root: Path, trusted: Iterable[str]) -> bool:
-    from kist.repo.revisions import safe_directories
+    from kist.repo.git_program import safe_directories
 
     for source in (trusted, safe_directories()):
         for entry in source:

@@ -1,32 +1,22 @@
-"""Read a repository at Git revisions, through the ``git`` program; the only module that starts one.
+"""Read a repository at Git revisions, through the ``git`` program.
 
-Git is asked with its safe settings: no hooks, no file-system monitor, no pager, no prompt, no optional locks, none of
-the variables by which a hook's environment points it elsewhere. Revisions are resolved to commit ids first, so that no
-text of the user's is ever taken for an option.
+Commits, folders and files come through one process that stays open (:mod:`kist.repo.git_objects`); other questions take
+a process each. Revisions are resolved to commit ids first, so that no text of the user's is ever taken for an option.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from kist.errors import RepoError, UsageError
-from kist.repo.git_errors import git_error, not_started, refused
-from kist.repo.git_files import belongs_to, fits, globs_of, globs_of_markers, inner_folders, without
+from kist.repo.git_files import fits, globs_of, globs_of_markers, inner_folders, without
 from kist.repo.git_log import FORMAT, Commit, parse_log
+from kist.repo.git_objects import GitObjects
+from kist.repo.git_program import GitProgram
+from kist.repo.git_trees import GitTrees
 from kist.util.paths import display, parents
-
-_OBJECT_ID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_SAFE = (
-    "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
-    "-c", "log.showSignature=false", "-c", "core.untrackedCache=false", "--no-pager", "--literal-pathspecs",
-)  # fmt: skip
-_KEPT_VARIABLES = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CEILING_DIRECTORIES")
-_MAX_METAFILE = 4 << 20
 
 
 class Git:
@@ -41,7 +31,15 @@ class Git:
         self._root = root
         self._markers = sorted(markers)
         self._prefix: bytes | None = None
-        self._resolved: dict[str, str] = {}
+        self._program = GitProgram(root)
+        self._objects = GitObjects(self._program)
+        self._trees = GitTrees(self._objects, self._markers)
+        self._commits: dict[str, tuple[str, str]] = {}
+        self._run = self._program.run
+
+    def close(self) -> None:
+        """End the process that is open; the next question starts another one."""
+        self._objects.close()
 
     # ── commits ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -70,16 +68,20 @@ class Git:
         return found
 
     def _find(self, revision: str) -> str | None:
+        found = self._commit(revision)
+        return found[0] if found else None
+
+    def _commit(self, revision: str) -> tuple[str, str] | None:
+        """The ids of a commit and of its tree."""
         if not revision or revision.startswith("-") or "\0" in revision or "\n" in revision:
             return None
-        if revision not in self._resolved:
-            name = f"{revision}^{{commit}}"
-            data = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name, fine=(0, 1, 128))
-            found = data.split()
-            if not found or not _OBJECT_ID.fullmatch(found[-1]):
+        if revision not in self._commits:
+            found = self._objects.find(f"{revision}^{{commit}}")
+            if found is None or found.kind != "commit":
                 return None
-            self._resolved[revision] = found[-1].decode("ascii")
-        return self._resolved[revision]
+            tree = found.data.partition(b"\n")[0].removeprefix(b"tree ")
+            self._commits[revision] = self._commits[found.id] = found.id, tree.decode("ascii", "replace")
+        return self._commits[revision]
 
     def branches(self) -> list[str]:
         """Commits of the local branches, each once."""
@@ -112,17 +114,11 @@ class Git:
 
     def likely_published(self) -> list[str]:
         """Commits whose data a remote may have, the likeliest first: upstream, HEAD, its parents, the merge base."""
-        found: dict[str, None] = {}
-        for revision in ("@{upstream}", "HEAD", "HEAD~1", "HEAD~2"):
-            commit = self._find(revision)
-            if commit is not None:
-                found.setdefault(commit)
-        if len(found) > 1:
-            first, second = list(found)[:2]
-            base = self._run("merge-base", first, second, fine=(0, 1)).decode("ascii", "replace").strip()
-            if base:
-                found.setdefault(base)
-        return list(found)
+        upstream, *own = map(self._find, ("@{upstream}", "HEAD", "HEAD~1", "HEAD~2"))
+        found = [upstream, *own]
+        if upstream is not None and own[0] is not None and upstream not in own:  # else it is the base itself
+            found.append(self._run("merge-base", upstream, own[0], fine=(0, 1)).decode("ascii", "replace").strip())
+        return list(dict.fromkeys(commit for commit in found if commit))
 
     # ── files at a revision ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,19 +136,9 @@ class Git:
             UsageError: there is no such revision.
             RepoError: Git cannot be asked.
         """
-        commit = self.resolve(revision)
-        prefix = self.prefix
-        listed = self._run(
-            "ls-tree", "-r", "-z", "--full-tree", commit, "--", *([os.fsdecode(prefix)] if prefix else [])
-        )
-        rows = [row.partition(b"\t") for row in listed.split(b"\0")]
-        files = {path[len(prefix) :]: facts for facts, _, path in rows if path.startswith(prefix)}
-        inner = inner_folders(files, self._markers)
-        return {
-            path: facts.split(b" ")[2].decode("ascii")
-            for path, facts in files.items()
-            if facts.startswith(b"100") and fits(path, patterns) and not belongs_to(path, inner)
-        }
+        self.resolve(revision)
+        _, tree = self._commits[revision]
+        return self._trees.files(tree, self._below_top(), patterns)
 
     def read(self, object_ids: Iterable[str]) -> dict[str, bytes]:
         """Bring the content of files.
@@ -166,43 +152,7 @@ class Git:
         Raises:
             RepoError: Git cannot be asked, or lacks one.
         """
-        wanted = list(dict.fromkeys(object_ids))
-        if not wanted:
-            return {}
-        process = self._start(["cat-file", "--batch"], errors=subprocess.DEVNULL)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        found: dict[str, bytes] = {}
-        try:
-            # Few at a time, so that neither pipe fills while the other side waits.
-            for first in range(0, len(wanted), 100):
-                some = wanted[first : first + 100]
-                process.stdin.write("".join(f"{one}\n" for one in some).encode("ascii"))
-                process.stdin.flush()
-                for one in some:
-                    found[one] = self._read_one(process, one)
-        except BrokenPipeError:
-            raise RepoError("git ended unexpectedly while it read files") from None
-        finally:
-            _end(process)
-        return found
-
-    def _read_one(self, process: subprocess.Popen[bytes], object_id: str) -> bytes:
-        stream = process.stdout
-        assert stream is not None
-        head = stream.readline().split()
-        if len(head) != 3 or not head[2].isdigit():
-            raise RepoError(f"Git lacks the object {object_id}", hint="'git fsck' tells more, 'git fetch' may bring it")
-        size = int(head[2])
-        data = stream.read(min(size, _MAX_METAFILE + 1))
-        rest = size - len(data)
-        while rest > 0:
-            skipped = len(stream.read(min(rest, 1 << 20)))
-            if not skipped:
-                break
-            rest -= skipped
-        stream.read(1)
-        return data
+        return self._objects.contents(object_ids)
 
     def history(
         self, patterns: Sequence[str], paths: Sequence[str] | None = None, revision: str = "HEAD"
@@ -247,8 +197,7 @@ class Git:
 
     # ── the workspace ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def prefix(self) -> bytes:
+    def _below_top(self) -> bytes:
         """The folder's path below Git's top level with a ``/`` at its end, b"" for the top level itself."""
         if self._prefix is None:
             from kist.repo.layout import find_git
@@ -331,70 +280,3 @@ class Git:
         """What keeps repositories inside this one out of what Git looks at."""
         found = self._run("ls-files", "-z", "--", *globs_of_markers(self._markers), globs=True).split(b"\0")
         return without(inner_folders(found, self._markers))
-
-    # ── the program ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _run(self, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,), globs: bool = False) -> bytes:
-        process = self._start(arguments, globs=globs)
-        output, errors = process.communicate(stdin)
-        if process.returncode not in fine or refused(errors):
-            raise git_error(arguments[0], errors, self._root)
-        return output
-
-    def _start(
-        self, arguments: Sequence[str], *, errors: int = subprocess.PIPE, globs: bool = False
-    ) -> subprocess.Popen[bytes]:
-        safe = [one for one in _SAFE if not (globs and one == "--literal-pathspecs")]
-        try:
-            return subprocess.Popen(
-                ["git", *safe, "-C", str(self._root), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment(),
-            )
-        except OSError as exc:
-            raise not_started(exc) from exc
-
-
-def environment() -> dict[str, str]:
-    """The environment for Git: without the variables that point it elsewhere or make it ask, page or lock."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT_VARIABLES}
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
-
-
-def safe_directories() -> list[str]:
-    """The folders that the user told Git to trust: ``safe.directory`` of the system's and the user's configuration."""
-    found: list[str] = []
-    for level in ("--system", "--global"):
-        try:
-            done = subprocess.run(
-                ["git", "config", level, "-z", "--get-all", "safe.directory"],
-                cwd="/",
-                env=environment(),
-                capture_output=True,
-                check=False,
-            )
-        except OSError:
-            return found
-        for value in done.stdout.split(b"\0")[:-1]:
-            found = [*found, os.path.expanduser(os.fsdecode(value))] if value else []
-    return found
-
-
-def program_version() -> str | None:
-    """The version of the ``git`` program, None where it is not installed."""
-    try:
-        done = subprocess.run(["git", "version"], cwd="/", env=environment(), capture_output=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.decode("utf-8", "replace").strip().removeprefix("git version ") or None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a helper process and let go of its pipes."""
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
-    process.wait()

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import platform
 
     from kist.operations.plugins import installed_plugins
-    from kist.repo.revisions import program_version
+    from kist.repo.git_program import program_version
 
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     plugins = {one.distribution: one.version for one in installed_plugins()}
