@@ -1,6 +1,7 @@
 """What all tests share: how hypothesis works, and that no test reaches beyond this machine."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,20 @@ settings.register_profile("dev", max_examples=50, **_COMMON)
 settings.register_profile("ci", max_examples=100, derandomize=True, **(_COMMON | {"print_blob": False}))
 settings.register_profile("deep", max_examples=2000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+_LONG = ("stateful", "e2e", "soak", "crash", "powercut", "concurrency", "gates", "damage", "operations")
+"""Folders whose files take long for the few tests that they have."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the long files: whoever shares them out would have one process work on them alone at the end."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(_LONG)}
+
+    def rank(item):
+        return min((ranks[folder] for folder in item.path.parents if folder in ranks), default=len(ranks))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session", autouse=True)
