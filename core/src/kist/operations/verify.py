@@ -136,12 +136,12 @@ class _Findings:
         for target in chosen:
             algorithm = target.tracked.output.digest.algorithm
             known = seen.setdefault(algorithm, DigestSet())
-            for block in in_blocks(self._contents(target), times=4):
+            for block in in_blocks(self._contents(target), cache.at_once(algorithm)):
                 raws = sorted(block)
                 fresh = {raws[at] for at in known.lacks(raws)}
                 known.update(fresh)
                 contents = [raw for raw in block if raw in fresh]
-                absent = cache.missing(algorithm, contents)
+                absent = [] if read and sample >= 100 else cache.missing(algorithm, contents)  # else reading tells
                 self.missing |= dict.fromkeys(f"{algorithm}:{raw.hex()}" for raw in absent)
                 if read:
                     self._read(algorithm, contents, set(absent), sample)
@@ -181,8 +181,10 @@ class _Findings:
                         progress.advance(len(data))
             except ObjectError:
                 self.damaged[str(name)] = None
-        packed = set(chosen) - set(loose)
-        for raw, found in LocalSide(cache).contents(algorithm, (raw for raw in chosen if raw in packed)):
+        apart = set(loose)
+        packed = [raw for raw in chosen if raw not in apart]
+        cache.expect(algorithm, packed)
+        for raw, found in LocalSide(cache).contents(algorithm, packed):
             if isinstance(found, bytes):
                 progress.advance(len(found))
             else:

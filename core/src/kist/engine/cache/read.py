@@ -22,6 +22,9 @@ from kist.util.atomic import storage_error
 _CHUNK = 65536
 """Objects that bulk reading looks up at a time."""
 
+_TURNS = 12
+"""In so many turns at most an index is read for objects that are all in it."""
+
 _LISTING = 16
 """From so many look-ups in one folder on, listing it is cheaper than asking for each name."""
 
@@ -116,6 +119,18 @@ class CacheReader:
         located.add_alone(loose, [sizes[raw] or 0 for raw in loose], ranks)
         known = set(loose)
         return [raw for raw in left if raw not in known]
+
+    def at_once(self, algorithm: str) -> int:
+        """How many objects to look up at a time, so that a large index is read a few times only, however large it is.
+
+        Args:
+            algorithm: the hash algorithm.
+
+        Raises:
+            StorageError: the cache cannot be read.
+        """
+        self.catalog.refresh()
+        return max((source.index.count for source in self.catalog.sources(algorithm)), default=0) // _TURNS
 
     def expect(self, algorithm: str, raws: Iterable[bytes]) -> None:
         """Look up objects that will be read in small groups: each look-up in a large index reads much of it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from kist.engine.storage.indexes import search_block
 from kist.engine.storage.members import split_raws
+from kist.engine.storage.search import search_block
 
 FEW = 1 << 17
 """Digests that are kept as objects, which makes asking for them cheap: each takes a hundred bytes."""

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from kist.engine.storage.members import REQUEST_LIMIT, ReadRange, join_ranges, memory_reader, split_raws, to_column
 from kist.engine.storage.rows import Rows
+from kist.engine.storage.search import search_around, search_block
 from kist.errors import ObjectCorrupt, RepoFormatError
 
 LOOSE, SEGMENTED = "loose", "segmented"
@@ -214,6 +215,8 @@ class Index:
             self._digests = self.digests()
         if self._digests is not None and len(raws) * 8 <= self.count:
             return self._find_held(self._digests, raws)
+        if self._hold and self._digests is None and len(raws) * 4 * (isqrt(self.count >> 8) + 1) <= self.count >> 2:
+            return array("q", map(self._find_alone, raws))
         positions = array("q")
         fanout, width = self._fanout, self.width
         first, count = 0, len(raws)
@@ -235,6 +238,17 @@ class Index:
                     positions.append(low + at if at >= 0 else -1)
             first = stop
         return positions
+
+    def _find_alone(self, raw: bytes) -> int:
+        """The same for one of few, on a local disk: no more is read than what stands around its place."""
+        low, stop = self._fanout[raw[0]], self._fanout[raw[0] + 1]
+
+        def read(first: int, stop: int) -> bytes:
+            self._until_held -= (stop - first) * self.width
+            return self._range(self._digests_at + (low + first) * self.width, (stop - first) * self.width)
+
+        at = search_around(read, raw, stop - low)
+        return low + at if at >= 0 else -1
 
     def _find_held(self, digests: bytes, raws: Sequence[bytes]) -> array[int]:
         """The same in memory, where nearly every digest stands close to where even spreading puts it."""
@@ -357,9 +371,9 @@ class Index:
         if len(positions) * 8 >= self.count or self.count * _COLUMN_ROW <= _GAP:
             yield positions
             return
-        first = 0
+        first, gap = 0, _GAP // (64 if self._hold else 8)
         for stop in range(1, len(positions)):
-            if positions[stop] - positions[stop - 1] > _GAP // 8:
+            if positions[stop] - positions[stop - 1] > gap:
                 yield positions[first:stop]
                 first = stop
         yield positions[first:]
@@ -372,23 +386,3 @@ class Index:
 
     def _corrupt(self, found: str) -> ObjectCorrupt:
         return ObjectCorrupt(f"index:{self._name}", actual=found)
-
-
-def search_block(block: bytes, raw: bytes, size: int) -> int:
-    """The position of a digest among the *size* sorted ones of a block, which begin with the same byte; -1: not there.
-
-    Digests are spread evenly, so its place follows from its next bytes, give or take. If what stands around that place
-    does not enclose it, the whole block is searched.
-    """
-    width = len(raw)
-    about = int.from_bytes(raw[1:4], "big") * size >> 24
-    reach = 2 * isqrt(size) + 2
-    low, stop = max(about - reach, 0), min(about + reach, size)
-    if low and block[low * width : low * width + width] > raw:
-        low = 0
-    if stop < size and block[stop * width : stop * width + width] <= raw:
-        stop = size
-    at = block.find(raw, low * width, stop * width)
-    while at >= 0 and at % width:  # across two digests, by chance or malice
-        at = block.find(raw, at + 1, stop * width)
-    return at // width

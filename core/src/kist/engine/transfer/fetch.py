@@ -189,8 +189,10 @@ class Fetch:
     def _is_here(self, want: Want) -> bool:
         """Whether the cache has all of it, as far as names tell."""
         failed: dict[bytes, KistError] = {}
-        contents = self._contents_of([want], self._local.nodes_of(want.root.algorithm), failed)
-        return not any(self._cache.missing(want.root.algorithm, block) for block in contents) and not failed
+        algorithm = want.root.algorithm
+        parts = self._leaves_of(want, self._local.nodes_of(algorithm), failed)
+        contents = in_blocks(parts, self._cache.at_once(algorithm))
+        return not any(self._cache.missing(algorithm, block) for block in contents) and not failed
 
     def _markers(self, wants: Sequence[Want]) -> dict[Digest, Published]:
         """What the markers of these wants say; a version without one is a failure of its own."""

@@ -209,17 +209,17 @@ def content_sizes(columns: Columns) -> dict[bytes, int]:
     return {raw: size for raw, size, kind in rows if kind in files}
 
 
-def in_blocks(parts: Iterable[Mapping[bytes, int]], times: int = 1) -> Iterator[dict[bytes, int]]:
+def in_blocks(parts: Iterable[Mapping[bytes, int]], least: int = 0) -> Iterator[dict[bytes, int]]:
     """Contents in blocks, each once in its block: so many that one look-up serves many, and no more in memory.
 
     Args:
         parts: raw digest -> size.
-        times: how many times as large as usual, for who holds little else.
+        least: how many a block has at least, where that is more than usual.
     """
     block: dict[bytes, int] = {}
     for part in parts:
         block |= part
-        if len(block) >= BLOCK * times:
+        if len(block) >= max(BLOCK, least):
             yield block
             block = {}
     if block:
