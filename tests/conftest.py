@@ -19,7 +19,7 @@ settings.register_profile("deep", max_examples=2000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
-_LONG = ("stateful", "e2e", "soak", "crash", "powercut", "concurrency", "gates", "damage", "operations")
+_LONG = ("stateful", "e2e", "contract", "soak", "crash", "powercut", "concurrency", "gates", "damage", "operations")
 """Folders whose files take long for the few tests that they have."""
 
 
