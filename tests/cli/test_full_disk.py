@@ -73,7 +73,7 @@ def test_1_1_a_full_disk_of_the_cache_holds_up_no_checkout_elsewhere(tmp_path, c
         for name in ("big.bin", "small.txt"):
             (repo.folder / "data" / name).unlink()
         fill(disk)
-        repo("checkout")
+        assert "copies are made this time, for links cannot be tried" in repo("checkout").err
         assert repo.json("status").data["clean"]
         assert not list(repo.folder.glob(".kist/private/*/links.json"))
 

@@ -265,6 +265,14 @@ def tools_for(context: RepoContext, output: TrackedOutput) -> CheckoutTools:
     )
 
 
+def _told_tools(context: RepoContext, output: TrackedOutput) -> CheckoutTools:
+    """The same, with a word about links that nobody can try."""
+    tools = tools_for(context, output)
+    if tools.links.trouble is not None:
+        context.progress.message(f"copies are made this time, for links cannot be tried: {tools.links.trouble}")
+    return tools
+
+
 def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:
     output = one.target.tracked.output
     if one.files:
@@ -276,7 +284,7 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         context.root,
         os.fsencode(one.folder),
         one.plan,
-        tools_for(context, output),
+        _told_tools(context, output),
         intent=intent_of("checkout", one.target),
         force=force,
     )
@@ -303,7 +311,7 @@ def _apply_files(context: RepoContext, one: _Intended, *, force: bool) -> Checko
         context.root,
         b"",
         one.plan,
-        replace(tools_for(context, one.target.tracked.output), fingerprints=FileRows(context.fingerprints)),
+        replace(_told_tools(context, one.target.tracked.output), fingerprints=FileRows(context.fingerprints)),
         intent=intent_of_many("checkout", one.files),
         force=force,
     )
