@@ -15,6 +15,7 @@ from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache.publish import Pending, publish
 from kist.engine.cache.read import CacheReader
 from kist.engine.cache.verified import VerifiedRecord
+from kist.engine.manifest.format import dense_part
 from kist.engine.process.scratch import Scratch, sweep
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.indexes import PackEntry
@@ -70,8 +71,7 @@ class CacheSession:
 
     def __enter__(self) -> Self:
         self._folder.ensure()
-        lock = self._folder.lock("gc.lock", what="the cache", shared=True)
-        self._stack.enter_context(lock)
+        self._stack.enter_context(self._folder.lock("gc.lock", what="the cache", shared=True))
         try:
             sweep(self._folder.tmp)
             self._scratch = self._stack.enter_context(Scratch(self._folder.tmp, verb="cache"))
@@ -131,7 +131,7 @@ class CacheSession:
         with self._lock:
             if raw in self._seen or raw in self._nodes or not self._absent((raw,)):
                 return raw
-            codec, stored = encode(data)
+            codec, stored = encode(data, dense_part(data))
             writer = self._writer(NODES, len(stored))
             self._nodes[raw] = (writer, writer.append(raw, stored, len(data), codec), len(stored), len(data), codec)
             self.bytes_stored += len(data)

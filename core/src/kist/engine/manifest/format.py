@@ -109,6 +109,18 @@ def encode_inner(level: int, algorithm: str, width: int, refs: list[Ref]) -> byt
     )
 
 
+def dense_part(data: bytes) -> tuple[int, int]:
+    """Where the digests of a node begin and end, (0, 0) in what is none."""
+    try:
+        level, width, _, start = _decode_head(data)
+        count = _COUNTS.unpack_from(data, start)[0]
+    except (MetafileError, struct.error):
+        return 0, 0
+    begin = start + _COUNTS.size + (0 if level else 9 * count)
+    end = begin + width * count
+    return (begin, end) if end <= len(data) else (0, 0)
+
+
 def decode(data: bytes) -> Node:
     """Read one node.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
+from kist.engine.manifest.format import dense_part
 from kist.engine.storage.indexes import PackEntry
 from kist.engine.storage.located import Group, Located, in_order
 from kist.engine.storage.members import Members, encode
@@ -171,7 +172,7 @@ class Packer:
                     writer = self._writer(kind)
                 if kind == NODES:
                     for raw, data in zip(batch_raws, buffers, strict=True):
-                        codec, stored = encode(data)
+                        codec, stored = encode(data, dense_part(data))
                         writer.append(raw, stored, len(data), codec)
                 else:
                     writer.append_many(batch_raws, buffers)
