@@ -124,6 +124,14 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def write_all_at(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write all of *data* to a place in a file, however many calls that takes."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
 def write_file(path: Path, data: bytes, *, mode: int | None = None, sync: bool = True, token: str = "") -> None:
     """Replace *path* by *data* in one step: temporary name beside it, write, sync, rename, sync the folder.
 

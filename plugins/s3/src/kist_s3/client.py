@@ -16,6 +16,8 @@ from kist_s3.credentials import Identity, Profile, resolve
 from kist_s3.options import S3Options
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from obstore.store import S3Store
 
 _SLOWEST = 64 << 10
@@ -106,6 +108,18 @@ class Client:
     def known(self) -> Identity | None:
         """Who signs, if that was needed already."""
         return self._identity
+
+    def tls(self) -> SSLContext:
+        """Whom to trust, for connections that are not obstore's."""
+        import ssl
+
+        context = ssl.create_default_context()
+        if self._authorities is not None:
+            context.load_verify_locations(cadata=self._authorities.decode("ascii", "replace"))
+        if not self.options.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
     def session(self) -> Any:
         """The session of botocore, for the few requests that obstore has no call for."""

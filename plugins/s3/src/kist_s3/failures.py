@@ -198,7 +198,30 @@ class Failures:
             )
         if type(exc).__name__ == "UnauthenticatedError" and not answer.status:
             return self._error(RemoteAuthError, "the credentials could not be renewed", hint=_LOGIN)
+        return self.of(answer, key)
+
+    def of(self, answer: Answer, key: str) -> RemoteError:
+        """The error that says what a refusal means, not raised.
+
+        Args:
+            answer: what the server told, or the network.
+            key: the key it is about.
+
+        Returns:
+            The error.
+        """
         return self._by_code(answer, key) or self._by_status(answer, key) or self._by_trouble(answer)
+
+    def lost(self, trouble: str) -> RemoteError:
+        """The error for a server that was not reached, or not to the end.
+
+        Args:
+            trouble: what the network did.
+
+        Returns:
+            The error, not raised.
+        """
+        return self._by_trouble(Answer(trouble=trouble))
 
     def _no_bucket(self) -> RemoteError:
         hint = f"is the name in {self._where} right? kist makes no buckets: make it with the provider's own tools"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 from urllib.parse import urlsplit
 
@@ -20,6 +19,8 @@ def ask_region(client: Client) -> str:
     Returns:
         The region, "" where the server does not say.
     """
+    import http.client  # late: hardly anybody comes here
+
     address = client.address()
     parts = urlsplit(address.endpoint)
     secure = parts.scheme == "https"

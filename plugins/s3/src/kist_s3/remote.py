@@ -17,6 +17,7 @@ from kist.remotes.wrapping import buffered
 from kist_s3.address import place_of
 from kist_s3.client import Client
 from kist_s3.conditions import Conditions
+from kist_s3.direct import SMALLEST, DirectReads
 from kist_s3.failures import Answer, Failures
 from kist_s3.options import S3Options
 from kist_s3.region import ask_region
@@ -52,6 +53,7 @@ class S3Remote(Remote):
         self._failures = Failures(
             scope.name, self._where, who=self._who, secrets=self._secrets, find_region=lambda: ask_region(self._client)
         )
+        self._direct = DirectReads(self._client, self._failures)
         self._conditions = Conditions(self._client, self._failures)
         self._attributes = {"Storage-Class": options.storage_class} if options.storage_class else None
         self._answered = False
@@ -123,6 +125,9 @@ class S3Remote(Remote):
         if length == 0:
             self.stat(key)
             return BytesIO()
+        if length is not None and length >= SMALLEST and (stream := self._direct.open(key, start, length)) is not None:
+            self._answered = True
+            return stream
         options: Any = None
         if length is not None:
             options = {"range": (start, start + length)}
@@ -230,6 +235,7 @@ class S3Remote(Remote):
 
     def close(self) -> None:
         """Let go of connections."""
+        self._direct.close()
         self._client.close()
 
     def __repr__(self) -> str:

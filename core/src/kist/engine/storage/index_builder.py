@@ -20,7 +20,7 @@ from kist.engine.storage.indexes import (
 )
 from kist.engine.storage.members import HeldFile, Members, split_raws, to_buffer
 from kist.engine.storage.rows import NewFile, Rows, Runs
-from kist.util.atomic import storage_errors
+from kist.util.atomic import storage_errors, write_all_at
 
 _BUFFER = 256 << 10
 """Bytes of each section of an index file that are written at a time."""
@@ -162,7 +162,7 @@ class IndexBuilder:
         for section in sections:
             end = section.close_up(end)
         os.ftruncate(descriptor, end)
-        _write_at(descriptor, self._head(fanout), 0)
+        write_all_at(descriptor, self._head(fanout), 0)
 
     def _merged(self) -> Iterator[Rows]:
         """The entries under each first byte, with the numbers that their packs have in the index."""
@@ -237,17 +237,10 @@ class _Section:
         self._flush()
         for first in range(0, self._written if start < self.start else 0, _BUFFER):
             length = min(_BUFFER, self._written - first)
-            _write_at(self._descriptor, os.pread(self._descriptor, length, self.start + first), start + first)
+            write_all_at(self._descriptor, os.pread(self._descriptor, length, self.start + first), start + first)
         return start + self._written
 
     def _flush(self) -> None:
-        _write_at(self._descriptor, self._buffer, self.start + self._written)
+        write_all_at(self._descriptor, self._buffer, self.start + self._written)
         self._written += len(self._buffer)
         self._buffer = bytearray()
-
-
-def _write_at(descriptor: int, data: bytes | bytearray, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written

@@ -14,7 +14,7 @@ from kist.engine.transfer.partial import Buffers, written
 from kist.engine.transfer.parts import ItemProgress
 from kist.errors import ObjectCorrupt
 from kist.model.digest import Digest
-from kist.util.atomic import storage_errors
+from kist.util.atomic import storage_errors, write_all_at
 
 _CHUNK = 1 << 20
 
@@ -128,7 +128,7 @@ class SegmentStream:
                 while piece := self._buffers.next(reader, segment.size - done):
                     running.update(piece)
                     with storage_errors():
-                        os.pwrite(self._descriptor, piece, segment.offset + done)
+                        write_all_at(self._descriptor, piece, segment.offset + done)
                     done += len(piece)
                     item.advance(len(piece))
         if running.digest() != segment.digest.raw:
