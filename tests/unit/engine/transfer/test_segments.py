@@ -7,13 +7,16 @@ import io
 import os
 import random
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from children import as_nobody
 from kist.abc.progress import Progress
 from kist.builtin.pool_executor import PoolExecutor
+from kist.engine.process import workers
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects, partial
 from kist.engine.transfer.segments import Flying, SegmentList, SegmentTransfer
@@ -199,6 +202,51 @@ def test_a_stream_that_breaks_is_continued(source, tmp_path):
     patient = RetryingRemote(recorder, RetryPolicy(base_delay=0.0))
     assert fetch(patient, tmp_path / "partial", jobs=1) == CONTENT
     assert recorder.bytes_received <= len(CONTENT) * 1.01 + 2000
+
+
+def test_what_comes_after_a_failure_is_written_nowhere(source, tmp_path, monkeypatch):
+    """A call that hangs outlives the transfer, and the number of its descriptor is the next file's by then."""
+    monkeypatch.setattr(workers, "PATIENCE", 0.1)
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    waiting, go_on, ended = Event(), Event(), Event()
+    hanging = HASHER.digest(CONTENT[:SIZE]).hex
+
+    class Late(io.RawIOBase):
+        def __init__(self, reader):
+            self.reader = reader
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            waiting.set()
+            go_on.wait(60)
+            return self.reader.readinto(buffer)
+
+        def close(self):
+            super().close()
+            ended.set()
+
+    class Failing(MemoryRemote):
+        def open(self, key, **options):
+            reader = super().open(key, **options)
+            if key.endswith(".segments"):
+                return reader
+            if hanging[2:] in key:
+                return io.BufferedReader(Late(reader), 1000)
+            waiting.wait(60)
+            raise RemoteUnavailable("gone")
+
+    with pytest.raises(RemoteUnavailable, match="gone"):
+        fetch(Failing(remote.objects), tmp_path / "partial")
+    others = [tmp_path / str(number) for number in range(8)]
+    with ExitStack() as stack:
+        for other in others:
+            stack.enter_context(other.open("wb"))
+        go_on.set()
+        assert ended.wait(60)
+    assert [other.stat().st_size for other in others] == [0] * len(others)
 
 
 @pytest.mark.parametrize("victim", ["list", "segment", "gone", "swapped"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from kist.abc.hasher import Hasher
 from kist.abc.progress import Progress
 from kist.abc.remote import Remote
+from kist.engine.process.workers import Stopped
 from kist.engine.transfer import objects
 from kist.engine.transfer.partial import Buffers, written
 from kist.engine.transfer.parts import ItemProgress
@@ -90,6 +92,13 @@ class SegmentStream:
         self._hasher = hasher
         self._progress = progress
         self._buffers = Buffers(_CHUNK)
+        self._writing = Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Write nothing any more: a call that still hangs may come to its end when the descriptor is another file's."""
+        with self._writing:
+            self._closed = True
 
     def fetch(self, segment: Segment) -> int:
         """Bring one segment, or what the file lacks of it; one that came damaged is asked for again.
@@ -127,10 +136,15 @@ class SegmentStream:
             with self._remote.open(objects.object_key(segment.digest), start=done, length=length) as reader:
                 while piece := self._buffers.next(reader, segment.size - done):
                     running.update(piece)
-                    with storage_errors():
-                        write_all_at(self._descriptor, piece, segment.offset + done)
+                    self._write(piece, segment.offset + done)
                     done += len(piece)
                     item.advance(len(piece))
         if running.digest() != segment.digest.raw:
             raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
         return segment.size - begun
+
+    def _write(self, piece: bytes | memoryview, offset: int) -> None:
+        with self._writing, storage_errors():  # file systems let one at a time write to a file anyway
+            if self._closed:
+                raise Stopped
+            write_all_at(self._descriptor, piece, offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -278,8 +278,11 @@ class SegmentTransfer:
             ObjectCorrupt: a segment, or the whole, is damaged.
         """
         listed = self.read_list(digest)
-        with partial_file(folder, digest, listed.size) as (path, descriptor):
-            stream = SegmentStream(self.remote, descriptor, self.hasher, self.workers.progress(self.progress))
+        progress = self.workers.progress(self.progress)
+        with (
+            partial_file(folder, digest, listed.size) as (path, descriptor),
+            closing(SegmentStream(self.remote, descriptor, self.hasher, progress)) as stream,
+        ):
             largest = max((size for _, size in listed.segments), default=1)
             flying = Flying(listed.size, largest, self.workers.refusals)
             whole = Whole(descriptor, self.hasher, follow)
