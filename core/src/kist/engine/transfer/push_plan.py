@@ -351,7 +351,7 @@ class PushPlanner:
         roots = [version.root.raw for version in side.versions if version.is_directory]
         single = {version.root.raw: version.size for version in side.versions if not version.is_directory}
         contents = chain([single], map(content_sizes, walker.leaves(roots)))
-        for block in in_blocks(contents, self._local.cache.at_once(side.algorithm)):
+        for block in in_blocks(contents):
             self._note(side, block)
         closure.nodes, closure.failed = walker.sizes, walker.failed
         if side.hinted is not None:
