@@ -133,9 +133,13 @@ def _kill_at(number):
 
 
 def contents(root):
-    """Path -> (kind, content) of everything in the tracked directory, by plain calls of the operating system."""
+    """Path -> (kind, content) of everything in the tracked directory, by plain calls of the operating system.
+
+    Temporary files of commands that were killed are in no version; whether they go is looked at in the end.
+    """
     found, top = {}, Path(root, OUTPUT)
     for here, folders, files in os.walk(top):
+        files = [name for name in files if ".kist-tmp-" not in name]
         for name in [*files, *(one for one in folders if Path(here, one).is_symlink())]:
             path = Path(here, name)
             key = path.relative_to(top).as_posix()

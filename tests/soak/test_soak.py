@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from soak import Soak
+from soak_support import contents
 
 MINUTES = float(os.environ.get("KIST_SOAK") or 0)
 """Minutes of random work, as in ``tox run -e soak``; without it a sample is played."""
@@ -27,6 +28,14 @@ def test_6_what_was_reported_done_is_there(tmp_path, capsys):
         raise
     with capsys.disabled():
         print(f"soak: {soak}; nothing was lost", flush=True)
+
+
+def test_what_a_killed_command_left_is_in_no_version(tmp_path):
+    (tmp_path / "data" / "sub").mkdir(parents=True)
+    (tmp_path / "data" / "a").write_bytes(b"a")
+    (tmp_path / "data" / "..kist-tmp-host-1-0123abcd-5").symlink_to("nowhere")
+    (tmp_path / "data" / "sub" / "..kist-tmp-host-1-0123abcd-6").write_bytes(b"half")
+    assert contents(tmp_path) == {"a": ("file", b"a"), "sub": ("directory", b"")}
 
 
 # ── the suite can fail ───────────────────────────────────────────────────────────────────────────────────────────────
