@@ -6,9 +6,9 @@ import signal
 from unittest import mock
 
 import pytest
+from soak_support import contents
 
 from soak import Soak
-from soak_support import contents
 
 MINUTES = float(os.environ.get("KIST_SOAK") or 0)
 """Minutes of random work, as in ``tox run -e soak``; without it a sample is played."""
