@@ -38,12 +38,8 @@ def tried(record_property):
 
 def pytest_terminal_summary(terminalreporter):
     """Say how many hostile inputs were tried, and in how many tests something got through."""
-    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, ())]
-    found = [
-        (one, dict(one.user_properties)["hostile inputs"])
-        for one in reports
-        if "hostile inputs" in dict(one.user_properties)
-    ]
-    if found:
-        failed = sum(one.failed for one, _ in found)
-        terminalreporter.write_line(f"hostile: {sum(count for _, count in found)} inputs tried, {failed} tests failed")
+    ends = [one for some in terminalreporter.stats.values() for one in some if getattr(one, "when", "") == "teardown"]
+    tried = {one.nodeid: dict(one.user_properties).get("hostile inputs", 0) for one in ends}
+    if any(tried.values()):
+        failed = sum(bool(tried.get(one.nodeid)) for one in terminalreporter.stats.get("failed", ()))
+        terminalreporter.write_line(f"hostile: {sum(tried.values())} inputs tried, {failed} tests failed")
