@@ -69,7 +69,7 @@ def without_indexes(place, base, folder):
 
 def _mend(root, place):
     from kist.api import Repo
-    from kist.operations.push import TransferOptions
+    from kist.operations.transfers import TransferOptions
     from kist.operations.verify import VerifyOptions
 
     if place == "remote":  # the cache has all that the indexes were made of

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from kist.operations.log import Version
     from kist.operations.move import MoveReport
     from kist.operations.published import Publication
-    from kist.operations.push import TransferOptions
     from kist.operations.remote import RemoteInfo
     from kist.operations.remove import RemoveReport
     from kist.operations.resolve import ResolveReport, Side
     from kist.operations.status import StatusReport
+    from kist.operations.transfers import TransferOptions
     from kist.operations.trash import RestoreReport, Trashed
     from kist.operations.verify import VerifyOptions, VerifyReport
 
@@ -176,14 +176,15 @@ class Repo:
 
     def push(self, targets: Targets = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
         """Send versions to their remotes; one report a remote."""
-        from kist.operations.push import TransferOptions, push
+        from kist.operations.push import push
+        from kist.operations.transfers import TransferOptions
 
         return push(self.context, _texts(targets), options or TransferOptions())
 
     def fetch(self, targets: Targets = (), options: TransferOptions | None = None) -> Iterable[TransferReport]:
         """Bring versions into the cache; one report a remote."""
         from kist.operations.fetch import fetch
-        from kist.operations.push import TransferOptions
+        from kist.operations.transfers import TransferOptions
 
         return fetch(self.context, _texts(targets), options or TransferOptions())
 
@@ -192,7 +193,7 @@ class Repo:
     ) -> tuple[Iterable[TransferReport], CheckoutReport]:
         """Fetch, then checkout."""
         from kist.operations.pull import pull
-        from kist.operations.push import TransferOptions
+        from kist.operations.transfers import TransferOptions
 
         return pull(self.context, _texts(targets), options or TransferOptions(), force=force)
 

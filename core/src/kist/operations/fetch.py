@@ -16,9 +16,9 @@ from kist.model.digest import Digest
 from kist.model.report import TransferReport
 from kist.model.tracked import TrackedOutput
 from kist.operations.needs import record_needs
-from kist.operations.push import TransferOptions, raise_failures
 from kist.operations.recovery import transferring
 from kist.operations.selection import selected
+from kist.operations.transfers import TransferOptions, raise_failures
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kist.engine.transfer.knowledge import Standing, standings
 from kist.model.digest import Digest
-from kist.operations.push import TransferOptions, by_remote
+from kist.operations.transfers import TransferOptions, by_remote
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import open_remote

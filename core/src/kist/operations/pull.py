@@ -12,8 +12,8 @@ from kist.model.report import CheckoutReport, TransferReport
 from kist.operations.checkout import CheckoutOptions, checkout
 from kist.operations.checkout_outcome import merged
 from kist.operations.fetch import fetch
-from kist.operations.push import TransferOptions
 from kist.operations.recovery import entered
+from kist.operations.transfers import TransferOptions
 from kist.repo.context import RepoContext
 
 

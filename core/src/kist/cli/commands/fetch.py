@@ -8,7 +8,7 @@ from typing import Any
 
 from kist.cli.repo import add_selection, add_transfer, finish, open_repo, tell_transfer, transfer_data, transfer_options
 from kist.errors import TransferError
-from kist.operations.push import TransferOptions
+from kist.operations.transfers import TransferOptions
 
 EXAMPLES = (
     ("kist fetch", "bring all recorded versions into the cache"),

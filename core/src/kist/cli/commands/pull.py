@@ -9,7 +9,7 @@ from typing import Any
 from kist.cli.commands import checkout
 from kist.cli.repo import add_transfer, finish, open_repo, tell_transfer, transfer_data, transfer_options
 from kist.errors import TransferError
-from kist.operations.push import TransferOptions
+from kist.operations.transfers import TransferOptions
 
 EXAMPLES = (
     ("kist pull", "after git pull: bring all data to the recorded version"),
