@@ -72,7 +72,7 @@ WHOLE_PROBE = """
 import json, sys, tracemalloc
 from kist.cli.main import main
 from kist.engine.cache import catalog, publish, session
-from kist.engine.storage import digest_set, index_builder, indexes, packs, rows
+from kist.engine.storage import digest_set, index_builder, indexes, packs, rows, sections
 from kist.engine.transfer import local_side, packing, parts
 from kist.engine.workspace import fingerprints
 from kist.engine.manifest import cut, nodes
@@ -80,7 +80,7 @@ from kist.engine.manifest import cut, nodes
 packs.PACK_LIMIT = session.PACK_LIMIT = packing.PACK_LIMIT = publish.PACK_LIMIT = 1 << 15
 publish.SMALL_PACK = packing.SMALL_PACK = packing._FLUSH = 0
 session._SEEN_LIMIT = digest_set.FEW = rows.HELD = index_builder._SPAN = parts.BLOCK = local_side._BATCH = 256
-index_builder._BUFFER, cut._PORTION, nodes._BATCH, nodes._KEPT, parts.NODE_BATCH = 1 << 10, 256, 1, 1, 1
+sections._BUFFER, cut._PORTION, nodes._BATCH, nodes._KEPT, parts.NODE_BATCH = 1 << 10, 256, 1, 1, 1
 fingerprints._MEMORY = fingerprints._CHUNK = indexes.WHOLE_LIMIT = 1 << 14
 catalog.LARGE = indexes._SET_LIMIT = indexes._HOLD_LIMIT = 0
 indexes.REQUEST_LIMIT = 1 << 16

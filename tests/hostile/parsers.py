@@ -19,8 +19,8 @@ from kist.abc.remote import RemoteURL
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.node_manifest import NodeManifestCodec
 from kist.builtin.yaml_metafile import YamlMetafile
-from kist.engine.cache import verified
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.record_file import RecordFile
 from kist.engine.manifest import format as nodes
 from kist.engine.process.journal import Journal
 from kist.engine.process.locks import find_holder
@@ -480,9 +480,10 @@ _VERIFIED = _seal_sha16(
 
 @parser(_VERIFIED, seal=_seal_sha16, allowed=())
 def verified_record(data, folder):
-    found = verified._load(data, "sha256", WIDTH)
-    if found is not None:
-        found.find(bytes(32)), found.find(b"\xff" * 32)
+    found = RecordFile.parse(memory_reader(data), len(data), "sha256", WIDTH)
+    if found is not None and found.whole:
+        list(found.looks([bytes(32), b"\1" * 32, b"\xff" * 32]))
+        [found.under(byte) for byte in range(256)]
 
 
 def _seal_crc(data):

@@ -132,10 +132,11 @@ class LinkedFiles:
 
     def _is_good(self, digest: Digest) -> bool:
         """Whether an object is as it was when it was last hashed; if that is not known, it is hashed now."""
-        known = self._states.get(digest.raw)
+        if self._record.check_many(self._algorithm, [digest.raw])[0]:
+            return True
+        known = self._states.get(digest.raw)  # of those alone that had to be hashed: of all would take much memory
         if known is None:
-            known = self._record.check_many(self._algorithm, [digest.raw])[0] or self._hash(digest)
-            self._states[digest.raw] = known
+            known = self._states[digest.raw] = self._hash(digest)
         return known
 
     def _hash(self, digest: Digest) -> bool:

@@ -668,6 +668,31 @@ def test_batches_split_folders(world, monkeypatch):
     assert world.clean()
 
 
+@pytest.mark.parametrize("link", [HardLink, SymLink])
+def test_what_may_be_linked_is_held_of_some_batches_only(world, monkeypatch, link):
+    from kist.engine.checkout import contents as checkout_contents
+    from kist.engine.checkout import write as checkout_write
+
+    monkeypatch.setattr(checkout_write, "_LINKED_FILES", 5)
+    monkeypatch.setattr(checkout_contents, "_MARK_AT", 8)
+    monkeypatch.setattr(checkout_contents, "_UNPACKED", 3)
+    held = []
+    prepare = checkout_contents.Contents.prepare_links
+
+    def watched(self, sizes):
+        prepare(self, sizes)
+        held.append(len(self._trusted))
+
+    monkeypatch.setattr(checkout_contents.Contents, "prepare_links", watched)
+    world.link = link()
+    tree = {b"%d/%03d" % (at % 7, at): b"%d" % (at % 60) for at in range(200)}
+    report = world.checkout(tree)
+    assert seen(world.data, world.objects.root) == tree
+    assert report.links == {link.name: 200}
+    assert sorted(world.objects.unpacked) == sorted(world.objects.packed)  # each once
+    assert max(held) <= 8 + 5
+
+
 # ── removal and moves ──
 
 

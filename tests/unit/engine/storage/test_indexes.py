@@ -278,7 +278,7 @@ def test_a_pack_taken_out_again_leaves_nothing_behind():
 @pytest.mark.parametrize("held", [10, 1 << 17])
 def test_one_that_is_written_to_a_file_has_the_same_bytes(tmp_path, monkeypatch, held):
     monkeypatch.setattr("kist.engine.storage.rows.HELD", held)
-    monkeypatch.setattr("kist.engine.storage.index_builder._BUFFER", 100)
+    monkeypatch.setattr("kist.engine.storage.sections._BUFFER", 100)
     names = raws(900)
     old = Index.load(build_index("sha256", 32, [(pack(5), members(names[600:]))]))
     built = []

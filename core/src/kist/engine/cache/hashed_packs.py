@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from kist.engine.cache.verified import Look, look_of
+from kist.engine.cache.record_file import Look
+from kist.engine.cache.verified import look_of
 from kist.util import clock
 
 _TRUSTED_FOR = 600.0

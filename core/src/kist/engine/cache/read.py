@@ -26,7 +26,10 @@ _TURNS = 12
 """In so many turns at most an index is read for objects that are all in it."""
 
 _LISTING = 16
-"""From so many look-ups in one folder on, listing it is cheaper than asking for each name."""
+"""From so many look-ups in one folder on, listing it is cheaper than asking for each name, unless it is large."""
+
+_LISTED = 512
+"""Bytes of a folder's own that are listed in the time of one look-up."""
 
 _RETRIES = 5
 
@@ -381,7 +384,7 @@ class CacheReader:
     @staticmethod
     def _shard_present(prefix: str, raws: list[bytes]) -> set[bytes]:
         try:
-            if len(raws) >= _LISTING:
+            if len(raws) >= _LISTING and os.stat(prefix).st_size <= len(raws) * _LISTED:
                 names = set(os.listdir(prefix))
                 return {raw for raw in raws if raw.hex()[2:] in names}
             return {raw for raw in raws if os.path.isfile(prefix + raw.hex()[2:])}

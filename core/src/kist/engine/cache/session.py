@@ -291,7 +291,7 @@ class CacheSession:
                 publish(self._reader, self._pending, self._syncer)
                 self._reader.hashed.note(self._folder.packs, self._pending.hashed)
                 for algorithm, objects in self._pending.loose.items() if record else ():
-                    self._verified.mark(algorithm, list(objects))  # those that are in their places: not hashed again
+                    self._verified.mark(algorithm, list(objects), stored=True)  # of those that are in their places
             for writer in self._closed:
                 writer.close()
             self._closed, self._nodes, self._pending = [], {}, Pending(self.file)

@@ -1,13 +1,7 @@
 """The record of verified objects: which loose objects were hashed, and how they looked then.
 
-    header   64 bytes   magic KISTVERI, version u8, digest width u8, length of the algorithm's name u8, the name, zeros
-                        up to 48; count u64, 8 zeros
-    digests  sorted, joined
-    columns  u64 each: size, mtime in ns, ctime in ns, inode, number of links
-    check    first 16 bytes of the SHA-256 of all before
-
-One file a writer, named by the time; a later one overrules an earlier one. It is only a record of what need not be
-done again: what cannot be read is left out.
+One file a writer (``record_file`` beside this module), named by the time; a later one overrules an earlier one. It is
+only a record of what need not be done again: what cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -15,26 +9,21 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 
 from kist.engine.cache.folder import CacheFolder
-from kist.engine.storage.members import split_raws, to_bytes, to_column
+from kist.engine.cache.record_file import Look, RecordFile, dump_record, merge_records
+from kist.engine.storage.indexes import plan_merge
+from kist.engine.storage.members import HeldFile, ReadRange, memory_reader, split_raws
 from kist.errors import StorageError
-from kist.util.atomic import write_file
+from kist.util.atomic import storage_errors, temp_name, write_file
 
-_HEADER = Struct("<8sBBB37sQ8x")
-_MAGIC, _VERSION = b"KISTVERI", 1
-_FIELDS = 5
 _MERGE_AT = 8
-_MANY = 256
-"""Questions at once from which on it pays to index a record."""
-_MOST = 500_000
-"""Objects of a record that is indexed at most: an index takes about 150 bytes for each."""
+
+_HELD = 16 << 20
+"""Bytes of a file of the record that is kept in memory at most, where it will be asked very often."""
 
 _MOST_OWN = 10_000
 """Objects whose looks are kept in memory."""
@@ -42,35 +31,8 @@ _MOST_OWN = 10_000
 _MASK = (1 << 64) - 1
 _WRITABLE = 0o222
 
-Look = tuple[int, int, int, int, int]
-"""Size, mtime, ctime, inode, number of links."""
-
-
-@dataclass(slots=True)
-class _Record:
-    width: int
-    digests: bytes
-    columns: list[array[int]]
-    places: dict[bytes, int] | None = None
-
-    def index(self) -> None:
-        """Make ready for many questions."""
-        if self.places is None and len(self.digests) <= _MOST * self.width:
-            raws = split_raws(self.digests, self.width)
-            self.places = dict(zip(raws, range(len(raws)), strict=True))
-
-    def find(self, raw: bytes) -> Look | None:
-        at = self._bisected(raw) if self.places is None else self.places.get(raw, -1)
-        if at < 0:
-            return None
-        size, mtime, ctime, inode, links = (column[at] for column in self.columns)
-        return size, mtime, ctime, inode, links
-
-    def _bisected(self, raw: bytes) -> int:
-        width, digests = self.width, self.digests
-        count = len(digests) // width
-        at = bisect_left(range(count), raw, key=lambda i: digests[i * width : i * width + width])
-        return at if digests[at * width : at * width + width] == raw else -1
+Records = list[tuple[Path, RecordFile]]
+"""Files of the record, the oldest first."""
 
 
 class VerifiedRecord:
@@ -84,8 +46,9 @@ class VerifiedRecord:
 
     def __init__(self, folder: CacheFolder, *, keep: bool = False) -> None:
         self._folder = folder
-        self._kept: dict[str, list[tuple[Path, _Record]]] | None = {} if keep else None
-        self._loaded: dict[tuple[str, str], tuple[Look, _Record | None]] = {}
+        self._process = os.getpid()
+        self._kept: dict[str, Records] | None = {} if keep else None
+        self._loaded: dict[tuple[str, str], tuple[Look, RecordFile | None]] = {}
         self._own: dict[tuple[str, bytes], Look] = {}
 
     def check_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
@@ -96,51 +59,59 @@ class VerifiedRecord:
 
         Args:
             algorithm: the hash algorithm.
-            raws: raw digests, in any order.
+            raws: raw digests, in any order; best many at once.
         """
-        records = [record for _, record in self._records(algorithm)][::-1]
-        if len(raws) >= _MANY:
-            for record in records:
-                record.index()
+        known: dict[bytes, Look] = {}
+        left = sorted(set(raws))
+        for _, record in reversed(self._records(algorithm) if left else []):
+            with suppress(StorageError):
+                known.update(record.looks(left))
+            left = [raw for raw in left if raw not in known]
+            if not left:
+                break
         prefix = f"{self._folder.objects}/"
-        return [self._unchanged(records, prefix, algorithm, raw) for raw in raws]
+        return [raw in known and self._unchanged(known[raw], prefix, algorithm, raw) for raw in raws]
 
     def inodes(self, algorithm: str) -> dict[int, bytes]:
         """The inode that each recorded object had when it was hashed -> its raw digest; the newest counts."""
         found: dict[int, bytes] = {}
+        width = self._folder.hasher(algorithm).digest_size
         for _, record in self._records(algorithm):
-            found.update(zip(record.columns[3], split_raws(record.digests, record.width), strict=True))
+            with suppress(StorageError):
+                for byte in range(256 if record.whole else 0):
+                    digests, columns = record.under(byte)
+                    found.update(zip(columns[3], split_raws(digests, width), strict=True))
         return found
 
-    def mark(self, algorithm: str, raws: Sequence[bytes]) -> None:
+    def mark(self, algorithm: str, raws: Sequence[bytes], *, stored: bool = False) -> None:
         """Record loose objects that were just hashed and found good; without the right to write nothing happens.
 
         Args:
             algorithm: the hash algorithm.
             raws: raw digests.
+            stored: whether this process stored them just now: then :meth:`take` tells how they look.
         """
-        looks: dict[bytes, Look] = {}
         prefix = f"{self._folder.objects}/"
-        for raw in raws:
-            with suppress(OSError):
-                looks[raw] = look_of(os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw))))
-        if not looks:
+        good, looks = [], array("Q")
+        for raw in sorted(set(raws)):
+            try:
+                look = look_of(os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw))))
+            except OSError:
+                continue
+            good.append(raw)
+            looks.extend(look)
+            if stored and len(self._own) < _MOST_OWN:
+                self._own[algorithm, raw] = look
+        if not good:
             return
-        if len(self._own) < _MOST_OWN:
-            self._own |= {(algorithm, raw): look for raw, look in looks.items()}
         with suppress(StorageError):
-            replaced: list[Path] = []
-            if len(self._names()) >= _MERGE_AT:
-                old = list(self._records(algorithm))
-                looks = self._merge(old) | looks
-                replaced = [path for path, _ in old]
-            self._write(algorithm, looks)
-            for path in replaced:
-                path.unlink(missing_ok=True)
-                self._loaded.pop((algorithm, path.name), None)
+            file = self._new_file(f"{time.time_ns():016x}")
+            write_file(file, dump_record(algorithm, good, looks), mode=self._mode, sync=False)
+            if os.getpid() == self._process:  # else others run beside this one, and whoever started them sees to it
+                self._merge(algorithm)
 
     def take(self, algorithm: str, raw: bytes) -> Look | None:
-        """How an object looked when this process marked it, None if it did not; told once, so for one use of it.
+        """How an object looked when this process stored it, None if it did not; told once, so for one use of it.
 
         Args:
             algorithm: the hash algorithm.
@@ -148,10 +119,7 @@ class VerifiedRecord:
         """
         return self._own.pop((algorithm, raw), None)
 
-    def _unchanged(self, records: list[_Record], prefix: str, algorithm: str, raw: bytes) -> bool:
-        then = next((look for record in records if (look := record.find(raw)) is not None), None)
-        if then is None:
-            return False
+    def _unchanged(self, then: Look, prefix: str, algorithm: str, raw: bytes) -> bool:
         try:
             status = os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw)))
         except OSError:
@@ -163,25 +131,35 @@ class VerifiedRecord:
         linked = now[4] > 1 or now[4] != then[4]
         return same and linked and not status.st_mode & _WRITABLE
 
-    def _records(self, algorithm: str) -> Iterable[tuple[Path, _Record]]:
-        """Readable records of an algorithm, the oldest first."""
+    def _records(self, algorithm: str) -> Records:
+        """Files of the record that are of an algorithm; whether they are whole is seen when they are asked."""
         if self._kept is None:
-            return self._read_records(algorithm)
+            return self._open_records(algorithm)
         if algorithm not in self._kept:
-            self._kept[algorithm] = list(self._read_records(algorithm))
+            self._kept[algorithm] = self._open_records(algorithm)
         return self._kept[algorithm]
 
-    def _read_records(self, algorithm: str) -> Iterator[tuple[Path, _Record]]:
-        width = self._folder.hasher(algorithm).digest_size
+    def _open_records(self, algorithm: str) -> Records:
+        loaded = {key: one for key, one in self._loaded.items() if key[0] != algorithm}
+        records: Records = []
         for name in self._names():
             path = self._folder.verified / name
-            with suppress(OSError):
-                look = look_of(path.stat())
-                loaded = self._loaded.get((algorithm, name))
-                if loaded is None or loaded[0] != look:
-                    loaded = self._loaded[algorithm, name] = look, _load(path.read_bytes(), algorithm, width)
-                if loaded[1] is not None:
-                    yield path, loaded[1]
+            with suppress(OSError, StorageError):
+                look, known = look_of(path.stat()), self._loaded.get((algorithm, name))
+                if known is None or known[0] != look:
+                    known = look, self._open(path, algorithm)
+                loaded[algorithm, name] = known
+                if known[1] is not None:
+                    records.append((path, known[1]))
+        self._loaded = loaded
+        return records
+
+    def _open(self, path: Path, algorithm: str) -> RecordFile | None:
+        file = HeldFile(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        read: ReadRange = file.read
+        if self._kept is not None and file.size <= _HELD:
+            read = memory_reader(file.read(0, file.size))
+        return RecordFile.parse(read, file.size, algorithm, self._folder.hasher(algorithm).digest_size)
 
     def _names(self) -> list[str]:
         """The files of the record, of all algorithms, the oldest first."""
@@ -190,31 +168,31 @@ class VerifiedRecord:
         except OSError:
             return []
 
-    @staticmethod
-    def _merge(records: list[tuple[Path, _Record]]) -> dict[bytes, Look]:
-        looks: dict[bytes, Look] = {}
-        for _, record in records:
-            raws = split_raws(record.digests, record.width)
-            looks.update(zip(raws, zip(*record.columns, strict=True), strict=True))
-        return looks
-
-    def _write(self, algorithm: str, looks: dict[bytes, Look]) -> None:
-        from hashlib import sha256
-
-        raws = sorted(looks)
+    def _merge(self, algorithm: str) -> None:
+        """Merge the newest files where there are many, so that each object is rewritten a few times only."""
+        if len(self._names()) < _MERGE_AT:
+            return
+        records = self._records(algorithm)
+        count = plan_merge([record.count for _, record in records])
+        chosen = [(path, record) for path, record in records[len(records) - count :] if record.whole]
+        if len(chosen) < 2:
+            return
+        # What was recorded meanwhile is newer than any of them and stays so.
+        path = self._new_file(chosen[-1][0].name.partition("-")[0])
+        temporary = path.with_name(temp_name(path.name))
         width = self._folder.hasher(algorithm).digest_size
-        name = algorithm.encode("ascii")
-        columns = (array("Q", [looks[raw][position] for raw in raws]) for position in range(_FIELDS))
-        body = b"".join(
-            (
-                _HEADER.pack(_MAGIC, _VERSION, width, len(name), name, len(raws)),
-                *raws,
-                *map(to_bytes, columns),
-            )
-        )
-        file = self._folder.verified / f"{time.time_ns():016x}-{os.urandom(4).hex()}"
-        mode = 0o444 if self._folder.shared else 0o600
-        write_file(file, body + sha256(body, usedforsecurity=False).digest()[:16], mode=mode, sync=False)
+        merge_records([record for _, record in chosen], algorithm, width, temporary, self._mode)
+        with storage_errors(path):
+            temporary.rename(path)
+            for old, _ in chosen:
+                old.unlink(missing_ok=True)
+
+    def _new_file(self, moment: str) -> Path:
+        return self._folder.verified / f"{moment}-{os.urandom(4).hex()}"
+
+    @property
+    def _mode(self) -> int:
+        return 0o444 if self._folder.shared else 0o600
 
 
 def look_of(status: os.stat_result) -> Look:
@@ -226,19 +204,3 @@ def look_of(status: os.stat_result) -> Look:
         status.st_ino & _MASK,
         status.st_nlink,
     )
-
-
-def _load(data: bytes, algorithm: str, width: int) -> _Record | None:
-    from hashlib import sha256
-
-    body = data[:-16]
-    if len(data) < _HEADER.size + 16 or sha256(body, usedforsecurity=False).digest()[:16] != data[-16:]:
-        return None
-    magic, version, found, length, name, count = _HEADER.unpack_from(body)
-    if (magic, version, found, name[:length]) != (_MAGIC, _VERSION, width, algorithm.encode("ascii")):
-        return None
-    at = _HEADER.size + count * width
-    if len(body) != at + _FIELDS * 8 * count:
-        return None
-    columns = [to_column("Q", body[at + 8 * count * i : at + 8 * count * (i + 1)]) for i in range(_FIELDS)]
-    return _Record(width, body[_HEADER.size : at], columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from kist.engine.checkout.plan import CheckoutPlan, pick
 from kist.engine.checkout.tools import ObjectSource
@@ -194,18 +194,19 @@ def check_space(
         )
 
 
-def _taken(part: Columns, linked_from: int | None, ready: set[bytes]) -> Sequence[int]:
+def _taken(part: Columns, linked_from: int | None, ready: set[bytes]) -> Iterable[int]:
     """The bytes that each file takes; what lies there already serves one of them."""
-    sizes: Sequence[int] = part.sizes
+    sizes: Iterable[int] = part.sizes
     if linked_from is not None:
-        sizes = [size if size < linked_from else 0 for size in sizes]
-    if ready:
-        sizes = list(sizes)
-        for at, raw in enumerate(part.raws()):
-            if raw in ready:
-                ready.remove(raw)
-                sizes[at] = 0
-    return sizes
+        sizes = (size if size < linked_from else 0 for size in sizes)
+    if not ready:
+        return sizes
+    left = list(sizes)
+    for at, raw in enumerate(part.raws()):
+        if raw in ready:
+            ready.remove(raw)
+            left[at] = 0
+    return left
 
 
 def survey(folders: Folders, output: bytes, plan: CheckoutPlan, *, force: bool) -> list[bytes]:

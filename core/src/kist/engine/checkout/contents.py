@@ -19,6 +19,11 @@ from kist.util.copying import copy_rest
 
 _BLOCK = 1 << 20
 _MARK_AT = 1 << 16
+"""Objects that are hashed or unpacked until that is recorded; of so many it is held that they may be linked."""
+
+_UNPACKED = 8192
+"""Objects that are made loose together: of each there is a path in memory meanwhile."""
+
 _LOOKED_UP_ALONE = 4096
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -104,10 +109,14 @@ class Contents:
         wanted = [raw for raw in sizes if raw not in self._trusted and raw not in self.failed]
         if not wanted:
             return
+        if len(self._trusted) >= _MARK_AT:
+            self.record()
+            self._trusted.clear()
+            wanted = [raw for raw in sizes if raw not in self.failed]
         loose = objects.has_loose_many(algorithm, wanted)
         packed = [raw for raw, here in zip(wanted, loose, strict=True) if not here]
-        if packed:
-            self._unpack(packed)
+        for start in range(0, len(packed), _UNPACKED):
+            self._unpack(packed[start : start + _UNPACKED])
         checked = [raw for raw in packed if raw not in self.failed]  # hashed on the way from pack to file
         there = [raw for raw, here in zip(wanted, loose, strict=True) if here]
         unknown = [raw for raw, good in zip(there, objects.is_verified_many(algorithm, there), strict=True) if not good]

@@ -37,6 +37,7 @@ from kist.util.paths import display
 
 _BATCH_BYTES = 8 << 20
 _BATCH_FILES = 4096
+_LINKED_FILES = 1 << 14  # of links no contents are held, and each batch looks into all that is known of objects
 
 Piece = tuple[bytes, list[int], bool]
 """A folder, positions of entries in it, and whether they are its last ones."""
@@ -236,12 +237,12 @@ class FileWriter:
     def _batches(self, groups: Groups) -> Iterator[list[Piece]]:
         """Pieces of folders whose contents fit into memory: folder, positions, and whether the folder ends there."""
         batch: list[Piece] = []
-        files = size = 0
+        files, size, most = 0, 0, _BATCH_FILES if self._tools.links.plain.isolated else _LINKED_FILES
         for folder in sorted(groups):
             piece: list[int] = []
             for positions in groups[folder]:
                 for at in positions:
-                    if files >= _BATCH_FILES or size >= _BATCH_BYTES:
+                    if files >= most or size >= _BATCH_BYTES:
                         batch.append((folder, piece, False))
                         yield batch
                         batch, piece, files, size = [], [], 0, 0

@@ -20,10 +20,8 @@ from kist.engine.storage.indexes import (
 )
 from kist.engine.storage.members import HeldFile, Members, split_raws, to_buffer
 from kist.engine.storage.rows import NewFile, Rows, Runs
+from kist.engine.storage.sections import Section
 from kist.util.atomic import storage_errors, write_all_at
-
-_BUFFER = 256 << 10
-"""Bytes of each section of an index file that are written at a time."""
 
 _SPAN = 1 << 17
 """Entries of another index that are taken over at a time."""
@@ -150,7 +148,7 @@ class IndexBuilder:
         most, start = len(self), HEADER.size + len(self._packs) * PACK_ROW.size + 257 * 4
         sections = []
         for width in (self.width, 4, 8, 8, 8, 1):
-            sections.append(_Section(descriptor, start))
+            sections.append(Section(descriptor, start))
             start += most * width
         fanout = array("I", [0])
         for rows in self._merged():
@@ -210,37 +208,3 @@ def build_index(algorithm: str, width: int, packs: Iterable[tuple[PackEntry, Mem
     for pack, members in packs:
         builder.add_pack(pack, members)
     return builder.build()
-
-
-class _Section:
-    """One section of an index file while it is written: its place is known, its length not before the end.
-
-    Args:
-        descriptor: the file.
-        start: where it begins if no digest was added twice.
-    """
-
-    def __init__(self, descriptor: int, start: int) -> None:
-        self.start = start
-        self._descriptor = descriptor
-        self._written = 0
-        self._buffer = bytearray()
-
-    def add(self, data: bytes | memoryview) -> None:
-        """Write what comes next."""
-        self._buffer += data
-        if len(self._buffer) >= _BUFFER:
-            self._flush()
-
-    def close_up(self, start: int) -> int:
-        """Write the rest, and move to where the section before it ends; returns where this one does."""
-        self._flush()
-        for first in range(0, self._written if start < self.start else 0, _BUFFER):
-            length = min(_BUFFER, self._written - first)
-            write_all_at(self._descriptor, os.pread(self._descriptor, length, self.start + first), start + first)
-        return start + self._written
-
-    def _flush(self) -> None:
-        write_all_at(self._descriptor, self._buffer, self.start + self._written)
-        self._written += len(self._buffer)
-        self._buffer = bytearray()
