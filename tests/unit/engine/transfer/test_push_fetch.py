@@ -337,7 +337,7 @@ def test_damaged_pack_here_sends_its_good_members(clone):
 def test_a_large_pack_of_nodes_goes_as_it_is(clone, monkeypatch):
     """Nothing is deflated again; where a node is damaged, the others go in another pack, and no marker."""
     deflated = []
-    monkeypatch.setattr(packing, "encode", lambda data: deflated.append(data) or (PLAIN, data))
+    monkeypatch.setattr(packing, "encode", lambda data, _dense: deflated.append(data) or (PLAIN, data))
     monkeypatch.setattr(packing, "SMALL_PACK", 1000)
     remote, other = MemoryRemote(), MemoryRemote()
     here, there = clone(remote), clone(remote)

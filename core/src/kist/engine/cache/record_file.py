@@ -19,11 +19,11 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from kist.engine.storage.members import HeldFile, ReadRange, split_raws, to_buffer, to_column
+from kist.engine.storage.members import ReadRange, first_of_each, split_raws, to_buffer, to_column
 from kist.engine.storage.search import search_around, search_block
-from kist.engine.storage.sections import Section
+from kist.engine.storage.sections import Sections, new_file
 from kist.errors import StorageError
-from kist.util.atomic import storage_errors, write_all_at
+from kist.util.atomic import write_all_at
 
 FIELDS = 5
 """Columns beside the digests."""
@@ -212,30 +212,18 @@ def merge_records(records: Sequence[RecordFile], algorithm: str, width: int, pat
     Raises:
         StorageError: the disk is full, read-only or failing; nothing is left at *path*.
     """
-    with storage_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        file = HeldFile(descriptor)
-        try:
-            sections, start = [], _HEADER.size
-            for size in (width, *[8] * FIELDS):
-                sections.append(Section(descriptor, start))
-                start += size * sum(record.count for record in records)
-            count = 0
-            for byte in range(256):
-                digests, columns = _merged([record.under(byte) for record in reversed(records)], width)
-                for section, piece in zip(sections, (digests, *map(to_buffer, columns)), strict=True):
-                    section.add(piece)
-                count += len(columns[0])
-            end = _HEADER.size
-            for section in sections:
-                end = section.close_up(end)
-            os.ftruncate(descriptor, end)
-            write_all_at(descriptor, _header(algorithm, width, count), 0)
-            write_all_at(descriptor, bytes.fromhex(file.sha256())[:_CHECK], end)
-            os.fchmod(descriptor, mode)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+    most = sum(record.count for record in records)
+    with new_file(path) as (descriptor, file):
+        sections = Sections(descriptor, _HEADER.size, (width, *[8] * FIELDS), most)
+        count = 0
+        for byte in range(256):
+            digests, columns = _merged([record.under(byte) for record in reversed(records)], width)
+            sections.add((digests, *map(to_buffer, columns)))
+            count += len(columns[0])
+        end = sections.close_up()
+        write_all_at(descriptor, _header(algorithm, width, count), 0)
+        write_all_at(descriptor, bytes.fromhex(file.sha256())[:_CHECK], end)
+        os.fchmod(descriptor, mode)
 
 
 def _merged(portions: Sequence[Portion], width: int) -> Portion:
@@ -244,12 +232,7 @@ def _merged(portions: Sequence[Portion], width: int) -> Portion:
     if len(filled) < 2:
         return (filled or portions)[0]
     raws = split_raws(b"".join([portion.digests for portion in filled]), width)
-    order = sorted(range(len(raws)), key=raws.__getitem__)  # stable: what comes first leads
-    last, chosen = b"", []
-    for at in order:
-        if raws[at] != last:
-            last = raws[at]
-            chosen.append(at)
+    chosen = first_of_each(raws)
     merged = []
     for number in range(FIELDS):
         column = array("Q")

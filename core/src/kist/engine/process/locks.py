@@ -75,11 +75,10 @@ class Holder:
 
     def gone(self) -> bool:
         """Whether the process is known to have ended; False where that cannot be told from here."""
-        with suppress(OSError):
-            try:
-                os.kill(self.pid, 0)
-            except (ProcessLookupError, OverflowError):
-                return self.is_here()
+        try:
+            os.kill(self.pid, 0)
+        except (OSError, OverflowError) as exc:
+            return isinstance(exc, ProcessLookupError | OverflowError) and self.is_here()
         return False
 
     def describe(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
@@ -18,10 +17,10 @@ from kist.engine.storage.indexes import (
     Index,
     PackEntry,
 )
-from kist.engine.storage.members import HeldFile, Members, split_raws, to_buffer
+from kist.engine.storage.members import Members, first_of_each, split_raws, to_buffer
 from kist.engine.storage.rows import NewFile, Rows, Runs
-from kist.engine.storage.sections import Section
-from kist.util.atomic import storage_errors, write_all_at
+from kist.engine.storage.sections import Sections, new_file
+from kist.util.atomic import write_all_at
 
 _SPAN = 1 << 17
 """Entries of another index that are taken over at a time."""
@@ -134,33 +133,17 @@ class IndexBuilder:
         Raises:
             StorageError: the disk is full, read-only or failing; nothing is left at *path*.
         """
-        with storage_errors(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            file = HeldFile(descriptor)
-            try:
-                self._write(descriptor)
-                return file.sha256()
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
-
-    def _write(self, descriptor: int) -> None:
-        most, start = len(self), HEADER.size + len(self._packs) * PACK_ROW.size + 257 * 4
-        sections = []
-        for width in (self.width, 4, 8, 8, 8, 1):
-            sections.append(Section(descriptor, start))
-            start += most * width
-        fanout = array("I", [0])
-        for rows in self._merged():
-            columns = map(to_buffer, (rows.packs, rows.offsets, rows.stored, rows.plains))
-            for section, piece in zip(sections, (rows.digests, *columns, rows.codecs), strict=True):
-                section.add(piece)
-            fanout.append(fanout[-1] + len(rows))
-        end = sections[0].start
-        for section in sections:
-            end = section.close_up(end)
-        os.ftruncate(descriptor, end)
-        write_all_at(descriptor, self._head(fanout), 0)
+        start = HEADER.size + len(self._packs) * PACK_ROW.size + 257 * 4
+        with new_file(path) as (descriptor, file):
+            sections = Sections(descriptor, start, (self.width, 4, 8, 8, 8, 1), len(self))
+            fanout = array("I", [0])
+            for rows in self._merged():
+                columns = map(to_buffer, (rows.packs, rows.offsets, rows.stored, rows.plains))
+                sections.add((rows.digests, *columns, rows.codecs))
+                fanout.append(fanout[-1] + len(rows))
+            sections.close_up()
+            write_all_at(descriptor, self._head(fanout), 0)
+            return file.sha256()
 
     def _merged(self) -> Iterator[Rows]:
         """The entries under each first byte, with the numbers that their packs have in the index."""
@@ -192,14 +175,7 @@ class IndexBuilder:
             return parts[0] if parts else Rows(b"", array("I"), array("Q"), array("Q"), array("Q"), b"")
         whole = Rows.join(parts)
         raws = split_raws(whole.digests, self.width)
-        order = sorted(range(len(raws)), key=raws.__getitem__)  # stable: the source that was added first leads
-        last = b""
-        chosen = []
-        for position in order:
-            if raws[position] != last:
-                last = raws[position]
-                chosen.append(position)
-        return whole.pick(chosen, raws)
+        return whole.pick(first_of_each(raws), raws)  # the source that was added first leads
 
 
 def build_index(algorithm: str, width: int, packs: Iterable[tuple[PackEntry, Members]]) -> bytes:

@@ -79,6 +79,16 @@ def split_raws(block: bytes, width: int) -> list[bytes]:
     return [block[start : start + width] for start in range(0, len(block), width)]
 
 
+def first_of_each(raws: Sequence[bytes]) -> list[int]:
+    """Positions of digests in the order of the digests; of equal ones only the first."""
+    last, chosen = b"", []
+    for position in sorted(range(len(raws)), key=raws.__getitem__):
+        if raws[position] != last:
+            last = raws[position]
+            chosen.append(position)
+    return chosen
+
+
 def descriptor_reader(descriptor: int) -> ReadRange:
     """A reader of ranges over an open file, which stays the caller's to close."""
 

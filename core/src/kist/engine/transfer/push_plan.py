@@ -350,8 +350,7 @@ class PushPlanner:
         closure = side.closure
         roots = [version.root.raw for version in side.versions if version.is_directory]
         single = {version.root.raw: version.size for version in side.versions if not version.is_directory}
-        contents = chain([single], map(content_sizes, walker.leaves(roots)))
-        for block in in_blocks(contents):
+        for block in in_blocks(chain([single], map(content_sizes, walker.leaves(roots)))):
             self._note(side, block)
         closure.nodes, closure.failed = walker.sizes, walker.failed
         if side.hinted is not None:
