@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
 
 if TYPE_CHECKING:
+    from kist.engine.cache.known_inodes import KnownInodes
     from kist.engine.cache.verified import VerifiedRecord
     from kist.engine.workspace.folder_state import FolderState
     from kist.repo.context import RepoContext
@@ -49,7 +51,7 @@ class LinkedFiles:
         self._algorithm = algorithm
         self._objects = os.fsencode(os.path.realpath(context.cache_folder / "objects")) + b"/"
         self._kept: VerifiedRecord | None = None
-        self._inodes: dict[int, bytes] | None = None
+        self._inodes: KnownInodes | None = None
         self._states: dict[bytes, bool] = {}
 
     def is_hard_link(self, raw: bytes, stats: tuple[int, ...]) -> bool:
@@ -98,16 +100,20 @@ class LinkedFiles:
         Args:
             state: a folder, with the digests of all its files.
         """
+        from kist.engine.cache.known_inodes import HEAD
+
         if self._inodes is None:
             self._inodes = self._record.inodes(self._algorithm)
         if not self._inodes:
             return
-        known = self._inodes.get
-        for at, inode in enumerate(state.stats[STAT_FIELDS - 1 :: STAT_FIELDS]):
-            raw = known(inode)
-            if raw is None or at in state.dropped or state.kinds[at] not in (FILE, EXECUTABLE):
+        for at, inode in enumerate(array("Q", state.stats[STAT_FIELDS - 1 :: STAT_FIELDS].tobytes())):
+            head = self._inodes.head(inode)
+            if head is None or at in state.dropped or state.kinds[at] not in (FILE, EXECUTABLE):
                 continue
-            if raw != state.raw(at) and self._is_same(state, at, raw):
+            if head == int.from_bytes(state.raw(at)[:HEAD]):
+                continue
+            raw = self._inodes.raw(inode)
+            if raw is not None and self._is_same(state, at, raw):
                 path = state.path + b"/" + state.names[at] if state.path else state.names[at]
                 digest = Digest.from_raw(self._algorithm, raw)
                 self._context.edited_links.append(EditedLink(path, digest, symbolic=False))

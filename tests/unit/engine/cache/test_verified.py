@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tracemalloc
 from array import array
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.engine.cache import record_file, verified
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.known_inodes import HEAD, KnownInodes
 from kist.engine.cache.record_file import FIELDS, RecordFile, dump_record, merge_records
 from kist.engine.cache.verified import VerifiedRecord
 from kist.engine.checkout.shares import Helper
@@ -196,7 +198,40 @@ def test_it_serves_kept_in_memory_as_well(folder, monkeypatch):
         record = VerifiedRecord(folder, keep=True)
         assert all(record.check_many(ALGORITHM, [raw])[0] for raw in raws)
         assert record.check_many(ALGORITHM, [bytes(32)]) == [False]
-        assert record.inodes(ALGORITHM) == inodes
+        known = record.inodes(ALGORITHM)
+        assert {inode: known.raw(inode) for inode in inodes} == inodes
+        assert {inode: known.head(inode) for inode in inodes} == {
+            inode: int.from_bytes(raw[:HEAD]) for inode, raw in inodes.items()
+        }
+        for other in {*range(3), max(inodes) + 1, (1 << 64) - 1} - {*inodes}:
+            assert (known.head(other), known.raw(other)) == (None, None)
+
+
+def test_of_an_inode_that_several_objects_had_the_last_counts():
+    raws, others = raws_of(300), raws_of(300, "other")
+    at = [(raw, (1 << 63) + number) for raws_ in (raws, others) for number, raw in enumerate(raws_)]
+    looks = {raw: (1, 2, 3, inode, 2) for raw, inode in at}
+    records = [
+        parse(dump_record(ALGORITHM, part, array("Q", [number for raw in part for number in looks[raw]])))
+        for part in (raws, others[5:])
+    ]
+    known = KnownInodes(records, WIDTH)
+    assert known.raw(looks[raws[4]][3]) == raws[4]
+    assert [known.raw(looks[raw][3]) for raw in raws[5:]] == others[5:]
+
+
+def test_inodes_take_little_for_each_object():
+    record = parse(dump(raws_of(20_000)))
+    assert record.whole
+    tracemalloc.start()
+    try:
+        known = KnownInodes([record], WIDTH)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert known
+    assert held <= 18 * 20_000
+    assert peak <= 90 * 20_000
 
 
 def test_digests_of_a_portion_are_of_one_first_byte():

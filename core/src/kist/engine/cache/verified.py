@@ -14,9 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.known_inodes import KnownInodes
 from kist.engine.cache.record_file import Look, RecordFile, dump_record, merge_records
 from kist.engine.storage.indexes import plan_merge
-from kist.engine.storage.members import HeldFile, ReadRange, memory_reader, split_raws
+from kist.engine.storage.members import HeldFile, ReadRange, memory_reader
 from kist.errors import StorageError
 from kist.util.atomic import storage_errors, temp_name, write_file
 
@@ -72,16 +73,10 @@ class VerifiedRecord:
         prefix = f"{self._folder.objects}/"
         return [raw in known and self._unchanged(known[raw], prefix, algorithm, raw) for raw in raws]
 
-    def inodes(self, algorithm: str) -> dict[int, bytes]:
-        """The inode that each recorded object had when it was hashed -> its raw digest; the newest counts."""
-        found: dict[int, bytes] = {}
-        width = self._folder.hasher(algorithm).digest_size
-        for _, record in self._records(algorithm):
-            with suppress(StorageError):
-                for byte in range(256 if record.whole else 0):
-                    digests, columns = record.under(byte)
-                    found.update(zip(columns[3], split_raws(digests, width), strict=True))
-        return found
+    def inodes(self, algorithm: str) -> KnownInodes:
+        """Which recorded object had which inode when it was hashed."""
+        records = [record for _, record in self._records(algorithm)]
+        return KnownInodes(records, self._folder.hasher(algorithm).digest_size)
 
     def mark(self, algorithm: str, raws: Sequence[bytes], *, stored: bool = False) -> None:
         """Record loose objects that were just hashed and found good; without the right to write nothing happens.
