@@ -79,6 +79,12 @@ def test_typed_errors(served, way, tmp_path):
     assert served(way).describe_access()
 
 
+def test_what_came_is_given_before_the_rest(served):
+    """Blocks are waited for together, but not for ever."""
+    with served("stalls").open("one", length=200_000) as reader:
+        assert reader.read1(1 << 20) == CONTENT[: 2 * 32768]
+
+
 def test_silence(served, monkeypatch):
     """A server that answers no more is given up."""
     monkeypatch.setattr(connection, "_SILENCE", 0.5)

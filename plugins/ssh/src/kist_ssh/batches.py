@@ -10,7 +10,7 @@ from typing import TypeVar
 from kist.abc import NullProgress, Progress, Remote
 from kist.errors import RemoteError
 from kist_ssh import protocol
-from kist_ssh.connection import Exchange
+from kist_ssh.exchange import Exchange
 from kist_ssh.protocol import Attributes, Status
 
 T = TypeVar("T")

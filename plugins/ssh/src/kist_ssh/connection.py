@@ -6,18 +6,18 @@ import itertools
 import logging
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import BinaryIO, NamedTuple
 
 from kist.errors import RemoteUnavailable
-from kist.remotes.wrapping import buffered, read_into
 from kist_ssh import protocol
 from kist_ssh.command import Command
+from kist_ssh.exchange import Exchange, Mailbox, Request
 from kist_ssh.failures import Failure, no_sftp, of_ssh
+from kist_ssh.landing import Block, Packets, Rooms
 from kist_ssh.process import SSHProcess
-from kist_ssh.protocol import Fields, ProtocolError, Status
+from kist_ssh.protocol import Fields, ProtocolError, Reply, Status
 
 _SILENCE = 300.0
 """Seconds without any reply to a request after which the server is taken to hang."""
@@ -34,41 +34,8 @@ _HEAD = struct.Struct(">IBI")
 """How a packet begins: bytes that follow, kind, number."""
 
 
-class Reply(NamedTuple):
-    """A server's answer.
-
-    Args:
-        number: the request that it answers.
-        kind: STATUS, HANDLE, DATA and so on.
-        fields: the rest of the packet.
-    """
-
-    number: int
-    kind: int
-    fields: Fields
-
-    def expect(self, kind: int) -> Fields:
-        """The fields of a reply of the wanted kind.
-
-        Args:
-            kind: STATUS stands for success.
-
-        Returns:
-            The fields.
-
-        Raises:
-            Status: the server refused.
-        """
-        if self.kind == protocol.STATUS:
-            status = self.fields.status()
-            if status.code != protocol.OK or kind != protocol.STATUS:
-                raise status
-        elif self.kind != kind:
-            raise ProtocolError(f"the server gave a reply of kind {self.kind} where {kind} was due")
-        return self.fields
-
-
-Mailbox = SimpleQueue["Reply | None"]
+_NOTHING = Fields(b"")
+"""What is left of a reply whose bytes have landed."""
 
 
 class Connection:
@@ -83,6 +50,7 @@ class Connection:
         extensions: what the server offers beyond the protocol.
         block: bytes of one read or write.
         load: exchanges under way.
+        rooms: where blocks land.
 
     Raises:
         RemoteError: there is no ssh, or it ended, or what answers is no SFTP server.
@@ -92,10 +60,11 @@ class Connection:
         self.extensions: Mapping[str, str] = {}
         self.block = _BLOCK
         self.load = 0
+        self.rooms = Rooms()
         self._command = command
         self._failure: Failure | None = None
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, Mailbox] = {}
+        self._waiting: dict[int, tuple[Mailbox, Block | None]] = {}
         self._state = threading.Lock()
         self._begun: Mailbox = SimpleQueue()
         self._process = SSHProcess(command, log)
@@ -144,23 +113,36 @@ class Connection:
         Raises:
             RemoteError: the connection is lost.
         """
-        with self._state:
-            if self._failure is not None:
-                raise self._failure.error()
-            number = next(self._numbers) & 0xFFFFFFFF
-            self._waiting[number] = mailbox
-        try:
-            self._process.write(_HEAD.pack(5 + len(body) + len(data), kind, number) + body, data)
-        except OSError:
-            raise self._lost().error() from None
+        number = self._expect(mailbox, None)
+        self._write(_HEAD.pack(5 + len(body) + len(data), kind, number) + body, data)
         return number
 
-    def receive(self, mailbox: Mailbox, silence: float | None) -> Reply:
+    def send_all(self, requests: Iterable[Request], mailbox: Mailbox) -> list[int]:
+        """Send several requests at once.
+
+        Args:
+            requests: what is asked.
+            mailbox: gets the replies.
+
+        Returns:
+            The requests' numbers.
+
+        Raises:
+            RemoteError: the connection is lost.
+        """
+        numbers, packets = [], []
+        for kind, body, block in requests:
+            numbers.append(self._expect(mailbox, block))
+            packets += [_HEAD.pack(5 + len(body), kind, numbers[-1]), body]
+        self._write(b"".join(packets), b"")
+        return numbers
+
+    def receive(self, mailbox: Mailbox, *, patient: bool = False) -> Reply:
         """Wait for a reply.
 
         Args:
             mailbox: where it comes to.
-            silence: seconds to wait at most.
+            patient: whether it may take as long as it wants.
 
         Returns:
             The reply.
@@ -171,15 +153,36 @@ class Connection:
         if self._failure is not None and mailbox.empty():  # what arrived before the loss is still given
             raise self._failure.error()
         try:
-            reply = mailbox.get(timeout=silence)
+            reply = mailbox.get(timeout=None if patient else _SILENCE)
         except Empty:
-            text = f"{self._command.label}: no answer for {silence:.0f} seconds"
+            text = f"{self._command.label}: no answer for {_SILENCE:.0f} seconds"
             self._fail(Failure(RemoteUnavailable, text, "is the server, or its disk, overloaded?"))
             self._process.kill()
             reply = None
         if reply is None:
             raise self._lost().error()
         return reply
+
+    def glance(self, mailbox: Mailbox, seconds: float) -> bool:
+        """Wait a moment for a reply that only wakes: what it says is not wanted.
+
+        Args:
+            mailbox: where it comes to.
+            seconds: to wait at most.
+
+        Returns:
+            Whether one came.
+
+        Raises:
+            RemoteError: the connection is lost.
+        """
+        with suppress(Empty):
+            if mailbox.get(timeout=seconds) is None:
+                raise self._lost().error()
+            return True
+        if self._failure is not None:
+            raise self._failure.error()
+        return False
 
     def count(self, change: int) -> None:
         """Note that exchanges began or ended."""
@@ -191,6 +194,21 @@ class Connection:
         self._fail(Failure(RemoteUnavailable, f"{self._command.label}: the connection was closed"))
         self._process.end()
         self._listener.join()
+
+    def _expect(self, mailbox: Mailbox, block: Block | None) -> int:
+        """A number for a request, whose answer then goes there."""
+        with self._state:
+            if self._failure is not None:
+                raise self._failure.error()
+            number = next(self._numbers) & 0xFFFFFFFF
+            self._waiting[number] = mailbox, block
+        return number
+
+    def _write(self, head: bytes, data: bytes | memoryview) -> None:
+        try:
+            self._process.write(head, data)
+        except OSError:
+            raise self._lost().error() from None
 
     # ── beginning and end ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -225,7 +243,7 @@ class Connection:
                 return
             self._failure = failure
             waiting, self._waiting = self._waiting, {}
-        for mailbox in waiting.values():
+        for mailbox, _ in waiting.values():
             mailbox.put(None)
         self._begun.put(None)
 
@@ -242,116 +260,58 @@ class Connection:
 
     def _listen(self) -> None:
         """Hand every reply to who waits for it, until the connection ends."""
-        with buffered(self._process.output, 1 << 17) as reader:
+        with self._process.output as output:
+            packets = Packets(output.fileno())
             try:
-                if self._hear_hello(reader):
-                    while self._hear_reply(reader):
+                if self._hear_hello(packets):
+                    while self._hear_reply(packets):
                         pass
             except (OSError, ProtocolError) as exc:
                 self._fail(Failure(RemoteUnavailable, f"{self._command.label}: the server broke the protocol: {exc}"))
                 self._process.kill()
             self._lost()
 
-    def _hear_hello(self, reader: BinaryIO) -> bool:
-        head = reader.read(_HEAD.size)
+    def _hear_hello(self, packets: Packets) -> bool:
+        head = packets.take(_HEAD.size)
         if not head.strip():
             return False
         length, kind, version = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
         if len(head) < _HEAD.size or kind != protocol.HELLO or not 5 <= length <= 1 << 16:
             # A login script prints into the connection; what it printed is there at once.
             self._process.kill()
-            rest = memoryview(bytearray(200))
-            first = head + rest[: read_into(reader, rest)]
+            first = head + packets.some(200)
             self._process.wait()
             self._fail(no_sftp(self._command, first, self._process.last_words()))
             return False
         if version < protocol.VERSION:
             raise ProtocolError(f"it speaks version {version} of SFTP")
-        hello = Fields(reader.read(length - 5))
+        hello = Fields(packets.take(length - 5))
         self.extensions = hello.pairs()
         self._begun.put(Reply(0, kind, hello))
         return True
 
-    def _hear_reply(self, reader: BinaryIO) -> bool:
-        head = reader.read(_HEAD.size)
+    def _hear_reply(self, packets: Packets) -> bool:
+        head = packets.take(_HEAD.size)
         if len(head) < _HEAD.size:
             return False
         length, kind, number = _HEAD.unpack(head)
         if not 5 <= length <= protocol.LARGEST_PACKET:
             raise ProtocolError(f"a packet of {length} bytes")
-        data = reader.read(length - 5)
-        if len(data) < length - 5:
+        mailbox, block = self._waiting.get(number, (None, None))
+        if block is not None and kind == protocol.DATA:
+            count = int.from_bytes(packets.take(4), "big")
+            if count != length - 9:
+                raise ProtocolError("a block that is not as long as its packet")
+            reply = Reply(number, kind, _NOTHING)
+            whole = block.land(packets, count)
+        else:
+            data = packets.take(length - 5)
+            reply, whole = Reply(number, kind, Fields(data)), len(data) == length - 5
+            if block is not None and whole:
+                block.refuse(reply)
+        if not whole:
             return False
-        mailbox = self._waiting.pop(number, None)
-        if mailbox is not None:
-            mailbox.put(Reply(number, kind, Fields(data)))
+        self._waiting.pop(number, None)
+        if mailbox is not None and (block is None or block.stretch.answered(block)):
+            mailbox.put(reply)
         return True
-
-
-class Exchange:
-    """Requests of one piece of work and their replies, in the order in which they come; for one thread.
-
-    Args:
-        connection: where they go.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self._mailbox: Mailbox = SimpleQueue()
-        self._open = True
-        connection.count(1)
-
-    def send(self, kind: int, body: bytes, data: bytes | memoryview = b"") -> int:
-        """Send a request and go on.
-
-        Args:
-            kind: of the packet.
-            body: its fields.
-            data: bytes that follow them.
-
-        Returns:
-            The request's number.
-
-        Raises:
-            RemoteError: the connection is lost.
-        """
-        return self.connection.send(kind, body, data, self._mailbox)
-
-    def receive(self, *, patient: bool = False) -> Reply:
-        """Wait for the next reply to any of the requests.
-
-        Args:
-            patient: whether it may take as long as it wants.
-
-        Returns:
-            The reply.
-
-        Raises:
-            RemoteError: the connection is lost.
-        """
-        return self.connection.receive(self._mailbox, None if patient else _SILENCE)
-
-    def call(self, kind: int, body: bytes, *, due: int = protocol.STATUS, patient: bool = False) -> Fields:
-        """Send a request and wait for its reply; no other may be under way.
-
-        Args:
-            kind: of the packet.
-            body: its fields.
-            due: the kind of reply; STATUS stands for success.
-            patient: whether the reply may take as long as it wants.
-
-        Returns:
-            The fields of the reply.
-
-        Raises:
-            Status: the server refused.
-            RemoteError: the connection is lost.
-        """
-        self.send(kind, body)
-        return self.receive(patient=patient).expect(due)
-
-    def close(self) -> None:
-        """Give the place in the connection back; may be called twice."""
-        if self._open:
-            self._open = False
-            self.connection.count(-1)

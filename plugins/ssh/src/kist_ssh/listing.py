@@ -9,9 +9,9 @@ from contextlib import suppress
 from kist.abc import ObjectInfo
 from kist.errors import RemoteError
 from kist_ssh import protocol
-from kist_ssh.connection import Exchange, Reply
+from kist_ssh.exchange import Exchange
 from kist_ssh.places import Places, is_temporary
-from kist_ssh.protocol import Attributes, Fields, Status
+from kist_ssh.protocol import Attributes, Fields, Reply, Status
 
 _FOLDERS = 16
 """Folders that are read at once."""

@@ -12,7 +12,7 @@ from kist.errors import RemoteError, RemoteObjectNotFound, RemotePermissionError
 from kist.kit import TEMP_MARK, temp_name
 from kist.remotes.files import check_key
 from kist_ssh import protocol, sftp
-from kist_ssh.connection import Exchange
+from kist_ssh.exchange import Exchange
 from kist_ssh.failures import of_status
 from kist_ssh.protocol import Status
 

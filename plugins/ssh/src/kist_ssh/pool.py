@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kist.errors import RemoteError
-from kist_ssh.connection import Connection, Exchange
+from kist_ssh.connection import Connection
+from kist_ssh.exchange import Exchange
 
 
 class Pool:

@@ -168,3 +168,37 @@ class Fields:
             raise ProtocolError("a packet ends too early")
         self._at += count
         return piece
+
+
+class Reply(NamedTuple):
+    """A server's answer.
+
+    Args:
+        number: the request that it answers.
+        kind: STATUS, HANDLE, DATA and so on.
+        fields: the rest of the packet.
+    """
+
+    number: int
+    kind: int
+    fields: Fields
+
+    def expect(self, kind: int) -> Fields:
+        """The fields of a reply of the wanted kind.
+
+        Args:
+            kind: STATUS stands for success.
+
+        Returns:
+            The fields.
+
+        Raises:
+            Status: the server refused.
+        """
+        if self.kind == STATUS:
+            status = self.fields.status()
+            if status.code != OK or kind != STATUS:
+                raise status
+        elif self.kind != kind:
+            raise ProtocolError(f"the server gave a reply of kind {self.kind} where {kind} was due")
+        return self.fields

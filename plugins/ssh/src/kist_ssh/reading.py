@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
 from kist.errors import RemoteError, RemoteObjectNotFound, RemoteUnavailable
 from kist_ssh import protocol, sftp
-from kist_ssh.connection import Exchange, Reply
+from kist_ssh.exchange import Exchange, Request
 from kist_ssh.failures import of_status
+from kist_ssh.landing import STRETCH, Block, Stretch
 from kist_ssh.protocol import Status
 
 WINDOW = 4 << 20
 """Bytes asked for and not yet taken; ssh itself lets 2 MiB of a session be under way."""
 
 _FIRST = 4
-"""Blocks asked for at first, so that a reader of few bytes does not make the server send many."""
+"""Blocks asked for at first where nobody said how many bytes are wanted, which may be few."""
 
-
-class _Asked:
-    """One block that was asked for."""
-
-    __slots__ = ("length", "number", "offset")
-
-    def __init__(self, number: int, offset: int, length: int) -> None:
-        self.number, self.offset, self.length = number, offset, length
+_LOOK = 0.1
+"""Seconds after which what has arrived is handed on, although more was to be waited for."""
 
 
 class ObjectReader(io.RawIOBase):
@@ -47,17 +43,17 @@ class ObjectReader(io.RawIOBase):
     def __init__(self, exchange: Exchange, path: str, key: str, start: int, length: int | None) -> None:
         super().__init__()
         self._exchange, self._key = exchange, key
-        self._block = exchange.connection.block
+        self._block, self._rooms = exchange.connection.block, exchange.connection.rooms
         self._handle = b""
-        self._asked: deque[_Asked] = deque()
-        self._arrived: dict[int, Reply] = {}
+        self._stretches: deque[Stretch] = deque()
+        self._given = 0
         self._piece = memoryview(b"")
-        self._ahead = _FIRST
-        self._next, self._end = start, start
+        self._ahead = WINDOW if length is not None else _FIRST * self._block
+        self._next, self._end = start, sys.maxsize if length is None else start + length
         self._broken: RemoteError | None = None
         try:
             self._handle = sftp.open_old(exchange, path)
-            self._begin(start, length)
+            self._begin(length)
         except Status as exc:
             self.close()
             raise of_status(exc, key, f"{path} cannot be read") from exc
@@ -65,19 +61,17 @@ class ObjectReader(io.RawIOBase):
             self.close()
             raise
 
-    def _begin(self, start: int, length: int | None) -> None:
-        """Ask for the size and, in the same breath, for the first block."""
-        number = self._exchange.send(protocol.FSTAT, protocol.text(self._handle))
-        first = self._block if length is None else min(length, self._block)
-        if first:
-            self._ask(start, first)
-        while number not in self._arrived:
-            self._take_reply()
-        attributes = self._arrived.pop(number).expect(protocol.ATTRS).attributes()
+    def _begin(self, length: int | None) -> None:
+        """Ask for the size and, in the same breath, for what is wanted as far as that is known."""
+        begin = self._next
+        blocks = self._blocks_ahead(self._block if length is None else self._ahead)
+        number, *_ = self._exchange.send_all([(protocol.FSTAT, protocol.text(self._handle), None), *blocks])
+        while (reply := self._exchange.receive()).number != number:
+            pass  # of a block, which lands without that
+        attributes = reply.expect(protocol.ATTRS).attributes()
         if not attributes.is_file or attributes.size is None:
             raise RemoteObjectNotFound(self._key)
-        self._end = attributes.size if length is None else min(attributes.size, start + length)
-        self._next = start + first
+        self._end = max(begin, min(attributes.size, self._end))
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -94,10 +88,10 @@ class ObjectReader(io.RawIOBase):
         return count
 
     def pieces(self) -> Iterator[memoryview]:
-        """All that is left, block by block, not copied.
+        """All that is left, piece by piece, not copied.
 
         Yields:
-            Pieces, none of them empty.
+            Pieces, none of them empty, each valid until the next one is asked for.
 
         Raises:
             RemoteError: the connection broke, or the object ends too early.
@@ -113,58 +107,91 @@ class ObjectReader(io.RawIOBase):
             with suppress(RemoteError):
                 sftp.close_soon(self._exchange, self._handle)
         self._exchange.close()
-        self._arrived.clear()
+        while self._stretches:
+            self._rooms.give(self._stretches.popleft())
+        self._piece = memoryview(b"")
         super().close()
 
+    # ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────────
+
     def _take(self) -> memoryview:
-        """The next bytes in order, none at the end."""
+        """The next bytes in order, none at the end; those before are not needed any more."""
+        self._leave_read()
         try:
             self._ask_ahead()
         except RemoteError as exc:
             self._broken = exc  # what has arrived is good, so it is given first
-        while self._asked:
-            asked = self._asked.popleft()
-            while asked.number not in self._arrived:
-                self._take_reply()
-            data = self._data(asked)
-            if asked.offset + len(data) >= self._end:
-                self._asked.clear()  # what lies beyond the end is of no interest
-                data = data[: max(0, self._end - asked.offset)]
-            elif len(data) < asked.length:
-                number = self._send(asked.offset + len(data), asked.length - len(data))
-                self._asked.appendleft(_Asked(number, asked.offset + len(data), asked.length - len(data)))
-            self._ahead = min(self._ahead + 2, WINDOW // self._block)
-            if data:
-                return data
-        if self._broken is not None and self._next < self._end:
-            raise self._broken
-        return memoryview(b"")
+        if not self._stretches:
+            if self._broken is not None and self._next < self._end:
+                raise self._broken
+            return memoryview(b"")
+        first = self._stretches[0]
+        begin, self._given = self._given, self._wait(first)
+        return first.room[begin : self._given]
 
-    def _data(self, asked: _Asked) -> memoryview:
-        reply = self._arrived.pop(asked.number)
-        try:
-            data = reply.expect(protocol.DATA).data()[: asked.length]
-        except Status as exc:
-            if exc.code != protocol.EOF:
-                raise of_status(exc, self._key, f"{self._key} cannot be read") from exc
-            data = memoryview(b"")
-        if not data and asked.offset < self._end:
-            raise RemoteUnavailable(f"{self._key} ends at byte {asked.offset} of {self._end}: it was changed meanwhile")
-        return data
+    def _leave_read(self) -> None:
+        """Let go of stretches of which all was given."""
+        while self._stretches and self._given >= self._due(self._stretches[0]):
+            self._rooms.give(self._stretches.popleft())
+            self._given = 0
+            self._ahead = min(2 * self._ahead, WINDOW)
+
+    def _due(self, stretch: Stretch) -> int:
+        """The bytes of a stretch that the object has."""
+        return min(stretch.length, self._end - stretch.offset)
+
+    def _wait(self, stretch: Stretch) -> int:
+        """Wait until bytes of the first stretch are there that were not given yet; how many there are in all."""
+        due = self._due(stretch)
+        while True:
+            there = min(due, stretch.there())
+            if there == due or (there > self._given and (stretch.eager or self._broken is not None)):
+                return there
+            if self._broken is not None:
+                raise self._broken
+            try:
+                if (short := stretch.short()) is not None:
+                    self._ask_rest(stretch, short)
+                elif stretch.eager:
+                    self._exchange.receive()
+                elif not self._exchange.glance(_LOOK):
+                    stretch.eager = True
+            except RemoteError as exc:
+                self._broken = exc
+
+    def _ask_rest(self, stretch: Stretch, short: Block) -> None:
+        """Ask for what a block lacks that came short, unless the object is shorter than it was."""
+        if short.refusal is not None:
+            try:
+                short.refusal.expect(protocol.DATA)
+            except Status as exc:
+                if exc.code != protocol.EOF:
+                    raise of_status(exc, self._key, f"{self._key} cannot be read") from exc
+        if not short.landed:
+            reached = stretch.offset + short.start
+            raise RemoteUnavailable(f"{self._key} ends at byte {reached} of {self._end}: it was changed meanwhile")
+        self._exchange.send_all([self._request(stretch.rest_of(short))])
+
+    # ── what is asked for ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _ask_ahead(self) -> None:
-        while self._broken is None and self._next < self._end and len(self._asked) < self._ahead:
-            length = min(self._block, self._end - self._next)
-            self._ask(self._next, length)
+        if self._broken is None and self._next < self._end:
+            under_way = sum(stretch.length for stretch in self._stretches)
+            if under_way <= self._ahead // 2:
+                self._exchange.send_all(self._blocks_ahead(self._ahead - under_way))
+
+    def _blocks_ahead(self, most: int) -> list[Request]:
+        """Requests for the next bytes, which land in new stretches."""
+        requests: list[Request] = []
+        stop = min(self._end, self._next + most)
+        while self._next < stop:
+            length = min(STRETCH, stop - self._next)
+            stretch = Stretch(self._next, length, self._block, self._rooms.take(length))
+            self._stretches.append(stretch)
+            requests += map(self._request, stretch.blocks)
             self._next += length
+        return requests
 
-    def _ask(self, offset: int, length: int) -> None:
-        self._asked.append(_Asked(self._send(offset, length), offset, length))
-
-    def _send(self, offset: int, length: int) -> int:
-        body = protocol.text(self._handle) + protocol.long_number(offset) + protocol.number(length)
-        return self._exchange.send(protocol.READ, body)
-
-    def _take_reply(self) -> None:
-        reply = self._exchange.receive()
-        self._arrived[reply.number] = reply
+    def _request(self, block: Block) -> Request:
+        where = protocol.long_number(block.stretch.offset + block.start) + protocol.number(block.length)
+        return protocol.READ, protocol.text(self._handle) + where, block

@@ -16,7 +16,8 @@ from kist.remotes.wrapping import buffered
 from kist_ssh import access, protocol, sftp
 from kist_ssh.batches import FilesAtOnce, pipelined
 from kist_ssh.command import Address, Command, may_ask
-from kist_ssh.connection import Connection, Exchange
+from kist_ssh.connection import Connection
+from kist_ssh.exchange import Exchange
 from kist_ssh.failures import of_status, shown
 from kist_ssh.listing import Listing, objects
 from kist_ssh.options import SSHOptions

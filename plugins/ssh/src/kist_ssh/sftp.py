@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kist_ssh import protocol
-from kist_ssh.connection import Exchange
+from kist_ssh.exchange import Exchange
 from kist_ssh.protocol import Attributes, Status, long_number, mode_only, number, text
 
 _TURNS = 20

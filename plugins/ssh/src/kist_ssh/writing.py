@@ -10,7 +10,7 @@ from kist.abc import Progress
 from kist.errors import RemoteError, RemoteExists
 from kist.remotes.files import read_source
 from kist_ssh import protocol, sftp
-from kist_ssh.connection import Exchange
+from kist_ssh.exchange import Exchange
 from kist_ssh.places import Places, WriteRefused
 from kist_ssh.pool import Pool
 from kist_ssh.protocol import Status
