@@ -1,4 +1,5 @@
-"""Tools of the core that plugin authors may use: atomic writes, safe paths, sizes and durations, limited YAML.
+"""Tools of the core that plugin authors may use: atomic writes, safe paths, sizes and durations, limited YAML, and
+``replace`` for values of ``kist.abc`` and ``kist.model``.
 
 These names are public and stay; the modules behind them are not.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from kist.util.atomic import TEMP_MARK, storage_error, storage_errors, sync_directory, temp_name, write_file
 from kist.util.paths import check_path, check_paths, collisions, display, json_path, nearest
+from kist.util.slotted import replace
 from kist.util.units import parse_duration, parse_size, show_duration, show_size
 from kist.util.yaml12 import YAMLError
 from kist.util.yaml12 import dump as dump_yaml
@@ -29,6 +31,7 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "parse_yaml",
+    "replace",
     "show_duration",
     "show_size",
     "storage_error",

@@ -1,6 +1,5 @@
 """The border between the core and a plugin's manifest codec."""
 
-import dataclasses
 from array import array
 
 import pytest
@@ -15,6 +14,7 @@ from kist.model.path_list import PathList
 from kist.plugins.checked_manifest import CheckedManifestCodec
 from kist.testing import ManifestCodecContract
 from kist.testing.manifest_tools import NodeStore, many_files
+from kist.util.slotted import replace
 
 GOOD = many_files(5)
 OTHER = Digest("sha256", "00" * 32)
@@ -78,7 +78,7 @@ def use(codec, method):
 
 
 def changed(**columns):
-    return dataclasses.replace(GOOD, **columns)
+    return replace(GOOD, **columns)
 
 
 COLUMNS = [

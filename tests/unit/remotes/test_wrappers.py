@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from kist.remotes.wrappers import (
     WrappedRemote,
 )
 from kist.testing.faults import CuttingRemote, FlakyRemote, Gate, LyingRemote, RawMemory, SlowRemote
+from kist.util.slotted import replace
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 

@@ -8,12 +8,11 @@ Check it with ``kist.testing.CommandContract``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kist.errors import PluginConflict
+from kist.util.slotted import field, slotted
 
 
-@dataclass(slots=True)
+@slotted()
 class CommandTable:
     """The verbs that plugins add.
 

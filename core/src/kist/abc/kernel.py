@@ -10,9 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from kist.abc.hasher import Hasher
+from kist.util.slotted import field, slotted
 
 STAT_FIELDS = 4
 """Signed 64-bit values an entry in a stats column: size, mtime in ns, ctime in ns, inode."""
@@ -24,7 +24,7 @@ OTHER = ord("o")
 """Kind byte of what is neither file, symlink nor folder: FIFO, socket, device."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Listing:
     """One workspace directory: parallel columns, sorted by name, a folder as its name + ``/``.
 
@@ -39,7 +39,7 @@ class Listing:
     stats: array[int] = field(default_factory=lambda: array("q"))
 
 
-@dataclass(slots=True)
+@slotted()
 class Ingested:
     """What reading many small files gave; one value a name that was asked for.
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from kist.abc.progress import NullProgress, Progress
 from kist.errors import InvalidOption, RemoteError, RemoteObjectNotFound
+from kist.util.slotted import field, slotted
 
 if TYPE_CHECKING:
     import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RemoteURL:
     """A remote's address, parsed once.
 
@@ -80,7 +80,7 @@ class RemoteURL:
         return f"{self.scheme}://{user}{self.host}{port}{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ObjectInfo:
     """What a remote tells of one key.
 
@@ -97,7 +97,7 @@ class ObjectInfo:
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Capabilities:
     """Honest facts about a remote.
 
@@ -129,7 +129,7 @@ def _default_logger() -> logging.Logger:
     return logging.getLogger("kist.remote")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RemoteScope:
     """What the core lends to a remote.
 

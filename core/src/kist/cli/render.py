@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from kist.abc.progress import NullProgress, Progress
 from kist.cli.streams import say
 from kist.errors import KistError, TransferError
 from kist.util.paths import display
+from kist.util.slotted import field, slotted
 
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
 
 
-@dataclass(slots=True)
+@slotted()
 class Output:
     """Where a command's words go.
 

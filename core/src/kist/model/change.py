@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from kist.model.entry import Entry
+from kist.util.slotted import slotted
 
 ChangeKind = Literal["added", "modified", "deleted", "renamed", "missing"]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Change:
     """One path that differs.
 

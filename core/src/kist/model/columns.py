@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE, KIND_BYTES, KIND_NAMES, SYMLINK, Entry
 from kist.model.path_list import MANY, PathList, place_of
+from kist.util.slotted import field, slotted
 
 
-@dataclass(slots=True)
+@slotted()
 class Columns:
     """Entries of (part of) a directory, sorted by the bytes of the whole path, one value a column.
 

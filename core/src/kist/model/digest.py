@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kist.errors import MetafileError
+from kist.util.slotted import slotted
 
 _PATTERN = re.compile(r"([a-z0-9][a-z0-9_-]{0,31}):((?:[0-9a-f]{2}){8,64})")
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@slotted(frozen=True, order=True)
 class Digest:
     """The name of exact bytes: ``algorithm:hex``.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from kist.model.digest import Digest
+from kist.util.slotted import slotted
 
 Kind = Literal["file", "executable", "symlink", "directory"]
 
@@ -16,7 +16,7 @@ KIND_NAMES: dict[int, Kind] = {FILE: "file", EXECUTABLE: "executable", SYMLINK: 
 KIND_BYTES: dict[str, int] = {name: byte for byte, name in KIND_NAMES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Entry:
     """One entry of a tracked directory.
 

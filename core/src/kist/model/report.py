@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kist.errors import KistError
 from kist.model.status import OutputStatus, StatusSection
+from kist.util.slotted import field, slotted
 
 __all__ = [
     "AddReport",
@@ -18,7 +17,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class AddedOutput:
     """One output as `add` left it: paths relative to the repository, size in bytes."""
 
@@ -29,7 +28,7 @@ class AddedOutput:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class AddReport:
     """What `add` and `commit` did: bytes read from the workspace and bytes newly stored in the cache."""
 
@@ -39,7 +38,7 @@ class AddReport:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class CheckoutReport:
     """What `checkout` did.
 
@@ -63,7 +62,7 @@ class CheckoutReport:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TransferReport:
     """What a push or fetch did.
 
@@ -91,7 +90,7 @@ class TransferReport:
     requests_expected: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Finding:
     """One line of `kist doctor`.
 

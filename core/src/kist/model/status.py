@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kist.model.change import Change
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OutputStatus:
     """One output compared with the workspace; paths of the changes are relative to the repository."""
 
@@ -16,7 +15,7 @@ class OutputStatus:
     changes: tuple[Change, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class StatusSection:
     """An extra section of `kist status`, contributed by a plugin."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from kist.model.digest import Digest
+from kist.util.slotted import field, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TrackedOutput:
     """A file or directory under kist's control.
 
@@ -34,7 +34,7 @@ class TrackedOutput:
     links: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Metafile:
     """What one metafile says.
 

@@ -6,7 +6,6 @@ import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 
 from kist.engine.workspace.file_scan import FileScan, ScannedFile
 from kist.engine.workspace.scan import Scan
@@ -29,10 +28,11 @@ from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked, check_alone
 from kist.repo.storing import Storing
 from kist.util.paths import display
+from kist.util.slotted import replace, slotted
 from kist.util.units import show_count
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class AddOptions:
     """How to add.
 
@@ -179,7 +179,7 @@ def _settle(ingested: Sequence[Ingested]) -> None:
         one.settle()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Ingested:
     """One output (or parts of it) that was read into the cache; *root* if all of a directory certainly is there."""
 

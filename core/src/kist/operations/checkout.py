@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from kist.engine.checkout.apply import apply_checkout
@@ -35,9 +34,10 @@ from kist.repo import metafiles, targets
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class CheckoutOptions:
     """How to check out.
 
@@ -52,7 +52,7 @@ class CheckoutOptions:
     revision: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Intended:
     """One output (or part), or many single-file outputs, with the plan that makes them right.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from kist.engine.checkout.plan import CheckoutPlan, plan_checkout
 from kist.engine.workspace.file_scan import FileScan
@@ -19,9 +18,10 @@ from kist.operations.intents import saved_in_cache
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target, recorded_file
 from kist.util.paths import parents
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class FilePlan:
     """What must change of single-file outputs that are written alike.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kist.errors import ConfigError, InvalidOption
@@ -12,6 +11,7 @@ from kist.repo.config import LEVELS, Config, Setting, dig, known, split_key
 from kist.repo.config_edit import EditedFile, set_values
 from kist.repo.config_files import level_file, read_level
 from kist.repo.options import KNOWN
+from kist.util.slotted import slotted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ FILE_LEVELS = LEVELS[:4]
 """The levels that have a file: system, user, tracked, local."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Settings:
     """The configuration of a repository, or of the user where there is none.
 

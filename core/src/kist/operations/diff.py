@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from kist.engine.manifest.renames import pair_renames
 from kist.errors import KistError, ObjectMissing, UsageError
@@ -19,9 +18,10 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class DiffReport:
     """What differs between two versions.
 
@@ -119,7 +119,7 @@ def _is_path(context: RepoContext, word: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Limit:
     """What the comparison is limited to; everything if there is neither a path nor a glob."""
 

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from kist.engine.workspace.walk import open_below
 from kist.errors import KistError, PathConflict
@@ -16,6 +15,7 @@ from kist.repo.context import RepoContext
 from kist.repo.linked import EditedLink
 from kist.util.atomic import storage_errors, temp_name
 from kist.util.paths import display
+from kist.util.slotted import replace
 
 _ATTEMPTS = 5
 

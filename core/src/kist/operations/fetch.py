@@ -6,7 +6,6 @@ import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 
 from kist.engine.gc.roots import GcRoot
 from kist.engine.transfer.fetch import Fetch, fetch_versions
@@ -23,6 +22,7 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import default_remote, open_remote
 from kist.repo.targets import Target
+from kist.util.slotted import replace
 
 
 def fetch(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from kist.engine.cache.check import quarantined
 from kist.engine.gc.collect import DeadPack, GcPlan, apply_cache_gc, plan_cache_gc
@@ -18,10 +17,11 @@ from kist.repo import cache_refs
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.writing import making_room
+from kist.util.slotted import field, replace, slotted
 from kist.util.units import show_count
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class GcOptions:
     """How to collect.
 
@@ -47,7 +47,7 @@ class GcOptions:
     without: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Candidate:
     """One thing that would go: an object's digest (or a remote's key), its bytes, and why."""
 
@@ -56,7 +56,7 @@ class Candidate:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class GcReport:
     """What gc found or did.
 

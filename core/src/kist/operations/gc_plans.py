@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from kist.operations.selection import Selection
 from kist.repo.context import RepoContext
 from kist.util.atomic import storage_errors
 from kist.util.json_text import load_json
+from kist.util.slotted import field, slotted
 
 FORMAT = "kist-gc-plan/1"
 _LARGEST_PLAN = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SavedPlan:
     """A plan that was written to a file, to be looked at and carried out later.
 

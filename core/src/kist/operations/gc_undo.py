@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from kist.engine.gc.undo import last_cache_gc, undo_cache_gc
 from kist.errors import UsageError
@@ -13,9 +12,10 @@ from kist.repo import cache_refs
 from kist.repo.context import RepoContext
 from kist.util.atomic import storage_errors
 from kist.util.paths import nearest
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Restored:
     """What a gc that is undone gives back.
 

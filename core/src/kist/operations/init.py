@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kist.errors import RepoError, UsageError
@@ -14,9 +13,10 @@ from kist.repo.configured import choose_algorithm, plugins_of
 from kist.repo.dialects import markers_of
 from kist.repo.layout import CONFIG, MARKER
 from kist.util.atomic import storage_errors
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class InitReport:
     """What `init` made, or would make.
 

@@ -11,7 +11,6 @@ import posixpath
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from kist.abc.link import LinkType
 from kist.engine.checkout.write import group_by_folder
@@ -24,9 +23,10 @@ from kist.operations.parts import part_of
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
 from kist.util.atomic import discard, storage_errors, temp_name
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Link:
     """A workspace file that is a link into the cache.
 

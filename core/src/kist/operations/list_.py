@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from kist.abc.metafile import ManifestView
 from kist.errors import PathNotTracked
@@ -14,9 +13,10 @@ from kist.operations.absent import asked_by
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Listed:
     """One line of a listing.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from kist.errors import KistError, UsageError
 from kist.repo import metafiles, targets
 from kist.repo.context import RepoContext
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Version:
     """One recorded version of an output.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 from kist.engine.checkout.relocate import check_move, move_path, undo_move
@@ -24,9 +23,10 @@ from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
 from kist.util.atomic import storage_errors, sync_directory
 from kist.util.paths import parts
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class MoveReport:
     """What `move` did, or would do.
 
@@ -90,7 +90,7 @@ def _move(context: RepoContext, source: str, target: str, *, dry_run: bool) -> M
     return MoveReport(one.path, new, planned.files, planned.bytes)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Planned:
     """A move that was checked.
 

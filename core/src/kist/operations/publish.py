@@ -6,7 +6,6 @@ import os
 import posixpath
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 
 from kist.engine.gc.roots import GcRoot
 from kist.errors import PathConflict
@@ -17,9 +16,10 @@ from kist.repo import metafiles
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Edit:
     """One metafile that shall change.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from kist.engine.transfer.knowledge import Standing, standings
 from kist.model.digest import Digest
@@ -11,9 +10,10 @@ from kist.operations.transfers import TransferOptions, by_remote
 from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import open_remote
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Publication:
     """A recorded version, and what a remote has of it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 from kist.engine.cache.copies import Copies
 from kist.errors import TransferError
@@ -15,6 +14,7 @@ from kist.operations.fetch import fetch
 from kist.operations.recovery import entered
 from kist.operations.transfers import TransferOptions
 from kist.repo.context import RepoContext
+from kist.util.slotted import replace
 
 
 def pull(

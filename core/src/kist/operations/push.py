@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 
 from kist.engine.transfer.parts import Version
 from kist.engine.transfer.push import push_versions
@@ -16,6 +15,7 @@ from kist.operations.transfers import TransferOptions, by_remote, raise_failures
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.remotes import open_remote
+from kist.util.slotted import replace
 
 
 def push(

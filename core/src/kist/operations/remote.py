@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from kist.abc.remote import RemoteURL
@@ -29,13 +28,14 @@ from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.remotes import location, remote_names, settings_of
 from kist.util.paths import nearest
+from kist.util.slotted import field, slotted
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REPOSITORY_LEVELS = ("local", "tracked")
 """In the order in which they are changed: the address mostly stands in the last, and by it a remote is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RemoteInfo:
     """One configured remote.
 
@@ -56,7 +56,7 @@ class RemoteInfo:
     written: tuple[EditedFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RemoteEdit:
     """What a change of remotes did, or would do.
 
@@ -101,7 +101,7 @@ def _info(context: RepoContext, name: str, *, default: bool) -> RemoteInfo:
 # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class EditOptions:
     """How to change the configuration.
 
@@ -174,7 +174,7 @@ def add_remote(
     return RemoteInfo(name, show_url(stored), default or alone, options.level, shown, tuple(changes.written))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Placed:
     """An option's value, checked, and where it is to stand."""
 

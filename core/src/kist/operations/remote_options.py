@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import MISSING, Field, dataclass, field, make_dataclass
+from dataclasses import MISSING, Field, field, make_dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +17,7 @@ from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.remotes import location, settings_of
 from kist.util.paths import nearest
+from kist.util.slotted import slotted
 
 SECRET = "***"  # noqa: S105 - what is shown instead of one
 """What is shown in place of a secret."""
@@ -186,7 +187,7 @@ def check_value(one: Field[Any], name: str, value: Any, level: str) -> bool:
     return secret
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OptionRow:
     """One option of a remote, for people.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from kist.abc.metafile import ManifestView
@@ -28,9 +27,10 @@ from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked, check_alone
 from kist.repo.targets import Target
 from kist.util.atomic import storage_errors, sync_directory
+from kist.util.slotted import replace, slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RemoveReport:
     """What `remove` did, or would do; every path is relative to the repository.
 
@@ -49,7 +49,7 @@ class RemoveReport:
     kept: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Planned:
     target: Target
     folder: str

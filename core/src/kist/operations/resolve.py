@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +21,7 @@ from kist.repo import gitignore, metafiles, targets
 from kist.repo.beside_git import ignore_in_git
 from kist.repo.context import RepoContext
 from kist.util.atomic import write_file
+from kist.util.slotted import field, replace, slotted
 
 T = TypeVar("T")
 Side = Literal["ours", "theirs"]
@@ -29,7 +29,7 @@ _BASE, _OURS, _THEIRS = 1, 2, 3
 _IGNORE_FILE = ".gitignore"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Resolved:
     """One metafile that was merged.
 
@@ -46,7 +46,7 @@ class Resolved:
     taken: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Clash:
     """Something that both sides changed, each in its own way.
 
@@ -61,7 +61,7 @@ class Clash:
     theirs: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ResolveReport:
     """What `resolve` did, or would do.
 
@@ -105,7 +105,7 @@ def resolve(
         return _Merger(context, take, dry_run=False).run(texts)
 
 
-@dataclass(slots=True)
+@slotted()
 class _Merger:
     """One run of `resolve`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kist.errors import ObjectMissing, PathNotTracked, UsageError
 from kist.model.digest import Digest
@@ -12,9 +11,10 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Selection:
     """Which versions a command is about.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kist.engine.manifest.renames import pair_renames
@@ -20,12 +19,13 @@ from kist.repo import targets
 from kist.repo.beside_git import not_ignored
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target, recorded_file
+from kist.util.slotted import replace, slotted
 
 if TYPE_CHECKING:
     from kist.engine.workspace.scan import Scan, Scanner
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class StatusReport:
     """What `status` found.
 

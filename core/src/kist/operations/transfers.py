@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from kist.errors import TransferError
 from kist.model.report import TransferReport
@@ -11,10 +10,11 @@ from kist.operations.selection import Selection
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.remotes import default_remote
+from kist.util.slotted import field, slotted
 from kist.util.units import show_count
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TransferOptions:
     """How to transfer.
 

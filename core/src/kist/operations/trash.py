@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from kist.engine.storage.trash_records import TrashEntry, TrashItem
@@ -14,10 +13,11 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.writing import making_room
 from kist.util.paths import display, nearest
+from kist.util.slotted import slotted
 from kist.util.units import show_count, show_size
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Trashed:
     """One file or folder in the trash.
 
@@ -60,7 +60,7 @@ def _path(context: RepoContext, item: TrashItem) -> str:
     return item.original if relative.startswith("..") else relative
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RestoreReport:
     """What came back from the trash, or would.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from kist.engine.storage.digest_set import DigestSet
 from kist.engine.transfer.local_side import LocalSide
@@ -17,12 +16,13 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.remotes import open_remote
 from kist.repo.targets import Target
+from kist.util.slotted import field, slotted
 
 STRUCTURES = ("pack", "index")
 """In place of an algorithm: the object is a file of the cache that holds or finds others."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class VerifyOptions:
     """How to verify.
 
@@ -39,7 +39,7 @@ class VerifyOptions:
     jobs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class BadObject:
     """One object that is damaged or missing: its name, and the paths that need it, relative to the repository."""
 
@@ -47,7 +47,7 @@ class BadObject:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class VerifyReport:
     """What `verify` found.
 
@@ -110,7 +110,7 @@ def verify(context: RepoContext, texts: Sequence[str] = (), options: VerifyOptio
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(slots=True)
+@slotted()
 class _Findings:
     """What is wrong in the cache.
 

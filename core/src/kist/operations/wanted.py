@@ -6,7 +6,6 @@ import os
 import posixpath
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from kist.errors import MetafileError, ObjectMissing, PathConflict, PathIgnored, PathNotTracked, UsageError
@@ -16,9 +15,10 @@ from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
 from kist.util.paths import display, parents, parts
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Wanted:
     """What to add: a new or known output, or a part of a known one; of a new one also the text as typed."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kist.errors import PluginNotFound
 from kist.plugins.builtin import BUILTIN, DISTRIBUTION
 from kist.plugins.index import normal
+from kist.util.slotted import slotted
 
 if TYPE_CHECKING:
     from kist.plugins.registry import Plugins
@@ -32,7 +32,7 @@ _ASKED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class InstalledKey:
     """One key that a distribution brings.
 
@@ -50,7 +50,7 @@ class InstalledKey:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class InstalledPlugin:
     """One distribution with plugins.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from kist.abc.executor import Executor
 from kist.errors import ContractViolation, KistError, PluginBroken
 from kist.plugins.blame import violation, wrong_answer
+from kist.util.slotted import slotted
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -95,7 +95,7 @@ class CheckedExecutor(Executor):
         return f"{type(self._inner).__name__}.{method}"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Done:
     """What came of a call: a result, or what it raised."""
 
@@ -104,7 +104,7 @@ class _Done:
     error: Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Marked:
     """The function that a plugin's executor calls: it tells of which item a result is. Can be sent if ours can.
 

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -21,6 +21,7 @@ from kist.errors import InvalidOption, RemoteError, RemoteExists, RemoteObjectNo
 from kist.remotes.failures import Translator
 from kist.remotes.files import RangeReader, check_key, read_data, read_pieces, read_source, write_target
 from kist.remotes.wrapping import buffered
+from kist.util.slotted import replace
 
 _BLOCK = 8 << 20
 """Bytes of one range request."""

@@ -6,7 +6,6 @@ import io
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -14,11 +13,12 @@ from kist.abc import NullProgress, ObjectInfo, Progress, Remote
 from kist.errors import KistError, RemoteError, RemoteExists, RemoteUnavailable
 from kist.remotes.files import read_pieces, read_source, write_target
 from kist.remotes.wrapping import WrappedRemote, buffered, has_own, read_into
+from kist.util.slotted import slotted
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RetryPolicy:
     """When and how often a failed call is repeated.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from kist.repo.layout import CONFIG, ID_FILE, MARKER, Place, in_git, in_private, is_folder
 from kist.util.atomic import storage_errors
+from kist.util.slotted import replace
 
 
 def adopt(place: Place) -> Place:

@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from kist.model.digest import Digest
 from kist.repo.context import RepoContext
 from kist.util.atomic import storage_errors, write_all, write_file
 from kist.util.json_text import load_json
+from kist.util.slotted import slotted
 
 _HEAD = b"kist-cache-refs/1\n"
 _WHOLE = re.compile(rb"\S+ (?:directory|file) .{16}", re.DOTALL)
@@ -173,7 +173,7 @@ def owners(context: RepoContext) -> list[str]:
             return []
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Place:
     """Another worktree that uses the cache.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kist.errors import ConfigError, RepoFormatError, UnknownOption
 from kist.repo.config_files import read_file, system_file, user_file
 from kist.repo.options import KNOWN, REMOTE_OPTIONS, Known
 from kist.util.paths import display, nearest
+from kist.util.slotted import field, slotted
 
 if TYPE_CHECKING:
     from kist.abc.options import Options
@@ -29,7 +29,7 @@ Key = tuple[str, ...]
 """A key in its parts; a remote's name is one part, dots included."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Setting:
     """One value that is set somewhere.
 
@@ -46,7 +46,7 @@ class Setting:
     origin: str
 
 
-@dataclass(slots=True)
+@slotted()
 class _Layer:
     level: str
     origin: str

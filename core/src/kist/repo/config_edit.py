@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from kist.repo.config import Key, dig, known, split_key
 from kist.repo.config_files import MAX_SIZE, file_error, read_bytes, read_file
 from kist.repo.options import Known
 from kist.util.atomic import storage_errors, write_file
+from kist.util.slotted import slotted
 from kist.util.yaml12 import YAMLError
 from kist.util.yaml_edit import Document
 
@@ -29,7 +29,7 @@ _SECRET_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class EditedFile:
     """A configuration file that was changed, or would be.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from kist.util.slotted import slotted
 
 FORMAT = "%H%x00%aI%x00%an%x00%s"
 """The format of a commit's facts; with ``-z``, each field ends in NUL."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Commit:
     """One commit.
 

@@ -10,12 +10,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kist.errors import NotARepo, RepoFormatError, RepoNotOwned
 from kist.util.atomic import storage_errors, write_file
 from kist.util.paths import display, fold, is_reserved
+from kist.util.slotted import replace, slotted
 
 MARKER = ".kist"
 CONFIG = "config.yaml"
@@ -33,7 +33,7 @@ _ID = re.compile(r"[0-9a-z][0-9a-z-]{7,63}", re.ASCII)
 _POINTER_LIMIT = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class GitPlace:
     """Git's folders around a repository.
 
@@ -48,7 +48,7 @@ class GitPlace:
     common: Path
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Place:
     """Where one repository keeps what.
 

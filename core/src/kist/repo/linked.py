@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from array import array
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kist.abc.kernel import STAT_FIELDS
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
+from kist.util.slotted import slotted
 
 if TYPE_CHECKING:
     from kist.engine.cache.known_inodes import KnownInodes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class EditedLink:
     """A workspace file that was edited in place, and with it the object of the cache that it is a link to.
 

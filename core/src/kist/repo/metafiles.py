@@ -8,7 +8,6 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,9 +15,10 @@ from kist.abc.metafile import MetafileFormat
 from kist.errors import KistError, MetafileError
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.util.atomic import storage_errors
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Tracked:
     """One tracked output with the metafile that describes it.
 

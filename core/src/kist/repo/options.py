@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kist.errors import InvalidOption
 from kist.util.paths import display
+from kist.util.slotted import slotted
 from kist.util.units import parse_duration, parse_size
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Known:
     """One known key.
 

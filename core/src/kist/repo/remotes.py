@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
 from kist.repo.trust import endpoints_of, is_trusted, needs_trust
 from kist.util.paths import nearest
+from kist.util.slotted import slotted
 
 _FIRST_ANSWER = 10.0
 """Seconds in which a remote that never answered is tried again, where nobody says how often and how long."""
@@ -74,7 +74,7 @@ class OpenRemote:
         self.recorder.close()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TransferBudget:
     """What all transfers of the process may take together.
 

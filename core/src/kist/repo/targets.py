@@ -6,7 +6,6 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from kist.errors import KistError, PathNotTracked, UsageError
 from kist.model.digest import Digest
@@ -14,11 +13,12 @@ from kist.repo import metafiles
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.util.paths import nearest
+from kist.util.slotted import slotted
 
 _GLOB = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Target:
     """One tracked output, or a part of it.
 

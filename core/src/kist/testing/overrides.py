@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from kist.util.slotted import slotted
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -12,7 +13,7 @@ REASON = "__contract_override__"
 """Attribute that the decorator sets on a test."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Override:
     """One test of a contract that a plugin replaced.
 

@@ -7,9 +7,9 @@ that a value can be replaced without touching the rest (:mod:`kist.util.yaml_edi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from kist.util.slotted import slotted
 from kist.util.yaml_values import MAX_DEPTH, MAX_KEY, dump, read_simple, resolve, scalar
 
 __all__ = ["Parsed", "Path", "Span", "YAMLError", "dump", "load", "parse"]
@@ -40,7 +40,7 @@ class YAMLError(ValueError):
         self.text = text
 
 
-@dataclass(slots=True)
+@slotted()
 class Span:
     """Where a value stands in the text, in characters.
 
@@ -61,7 +61,7 @@ class Span:
     block: bool = False
 
 
-@dataclass(slots=True)
+@slotted()
 class Parsed:
     """Plain data and where it stands.
 
@@ -162,7 +162,7 @@ def _bad_character(text: str, position: int) -> int:
     return position
 
 
-@dataclass(slots=True)
+@slotted()
 class _Frame:
     """A collection that is being built."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, RemoteScope, RemoteURL
 from kist.errors import InvalidOption, RemoteAuthError, RemoteError, RemoteObjectNotFound
+from kist.kit import replace
 from kist.remotes.files import read_data, write_target
 from kist.remotes.wrapping import buffered
 from kist_ssh import access, protocol, sftp

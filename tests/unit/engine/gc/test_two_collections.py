@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import pytest
 
 from kist.engine.transfer.gc_guard import GcGuard
 from kist.engine.transfer.remote_store import GRACE, RemoteStore
 from kist.errors import ObjectMissing, RemotePrecondition, TransferError
+from kist.util.slotted import replace
 
 LONG = GRACE + 10
 EVERY = 1 if os.environ.get("KIST_DAMAGE") == "whole" else 9

@@ -12,12 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kist.cli.render import Output
 from kist.errors import KistError, StorageError
+from kist.util.slotted import field, slotted
 from kist.util.units import show_size
 
 EXAMPLES = (
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {**data, "folder": str(folder) if args.keep else None}
 
 
-@dataclass(slots=True)
+@slotted()
 class Tour:
     """One run of the demonstration.
 

@@ -82,11 +82,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(args: argparse.Namespace, repo: Repo) -> GcOptions:
-    from dataclasses import replace
-
     from kist.operations.gc import GcOptions
     from kist.operations.gc_plans import load_plan
     from kist.operations.selection import Selection
+    from kist.util.slotted import replace
 
     if args.apply is not None:
         saved = load_plan(Path(args.apply), repo.context).options

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.storage.index_builder import IndexBuilder
@@ -18,6 +17,7 @@ from kist.engine.storage.packs import PackReader
 from kist.engine.storage.rows import Rows
 from kist.errors import KistError, ObjectCorrupt, RepoFormatError
 from kist.util.atomic import storage_error
+from kist.util.slotted import field, slotted
 
 _TICK_NS = 50_000_000
 """A folder that changed less than this before it was listed may have changed again within the clock's tick."""
@@ -29,7 +29,7 @@ _ATTEMPTS = 20
 """How often a cache is listed at most until nothing has changed meanwhile."""
 
 
-@dataclass(slots=True)
+@slotted()
 class OpenIndex:
     """An index file in use.
 

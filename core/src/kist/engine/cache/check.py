@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
@@ -23,12 +22,13 @@ from kist.engine.storage.packs import PackReader
 from kist.errors import MetafileError, ObjectCorrupt, PluginError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_file
+from kist.util.slotted import slotted
 
 _BLOCK = 1 << 20
 _ASIDE = re.compile(r"(?:packed-[0-9a-f]{64}|loose)-([a-z0-9][a-z0-9_-]{0,31})-([0-9a-f]{16,128})(?:-[0-9a-f]{8})?")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class LooseObject:
     """A loose object as it lies in the cache: what it is, its size in bytes and when it was last written."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from array import array
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
@@ -14,6 +13,7 @@ from kist.engine.cache.folder import open_regular
 from kist.engine.storage.members import Members
 from kist.engine.storage.packs import PackReader
 from kist.errors import ObjectCorrupt, StorageError
+from kist.util.slotted import field, slotted
 
 _BLOCK = 1 << 20
 
@@ -34,7 +34,7 @@ class Sample:
         return (int.from_bytes(raw[:4], "big") ^ self._salt) < self._limit
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class StoredFile:
     """A file of a cache: where it is, and the loose object that it is to hold; None for a pack."""
 
@@ -42,7 +42,7 @@ class StoredFile:
     raw: bytes | None = None
 
 
-@dataclass(slots=True)
+@slotted()
 class HashedFile:
     """What a file holds.
 

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Container, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from errno import EXDEV
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.engine.storage.rows import NewFile
 from kist.errors import KistError
 from kist.util.atomic import storage_errors
+from kist.util.slotted import field, slotted
 
 SMALL_PACK = PACK_LIMIT // 2
 """Packs shorter than this are merged with others of their kind."""
@@ -38,7 +38,7 @@ NewPacks = dict[str, tuple[PackEntry, Members]]
 """Pack id -> its entry, its members."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Pending:
     """What a session has written and not yet published.
 

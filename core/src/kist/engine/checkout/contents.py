@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from kist.abc.link import LinkType
 from kist.engine.checkout.tools import CheckoutTools
@@ -16,6 +15,7 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, write_all
 from kist.util.copying import copy_rest
+from kist.util.slotted import slotted
 
 _BLOCK = 1 << 20
 _MARK_AT = 1 << 16
@@ -28,7 +28,7 @@ _LOOKED_UP_ALONE = 4096
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Wanted:
     """One large file to be made: its object, the plain (perhaps temporary) name, and whether it is executable."""
 

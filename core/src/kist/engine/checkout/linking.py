@@ -7,20 +7,20 @@ import errno
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kist.abc.link import LinkType
 from kist.errors import KistError, LinkUnsupported, StorageError
 from kist.util.atomic import discard, storage_error, temp_name, write_file
 from kist.util.json_text import load_json
+from kist.util.slotted import slotted
 
 _PROBE = b"kist link probe\n"
 _TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 """What a disk says of itself, not of links."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class LinkChoice:
     """The link types to use between one cache and one workspace.
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 
 from kist.model.columns import Columns, Gathered
 from kist.model.entry import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from kist.model.path_list import place_of
+from kist.util.slotted import field, slotted
 
 _CONTENT = (FILE, EXECUTABLE)
 _LONGEST = 4096
 
 
-@dataclass(slots=True)
+@slotted()
 class CheckoutPlan:
     """What must change in a workspace directory; every path is relative to it.
 

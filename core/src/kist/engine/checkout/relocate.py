@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from kist.engine.process.journal import Journal, JournalRecord
@@ -13,9 +12,10 @@ from kist.engine.workspace.folders import Folders, lstat_or_none, name_of, paren
 from kist.errors import KistError, PathConflict, PathNotTracked, StorageError, WorkspaceError
 from kist.util.atomic import DENIED, storage_error, storage_errors
 from kist.util.paths import check_path, display, inside
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Finished:
     """What became of a killed command.
 

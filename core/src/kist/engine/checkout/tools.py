@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +13,7 @@ from kist.engine.checkout.linking import LinkChoice
 from kist.engine.process.journal import Journal
 from kist.errors import ObjectError
 from kist.model.digest import Digest
+from kist.util.slotted import field, slotted
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
@@ -80,7 +80,7 @@ class RowSink(Protocol):
         """Remember what folders hold."""
 
 
-@dataclass(slots=True)
+@slotted()
 class CheckoutTools:
     """What a checkout works with.
 

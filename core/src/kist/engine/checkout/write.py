@@ -11,7 +11,6 @@ import os
 import stat
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -34,6 +33,7 @@ from kist.model.columns import Columns
 from kist.model.entry import DIRECTORY, EXECUTABLE, SYMLINK
 from kist.util.atomic import storage_error, temp_name
 from kist.util.paths import display
+from kist.util.slotted import field, slotted
 
 _BATCH_BYTES = 8 << 20
 _BATCH_FILES = 4096
@@ -43,7 +43,7 @@ Piece = tuple[bytes, list[int], bool]
 """A folder, positions of entries in it, and whether they are its last ones."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Place:
     """An open folder that receives files.
 
@@ -62,7 +62,7 @@ class Place:
     written: list[tuple[list[int], array[int]]] | None = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@slotted()
 class Written:
     """What was done.
 

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kist.abc.metafile import ManifestCodec
@@ -28,6 +27,7 @@ from kist.engine.transfer.local_side import LocalSide
 from kist.errors import ObjectError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, sync_directory
+from kist.util.slotted import field, slotted
 
 REASON = "gc: no version in use needs it"
 
@@ -38,7 +38,7 @@ SMALL_PACK = 4 << 20
 """A pack of less than this many bytes is written anew whatever part of it is dead."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class DeadPack:
     """A pack that goes, or is written anew without its dead members.
 
@@ -59,7 +59,7 @@ class DeadPack:
     bytes: int
 
 
-@dataclass(slots=True)
+@slotted()
 class GcPlan:
     """What a gc of a cache would take away.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kist.abc.remote import ObjectInfo
@@ -44,12 +43,13 @@ from kist.errors import (
 )
 from kist.model.digest import Digest
 from kist.util import clock
+from kist.util.slotted import field, replace, slotted
 
 _ORDER = ("sets/", "roots/", "refs/", "index/", "packs/", "objects/")
 """What is deleted first: nothing ever speaks of what is gone already."""
 
 
-@dataclass(slots=True)
+@slotted()
 class RemoteGcPlan:
     """What a gc of a remote does.
 

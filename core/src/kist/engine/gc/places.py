@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
 
 from kist.abc.remote import ObjectInfo
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, PackEntry, Place
 from kist.engine.transfer.remote_index import place_key
 from kist.model.digest import Digest
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Chosen:
     """Where living objects lie.
 

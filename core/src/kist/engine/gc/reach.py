@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
 from kist.abc.metafile import ManifestCodec
 from kist.engine.gc.roots import GcRoot
@@ -13,9 +12,10 @@ from kist.engine.storage.members import MAX_UNFOLDED
 from kist.engine.transfer.parts import ReadNodes, Walker
 from kist.errors import KistError, MetafileError, ObjectMissing
 from kist.model.digest import Digest
+from kist.util.slotted import field, replace, slotted
 
 
-@dataclass(slots=True)
+@slotted()
 class Reached:
     """What some roots reach.
 

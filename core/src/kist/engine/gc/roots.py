@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kist.model.digest import Digest
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class GcRoot:
     """An object that must live, with all that it reaches.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 from kist.engine.transfer.published import DELETING
 from kist.engine.transfer.remote_store import Condemned, RemoteStore
 from kist.util import clock
+from kist.util.slotted import replace
 
 
 class Word:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from kist.abc.hasher import Hasher
@@ -25,9 +24,10 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import Entry
 from kist.util.paths import display
+from kist.util.slotted import slotted
 
 
-@dataclass(slots=True)
+@slotted()
 class _Splice:
     """A run of old nodes of one level, from the one that ends at *first* to the one that ends at *last*, and what
     stands in its place; *whole* if the run is the whole level.

@@ -11,7 +11,6 @@ import re
 import struct
 import sys
 from array import array
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from kist.errors import MetafileError, MetafileVersionError
 from kist.model.columns import Columns
 from kist.model.entry import EXECUTABLE, FILE, SYMLINK
 from kist.util.paths import check_paths
+from kist.util.slotted import slotted
 
 MAGIC = b"KISTNODE"
 VERSION = 1
@@ -46,7 +46,7 @@ class Ref(NamedTuple):
     size: int
 
 
-@dataclass(slots=True)
+@slotted()
 class Inner:
     """A decoded inner node: its children in path order; ``paths`` are their last paths."""
 

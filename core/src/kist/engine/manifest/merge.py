@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
 from kist.abc.metafile import ManifestView
 from kist.model.change import Change
 from kist.model.entry import Entry
 from kist.util.paths import parents
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Conflict:
     """A path that both sides changed, each in its own way.
 
@@ -28,7 +28,7 @@ class Conflict:
     theirs: Entry | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Merge:
     """What a merge of two manifests comes to.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 
 from kist.model.change import Change
+from kist.util.slotted import replace
 
 
 def pair_renames(changes: Iterable[Change]) -> list[Change]:

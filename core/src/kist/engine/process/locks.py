@@ -14,7 +14,6 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from kist.errors import RepoLocked
 from kist.util.atomic import storage_error, storage_errors, temp_name
 from kist.util.json_text import load_json
 from kist.util.paths import display
+from kist.util.slotted import slotted
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """Error numbers by which a file system says that it has no locks."""
@@ -32,7 +32,7 @@ TELL_AFTER = 1.0
 _RECORD_LIMIT = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Holder:
     """Who holds a lock.
 
@@ -67,7 +67,7 @@ class Holder:
 
     def dump(self) -> str:
         """One line of JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({name: getattr(self, name) for name in self.__match_args__}, sort_keys=True)
 
     def is_here(self) -> bool:
         """Whether it is a process of this boot of this machine, of which it can be told whether it lives."""
@@ -105,7 +105,7 @@ def machine() -> str:
         return host_name()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Waiting:
     """How a command waits for locks, and what those hear who wait for it.
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -14,6 +13,7 @@ from kist.abc.executor import Executor
 from kist.abc.progress import Progress
 from kist.engine.process.load import Load
 from kist.errors import KistError, RemoteUnavailable
+from kist.util.slotted import slotted
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -239,7 +239,7 @@ class _Lanes(Generic[A, B]):
                     return None
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class _Flight(Generic[A]):
     """One item in flight, and the bytes that are reserved for it."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, Place
 from kist.engine.storage.members import Members
 from kist.engine.storage.rows import Rows
+from kist.util.slotted import slotted
 
 BLOCK = 1 << 15
 """Objects that are looked up at a time: only of so many there are single digests in memory."""
@@ -20,7 +20,7 @@ Believe = Callable[[Sequence[bytes], Rows, Mapping[int, str]], Sequence[int]]
 """Chooses among entries of an index, given their digests, their columns and the packs' names: the positions of some."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Group:
     """Objects that lie in one pack, or those that lie in none, each once.
 

@@ -8,11 +8,11 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import ge
 from pathlib import Path
 
 from kist.util.atomic import storage_errors, write_all
+from kist.util.slotted import slotted
 
 ReadRange = Callable[[int, int], bytes]
 """Read *length* bytes from *offset*; fewer where the file ends earlier."""
@@ -274,7 +274,7 @@ def decode(codec: int, stored: bytes, plain: int) -> bytes | None:
     return data if len(data) == plain and inflate.eof and not inflate.unused_data else None
 
 
-@dataclass(slots=True)
+@slotted()
 class Members:
     """Members of a pack as columns: all of them, sorted by digest, or some that were picked.
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
 from struct import Struct
@@ -39,6 +38,7 @@ from kist.engine.storage.members import (
 )
 from kist.errors import ObjectCorrupt, RepoFormatError
 from kist.util.atomic import storage_error, storage_errors
+from kist.util.slotted import slotted
 
 DATA, NODES = 0, 1
 """Kinds of pack: files' content, manifest nodes."""
@@ -115,7 +115,7 @@ def _check_of(head: bytes, footer: bytes) -> bytes:
     return sha256(head + footer, usedforsecurity=False).digest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PackPart:
     """Some members of a pack, read at once.
 

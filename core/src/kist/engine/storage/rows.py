@@ -5,10 +5,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kist.engine.storage.members import HeldFile, nameless, to_buffer, to_column
+from kist.util.slotted import slotted
 
 HELD = 1 << 17
 """Rows that are kept in memory, where there is a scratch file for more."""
@@ -19,7 +19,7 @@ VARIOUS = -1
 NewFile = Callable[[], Path]
 
 
-@dataclass(slots=True)
+@slotted()
 class Rows:
     """Entries of an index as columns, sorted by digest; the middle four columns are arrays, the others bytes.
 

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kist.util.json_text import load_json
+from kist.util.slotted import slotted
 
 RECORD = "record.json"
 _FORMAT = "kist-trash/1"
@@ -19,7 +19,7 @@ _STAMP = "%Y%m%dT%H%M%S"
 STAMP_LENGTH = 15
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TrashItem:
     """One file or folder in an entry: the name it has there, the path it had, its size in bytes."""
 
@@ -28,7 +28,7 @@ class TrashItem:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TrashEntry:
     """What went to the trash at one time.
 

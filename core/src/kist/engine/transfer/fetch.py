@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Self, Unpack
 
 from kist.engine.cache.cache import Cache
@@ -27,6 +26,7 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
 from kist.model.report import TransferReport
+from kist.util.slotted import field, slotted
 
 ReadNodes = Callable[[Sequence[bytes]], Sequence[bytes | KistError]]
 
@@ -55,7 +55,7 @@ def fetch_versions(
     return fetch.run()
 
 
-@dataclass(slots=True)
+@slotted()
 class Lack:
     """What the cache lacks of the wants of one algorithm.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from kist.abc.remote import ObjectInfo
 from kist.engine.process.workers import Workers
@@ -16,6 +15,7 @@ from kist.engine.transfer.remote_store import Published, RemoteStore, named_by_c
 from kist.engine.transfer.segments import SegmentList
 from kist.errors import KistError, ObjectError, RemoteObjectNotFound, RemotePermissionError, RepoFormatError
 from kist.model.digest import Digest
+from kist.util.slotted import field, slotted
 
 
 def lost_indexes(store: RemoteStore, published: Iterable[Published], workers: Workers) -> set[str]:
@@ -161,7 +161,7 @@ def _add_objects(store: RemoteStore, algorithm: str, builder: IndexBuilder) -> N
             builder.add_loose(list(found), list(found.values()), segmented=segmented)
 
 
-@dataclass(slots=True)
+@slotted()
 class IndexFindings:
     """What a look at all indexes of a remote found.
 

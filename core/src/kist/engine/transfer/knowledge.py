@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects
@@ -15,12 +14,13 @@ from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import KistError, RemoteObjectNotFound
 from kist.model.digest import Digest
 from kist.util.json_text import load_json
+from kist.util.slotted import slotted
 
 _CHECKS = "checks"
 _MOST_CHECKS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Check:
     """When a version was last read back whole, from this machine.
 
@@ -33,7 +33,7 @@ class Check:
     sample: float
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Standing:
     """A version that has a marker on the remote.
 

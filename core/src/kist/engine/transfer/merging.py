@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 
 from kist.engine.storage.indexes import Index, PackEntry, plan_merge
 from kist.engine.storage.members import split_raws
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import MAX_INDEXES
+from kist.util.slotted import field, slotted
 
 SMALL_PACK = 1 << 20
 """Packs below this many bytes may be written again together with the new objects when their index is merged."""
@@ -18,7 +18,7 @@ GROWTH = 8
 """An object that is sent again lies in a pack at least so many times as large as before."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Merge:
     """What the next index of one algorithm takes in.
 

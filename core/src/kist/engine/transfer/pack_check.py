@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kist.abc.hasher import Hasher
 from kist.engine.storage.indexes import PackEntry
 from kist.engine.storage.members import REQUEST_LIMIT
@@ -11,9 +9,10 @@ from kist.engine.storage.packs import PackReader
 from kist.engine.transfer import objects
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import ObjectCorrupt, RepoFormatError
+from kist.util.slotted import slotted
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PackJob:
     """One pack to check.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
@@ -18,6 +17,7 @@ from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.engine.transfer.local_side import UNREADABLE, LocalSide
 from kist.engine.transfer.merging import SMALL_PACK
 from kist.errors import KistError
+from kist.util.slotted import slotted
 
 _FLUSH = 1 << 20
 """Bytes of members that are written at a time."""
@@ -40,7 +40,7 @@ def is_sent_as_a_pack(reader: PackReader, kind: int, count: int) -> bool:
     return members == count or (reader.size >= _COPIED_FROM and count >= _COPIED_SHARE * members)
 
 
-@dataclass(slots=True)
+@slotted()
 class Upload:
     """One file to send.
 

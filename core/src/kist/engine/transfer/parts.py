@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Required, TypedDict
 
 from kist.abc.metafile import ManifestCodec
@@ -26,6 +25,7 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE
 from kist.model.plan import TransferPlan
+from kist.util.slotted import field, slotted
 
 FATAL = (PluginError, RemoteAuthError, RemotePermissionError, RemoteQuotaExceeded, RemoteUnavailable, StorageError)
 """Failures after which nothing else of a transfer would work either."""
@@ -36,7 +36,7 @@ NODE_BATCH = 64
 """Nodes that are held in memory at a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Version:
     """One version of an output, to be sent.
 
@@ -55,7 +55,7 @@ class Version:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Want:
     """One version of an output, to be fetched, or part of it.
 
@@ -84,7 +84,7 @@ class TransferOptions(TypedDict, total=False):
     before: Before
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TransferSettings:
     """How to transfer.
 
@@ -112,7 +112,7 @@ Known = Callable[[Sequence[bytes]], Sequence[bool]]
 ReadNodes = Callable[[Sequence[bytes]], Sequence[bytes | KistError]]
 
 
-@dataclass(slots=True)
+@slotted()
 class Closure:
     """What some versions of one algorithm consist of, as far as it is not known on the other side.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from kist.engine.transfer import objects
 from kist.errors import ObjectCorrupt
 from kist.model.digest import Digest
 from kist.util import clock
+from kist.util.slotted import field, slotted
 
 MAX_INDEXES = 32
 """Most index files that one marker or set names for one algorithm."""
@@ -27,7 +27,7 @@ _INDEX_NAME = "[0-9a-f]{64}"
 _REPOSITORY = "[0-9a-z][0-9a-z._-]{0,63}"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Published:
     """What a marker or set says: these versions are complete, and these indexes tell where everything lies.
 
@@ -50,7 +50,7 @@ class Published:
         return Published((root,), {root.algorithm: self.indexes.get(root.algorithm, ())}, self.repositories)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Condemned:
     """Keys that gc means to delete.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar, Unpack
@@ -29,6 +28,7 @@ from kist.model.digest import Digest
 from kist.model.plan import TransferPlan
 from kist.model.report import TransferReport
 from kist.util.atomic import FULL, storage_errors
+from kist.util.slotted import replace
 
 A = TypeVar("A")
 

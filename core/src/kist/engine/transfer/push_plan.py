@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import chain
 
 from kist.engine.process.workers import Workers
@@ -37,6 +36,7 @@ from kist.errors import (
     RemotePermissionError,
 )
 from kist.model.digest import Digest
+from kist.util.slotted import field, slotted
 
 Bases = Sequence[Digest] | Callable[[], Sequence[Digest]]
 """Versions that the remote may have, or what finds them, called only if something is to be sent."""
@@ -48,7 +48,7 @@ _MOST_ASKED = 8
 _INDEX_NAME = re.compile("[0-9a-f]{64}")
 
 
-@dataclass(slots=True)
+@slotted()
 class Side:
     """What a push does for one hash algorithm.
 
@@ -73,7 +73,7 @@ class Side:
     merge: Merge = field(default_factory=Merge)
 
 
-@dataclass(slots=True)
+@slotted()
 class PushPlan:
     """What a push has to do.
 

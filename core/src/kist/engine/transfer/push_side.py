@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kist.abc.remote import Remote
@@ -31,6 +30,7 @@ from kist.engine.transfer.remote_store import Published, RemoteStore
 from kist.engine.transfer.segments import SEGMENTED_FROM, SegmentTransfer
 from kist.errors import KistError, ObjectMissing, RemoteObjectNotFound
 from kist.model.digest import Digest
+from kist.util.slotted import field, slotted
 
 ASK_FROM = 8 << 20
 """Before a file of at least this many bytes is sent we ask whether a killed push has sent it already."""
@@ -40,7 +40,7 @@ PART = 16 << 20
 """Bytes of a file that a backend holds in memory at most while it sends it."""
 
 
-@dataclass(slots=True)
+@slotted()
 class PushState:
     """What the sides of one push share.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kist.engine.cache.cache import Cache
@@ -30,6 +29,7 @@ from kist.engine.transfer.remote_store import Published, RemoteStore
 from kist.engine.transfer.segments import SegmentTransfer
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
 from kist.model.digest import Digest
+from kist.util.slotted import field, replace, slotted
 
 _CHUNK = 1 << 20
 
@@ -39,7 +39,7 @@ Job = Span | tuple[bytes, int]
 """A range of a pack, an object by itself and its size."""
 
 
-@dataclass(slots=True)
+@slotted()
 class RemoteFindings:
     """What a check of a remote found.
 

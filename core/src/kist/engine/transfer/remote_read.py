@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from operator import add, sub
 
@@ -16,6 +15,7 @@ from kist.engine.transfer.remote_index import RemoteIndexes, place_key
 from kist.engine.transfer.remote_store import RemoteStore
 from kist.errors import KistError, ObjectCorrupt, ObjectError, ObjectMissing, RemoteObjectNotFound
 from kist.model.digest import Digest
+from kist.util.slotted import field, slotted
 
 MOST_RANGES = 16
 """Ranges that are asked of one pack, beyond those that its size makes necessary."""
@@ -29,7 +29,7 @@ STREAM = 2 << 20
 _KEPT = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Span:
     """One range of one pack, and the members that are wanted of it.
 
@@ -51,7 +51,7 @@ class Span:
         return sum(self.members.plains)
 
 
-@dataclass(slots=True)
+@slotted()
 class Brought:
     """What one range or file gave: good members, what is wrong with the others, bytes that moved."""
 

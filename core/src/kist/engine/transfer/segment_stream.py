@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
 
 from kist.abc.hasher import Hasher
@@ -17,11 +16,12 @@ from kist.engine.transfer.parts import ItemProgress
 from kist.errors import ObjectCorrupt
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, write_all_at
+from kist.util.slotted import slotted
 
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Segment:
     """A part of an object.
 

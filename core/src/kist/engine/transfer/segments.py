@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kist.abc.hasher import Hasher
@@ -19,6 +18,7 @@ from kist.engine.transfer.segment_stream import Segment, SegmentStream, Whole
 from kist.errors import KistError, ObjectCorrupt, RemoteObjectNotFound
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors
+from kist.util.slotted import field, slotted
 
 SMALLEST_SEGMENT = 2 << 20
 LARGEST_SEGMENT = 16 << 20
@@ -78,7 +78,7 @@ class Flying:
         return max(1, max(self._least, (self.moved - self._since) // FLYING_SHARE) // self._length)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SegmentList:
     """The segments of one object, in order.
 
@@ -129,7 +129,7 @@ class SegmentList:
         return cls(digest, size, tuple(zip(names, sizes, strict=True)))
 
 
-@dataclass(slots=True)
+@slotted()
 class _Piece:
     """A segment with its bytes, which are held until they are taken: what is hashed is what is sent."""
 
@@ -142,7 +142,7 @@ class _Piece:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SegmentTransfer:
     """Moves large objects of one algorithm as segments.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from kist.abc.kernel import STAT_FIELDS, Listing
@@ -26,13 +25,14 @@ from kist.engine.workspace.walk import enter
 from kist.errors import KistError
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE, Entry
+from kist.util.slotted import slotted
 
 _PLAIN = (FILE, EXECUTABLE)
 _MOST = 4096
 """Files of one folder that are read together: their rows and stats are all that is kept of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ScannedFile:
     """One single-file output as it is now.
 

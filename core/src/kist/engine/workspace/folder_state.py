@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Listing
 from kist.engine.workspace.rows import Row
 from kist.model.entry import DIRECTORY, SYMLINK
+from kist.util.slotted import slotted
 
 _UNKNOWN = array("q", [-1] * STAT_FIELDS)
 
 
-@dataclass(slots=True)
+@slotted()
 class Entries:
     """The entries of one folder as they go into a manifest: parallel columns, sorted by name."""
 

@@ -12,10 +12,10 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
 from kist.model.entry import FILE, SYMLINK
+from kist.util.slotted import field, slotted
 
 SEGMENT = 16_384
 """Names in one segment at most."""
@@ -33,7 +33,7 @@ _FOLDER = array("q", [0] * STAT_FIELDS)
 _NEVER = (1 << 63) - 1
 
 
-@dataclass(slots=True)
+@slotted()
 class Row:
     """What is known about one folder, or about one file that is an output of its own.
 
@@ -79,7 +79,7 @@ class Row:
                 stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS] = SMUDGED
 
 
-@dataclass(slots=True)
+@slotted()
 class StoredRow:
     """A row as it is kept: blobs, one a segment.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import DIRECTORY, SYMLINK, Entry
 from kist.util.paths import check_path, display
+from kist.util.slotted import field, slotted
 
 if TYPE_CHECKING:
     from kist.engine.workspace.ingest import FolderReader
@@ -35,7 +35,7 @@ PART = 16_384
 """Entries in one part of the stream at most."""
 
 
-@dataclass
+@slotted()
 class Scanner:
     """Scans outputs of one worktree by one algorithm.
 
@@ -55,15 +55,14 @@ class Scanner:
     """
 
     root: Path
-    _: KW_ONLY
-    kernel: Kernel
-    hasher: Hasher
-    fingerprints: Fingerprints
-    ignore: IgnoreRules
-    small: int = 1 << 20
-    symlinks: SymlinkPolicy = "keep"
-    links: Links | None = None
-    progress: Progress = field(default_factory=NullProgress)
+    kernel: Kernel = field(kw_only=True)
+    hasher: Hasher = field(kw_only=True)
+    fingerprints: Fingerprints = field(kw_only=True)
+    ignore: IgnoreRules = field(kw_only=True)
+    small: int = field(default=1 << 20, kw_only=True)
+    symlinks: SymlinkPolicy = field(default="keep", kw_only=True)
+    links: Links | None = field(default=None, kw_only=True)
+    progress: Progress = field(default_factory=NullProgress, kw_only=True)
     last: Scan | None = field(default=None, init=False)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from kist.abc.hasher import Hasher
@@ -11,6 +10,7 @@ from kist.abc.kernel import Kernel
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.workspace.folder_state import FolderState
 from kist.engine.workspace.walk import Problems
+from kist.util.slotted import field, slotted
 
 SymlinkPolicy = Literal["keep", "follow", "refuse"]
 
@@ -62,7 +62,7 @@ class Links(Protocol):
         """Look for files that share their inode with an object, but not its digest: an edit damaged that object."""
 
 
-@dataclass(slots=True)
+@slotted()
 class Tools:
     """What a scan works with.
 
@@ -83,7 +83,7 @@ class Tools:
     progress: Progress = field(default_factory=NullProgress)
 
 
-@dataclass(slots=True)
+@slotted()
 class Totals:
     """What a scan came to so far.
 

@@ -6,7 +6,6 @@ import errno
 import os
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Kernel, Listing
@@ -16,6 +15,7 @@ from kist.errors import KistError, PathConflict
 from kist.model.entry import DIRECTORY
 from kist.util.atomic import storage_error
 from kist.util.paths import display
+from kist.util.slotted import field, slotted
 
 MAX_OPEN = 64
 """Folders of one walk that are open at a time; deeper ones close those at the top and open them again later."""
@@ -26,7 +26,7 @@ Problems = list[tuple[bytes, KistError]]
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(slots=True)
+@slotted()
 class Visit:
     """One folder of a walk.
 
@@ -45,7 +45,7 @@ class Visit:
     private: tuple[bytes, ...] = ()
 
 
-@dataclass(slots=True)
+@slotted()
 class _Frame:
     path: bytes
     descriptor: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from kist.abc import Hasher, ManifestView
 from kist.abc.metafile import GetNodes, PutNode
@@ -15,6 +14,7 @@ from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.testing.manifest_tools import NodeStore
 from kist.testing.mutants.manifest import MANIFEST
+from kist.util.slotted import replace
 
 
 class Writing(NodeManifestCodec):

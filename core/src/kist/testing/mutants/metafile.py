@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from kist.builtin.yaml_metafile import YamlMetafile
@@ -14,6 +13,7 @@ from kist.model.digest import Digest
 from kist.model.tracked import Metafile, TrackedOutput
 from kist.testing.metafile import MetafileContract
 from kist.testing.mutants.running import Kind
+from kist.util.slotted import replace
 
 
 def _fixtures(subject: type, _folder: Path) -> Mapping[str, object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +11,7 @@ from kist.abc import Capabilities, NullProgress, ObjectInfo, Progress
 from kist.errors import RemoteError, RemoteObjectNotFound
 from kist.remotes.memory import MemoryRemote, Stored
 from kist.testing.mutants.remote import REMOTE
+from kist.util.slotted import replace
 
 
 @REMOTE.mutant

@@ -7,12 +7,13 @@ import inspect
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from kist.util.slotted import field, slotted
 
 C = TypeVar("C", bound=type)
 
@@ -27,7 +28,7 @@ A context manager undoes after each test what it did for it.
 """
 
 
-@dataclass
+@slotted()
 class Kind:
     """The mutants of one kind of plugin.
 
