@@ -30,6 +30,7 @@ _SHORT_NAME = lazy_pattern(r"(?:git|kist)~[0-9]+")
 
 # What makes a block of paths worth an exact look; each part there starts and ends with NUL.
 _SUSPECT_DOT = lazy_pattern(rb"\0\.(?:\0|\.\0|[gGkK\x80-\xff ])")
+_LONG = lazy_pattern(rb"\0[^\0]{%d}" % (MAX_PART + 1))
 _SUSPECT_SHORT = lazy_pattern(rb"(?i:git|kist)~")
 _SUSPECT_BYTES = (b"\xe2\x80", b"\xe2\x81", b"\xef\xbb\xbf")
 
@@ -67,27 +68,39 @@ def check_path(path: bytes) -> None:
             _refuse(path, reason)
 
 
-def check_paths(paths: Sequence[bytes]) -> None:
+def framed(paths: Sequence[bytes]) -> bytes:
+    """Paths joined so that each stands between two NULs."""
+    return b"\0%b\0" % b"\0".join(paths)
+
+
+def check_paths(paths: Sequence[bytes], between: bytes | None = None) -> None:
     """Check many paths as :func:`check_path` does, at the cost of a few scans of their joined bytes.
 
     Args:
         paths: relative, ``/``-separated.
+        between: what was split to get them, where that is at hand: each path between two NULs.
 
     Raises:
         MetafileError: naming the first path that is not allowed.
     """
-    for start in range(0, len(paths), _TOGETHER):
+    for start in range(0, len(paths) if between is None else 0, _TOGETHER):
         part = paths[start : start + _TOGETHER]
-        if _WINDOWS or _suspicious(part):
-            for path in part:
-                check_path(path)
+        joined = framed(part)
+        if joined.count(b"\0") != len(part) + 1 or _suspicious(joined):
+            _check_each(part)
+    if between is not None and _suspicious(between):
+        _check_each(paths)
 
 
-def _suspicious(paths: Sequence[bytes]) -> bool:
-    """Whether any of *paths* may break a rule; False is proof that none does."""
-    joined = b"\0%b\0" % b"\0".join(paths)
+def _check_each(paths: Sequence[bytes]) -> None:
+    for path in paths:
+        check_path(path)
+
+
+def _suspicious(joined: bytes) -> bool:
+    """Whether any path may break a rule, of those that each stand between NULs; False is proof that none does."""
     # Depth cannot exceed the limit in a path this short, nor can a part.
-    if joined.count(b"\0") != len(paths) + 1 or max(map(len, paths)) > MAX_PART:
+    if _WINDOWS or _LONG.search(joined) is not None:
         return True
     joined = joined.replace(b"/", b"\0")
     return (

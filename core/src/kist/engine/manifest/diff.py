@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kist.engine.manifest.format import SamePaths
 from kist.engine.manifest.nodes import NodeTree, Place
 from kist.model.columns import Columns
 from kist.model.delta import Delta, deltas
@@ -23,7 +24,8 @@ def tree_deltas(old: NodeTree, new: NodeTree) -> Iterator[Delta]:
         MetafileError: a node is not valid.
     """
     left, right = _differing(old, new)
-    yield from deltas(_leaves(old, left), _leaves(new, right))
+    same = SamePaths()
+    yield from deltas(_leaves(old, left, same), _leaves(new, right, same))
 
 
 def _differing(old: NodeTree, new: NodeTree) -> tuple[list[Place], list[Place]]:
@@ -50,5 +52,5 @@ def _without_common(left: list[Place], right: list[Place]) -> tuple[list[Place],
     ]
 
 
-def _leaves(tree: NodeTree, places: list[Place]) -> Iterator[Columns]:
-    return (node for node in tree.open_all(places, 0) if isinstance(node, Columns))
+def _leaves(tree: NodeTree, places: list[Place], same: SamePaths) -> Iterator[Columns]:
+    return (node for node in tree.open_all(places, 0, same) if isinstance(node, Columns))

@@ -59,6 +59,25 @@ class Inner:
 
 Node = Inner | Columns
 
+_REMEMBERED = 64
+
+
+class SamePaths:
+    """Lists of paths that have passed all checks, for leaves of another version, most of which have the same paths."""
+
+    def __init__(self) -> None:
+        self._lists: dict[bytes, list[bytes]] = {}
+
+    def take(self, joined: bytes) -> list[bytes] | None:
+        """The paths that were joined so, None if they are not known; whoever takes them must not change them."""
+        return self._lists.pop(joined, None)
+
+    def keep(self, joined: bytes, paths: list[bytes]) -> None:
+        """Remember paths, and forget the oldest of many."""
+        self._lists[joined] = paths
+        if len(self._lists) > _REMEMBERED:
+            del self._lists[next(iter(self._lists))]
+
 
 def totals(node: Node) -> tuple[int, int]:
     """Number of entries and bytes of content at and below *node*."""
@@ -121,11 +140,12 @@ def dense_part(data: bytes) -> tuple[int, int]:
     return (begin, end) if end <= len(data) else (0, 0)
 
 
-def decode(data: bytes) -> Node:
+def decode(data: bytes, same: SamePaths | None = None) -> Node:
     """Read one node.
 
     Args:
         data: the plain bytes.
+        same: paths of leaves of another version, which the leaf's are looked up in or added to.
 
     Returns:
         Columns for a leaf, Inner otherwise.
@@ -142,7 +162,7 @@ def decode(data: bytes) -> Node:
     start += _COUNTS.size
     if level:
         return _decode_inner(data, (level, width, algorithm), (start, count, path_bytes, target_bytes))
-    return _decode_leaf(data, (width, algorithm), (start, count, path_bytes, target_bytes))
+    return _decode_leaf(data, (width, algorithm), (start, count, path_bytes, target_bytes), same)
 
 
 def check_columns(columns: Columns, algorithm: str, width: int) -> None:
@@ -156,6 +176,11 @@ def check_columns(columns: Columns, algorithm: str, width: int) -> None:
     Raises:
         MetafileError: a column is too short or too long, or holds what the format cannot say.
     """
+    _check_columns(columns, algorithm, width)
+    check_paths(columns.paths)
+
+
+def _check_columns(columns: Columns, algorithm: str, width: int) -> None:
     count = len(columns.paths)
     if columns.algorithm != algorithm or columns.width != width:
         raise MetafileError(f"entries with {columns.algorithm} digests in a manifest of {algorithm} digests")
@@ -170,7 +195,6 @@ def check_columns(columns: Columns, algorithm: str, width: int) -> None:
     _check_targets(columns)
     if columns.kinds.count(FILE) + columns.kinds.count(EXECUTABLE) != count:
         _check_contentless(columns)
-    check_paths(columns.paths)
 
 
 @lru_cache(maxsize=64)
@@ -196,7 +220,9 @@ def _decode_head(data: bytes) -> tuple[int, int, str, int]:
     return level, width, name.decode("ascii"), _HEAD.size + length
 
 
-def _decode_leaf(data: bytes, head: tuple[int, str], counts: tuple[int, int, int, int]) -> Columns:
+def _decode_leaf(
+    data: bytes, head: tuple[int, str], counts: tuple[int, int, int, int], same: SamePaths | None
+) -> Columns:
     width, algorithm = head
     kinds_at, count, path_bytes, target_bytes = counts
     sizes_at = kinds_at + count
@@ -205,19 +231,27 @@ def _decode_leaf(data: bytes, head: tuple[int, str], counts: tuple[int, int, int
     targets_at = paths_at + path_bytes
     if count > LEAF_MAX or len(data) != targets_at + target_bytes:
         raise _bad("its length is wrong")
+    joined = data[paths_at:targets_at]
+    known = None if same is None else same.take(joined)
+    paths = _split(joined, count) if known is None or len(known) != count else known
     columns = Columns(
         algorithm,
         width,
-        _split(data[paths_at:targets_at], count),
+        paths,
         data[kinds_at:sizes_at],
         _numbers(data[sizes_at:digests_at]),
         data[digests_at:paths_at],
     )
     columns.targets = _split(data[targets_at:], columns.kinds.count(SYMLINK))
-    if count and path_bytes - (count - 1) - len(columns.paths[-1]) >= LEAF_BYTES:
+    if count and path_bytes - (count - 1) - len(paths[-1]) >= LEAF_BYTES:
         raise _bad("its paths are longer than a leaf may hold")
-    check_columns(columns, algorithm, width)
-    check_order(columns.paths)
+    _check_columns(columns, algorithm, width)
+    if paths is not known:
+        between = b"\0%b\0" % joined
+        check_paths(paths, between)
+        check_order(paths, between)
+        if same is not None:
+            same.keep(joined, paths)
     return columns
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 
 from kist.abc.metafile import GetNodes
-from kist.engine.manifest.format import Inner, Node, Ref, decode, totals
+from kist.engine.manifest.format import Inner, Node, Ref, SamePaths, decode, totals
 from kist.engine.manifest.order import OrderCheck
 from kist.errors import MetafileError
 from kist.model.columns import Columns
@@ -115,12 +115,13 @@ class NodeTree:
             self._kept.move_to_end(ref.raw)
         return node
 
-    def open(self, places: Sequence[Place], level: int) -> list[Node]:
+    def open(self, places: Sequence[Place], level: int, same: SamePaths | None = None) -> list[Node]:
         """Several nodes of one level, brought together and kept by nobody.
 
         Args:
             places: as `refs` yields them.
             level: their level.
+            same: paths of leaves of another tree that is read beside this one.
 
         Returns:
             The nodes, checked against what their parents say.
@@ -131,7 +132,7 @@ class NodeTree:
         if len(places) == 1 and places[0][0] is self.root:
             return [self.top]
         found = self.get([ref.raw for ref, _bound in places])
-        return [self._checked(data, place, level) for data, place in zip(found, places, strict=True)]
+        return [self._checked(data, place, level, same) for data, place in zip(found, places, strict=True)]
 
     def leaves(self, prefix: bytes = b"") -> Iterator[Columns]:
         """The entries, or those strictly below the directory *prefix*, in path order, a leaf at a time.
@@ -157,11 +158,11 @@ class NodeTree:
             if first < last:
                 yield leaf if last - first == len(leaf.paths) else leaf.slice(first, last)
 
-    def open_all(self, places: Iterable[Place], level: int) -> Iterator[Node]:
+    def open_all(self, places: Iterable[Place], level: int, same: SamePaths | None = None) -> Iterator[Node]:
         """The nodes at *places*, brought in batches; like `open`."""
         walk = iter(places)
         while batch := list(islice(walk, _BATCH)):
-            yield from self.open(batch, level)
+            yield from self.open(batch, level, same)
 
     def below(self, places: Iterable[Place], level: int) -> list[Place]:
         """The places of all children of the inner nodes at *places*, which are of *level*."""
@@ -205,8 +206,8 @@ class NodeTree:
                         parents.append((node, place[1]))
                     yield place[0].raw, data
 
-    def _checked(self, data: bytes, place: Place, level: int) -> Node:
-        node = self._decode(data)
+    def _checked(self, data: bytes, place: Place, level: int, same: SamePaths | None = None) -> Node:
+        node = self._decode(data, same)
         ref, bound = place
         if (
             (node.level if isinstance(node, Inner) else 0) != level
@@ -218,8 +219,8 @@ class NodeTree:
             raise MetafileError(f"not a valid manifest: its node {name} is not what the node above it says")
         return node
 
-    def _decode(self, data: bytes) -> Node:
-        node = decode(data)
+    def _decode(self, data: bytes, same: SamePaths | None = None) -> Node:
+        node = decode(data, same)
         if (node.algorithm, node.width) != (self.algorithm, self.width):
             raise MetafileError(f"not a valid manifest: a {self.algorithm} node with {node.algorithm} digests")
         return node
