@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kist.engine.manifest.format import Ref, decode, encode_inner, encode_leaf
+from kist.engine.manifest.format import Ref, SamePaths, decode, encode_inner, encode_leaf
 from kist.errors import MetafileError, MetafileVersionError
 from kist.model.columns import Columns
 from kist.testing.strategies import columns
@@ -95,6 +95,35 @@ def test_a_damaged_byte_raises_nothing_else(part, place, value):
     except MetafileError:
         return
     assert node != part
+
+
+def outcome(data, same):
+    """What a node is, or why it is none."""
+    try:
+        return decode(data, same)
+    except MetafileError as error:
+        return str(error)
+
+
+@given(part=columns(), place=st.integers(0, 10_000), value=st.integers(0, 255))
+def test_paths_known_of_another_version_let_nothing_pass(part, place, value):
+    good = leaf_bytes(part)
+    bad = bytearray(good)
+    bad[place % len(bad)] = value
+    same = SamePaths()
+    assert decode(good, same) == part
+    assert outcome(bytes(bad), same) == outcome(bytes(bad), None)
+    assert outcome(bytes(bad), same) == outcome(bytes(bad), None)
+
+
+def test_known_paths_are_taken_once_and_the_oldest_forgotten():
+    same = SamePaths()
+    lists = {b"%d" % number: [b"%d" % number] for number in range(65)}
+    for joined, paths in lists.items():
+        same.keep(joined, paths)
+    assert same.take(b"0") is None
+    assert same.take(b"64") is lists[b"64"]
+    assert same.take(b"64") is None
 
 
 def test_huge_counts_take_no_memory():
