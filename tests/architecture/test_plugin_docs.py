@@ -3,10 +3,13 @@
 import inspect
 import re
 import tomllib
-from dataclasses import fields
 
 from kist import hookspecs
 from kist.plugins.index import GROUPS
+
+
+def fields(kind):
+    return inspect.signature(kind).parameters.values()
 
 
 def words(text):
@@ -77,7 +80,7 @@ def test_a_remote_can_be_written_from_its_section(root):
         plain = re.sub(r": '[^']*'( = )?", lambda found: "=" if found[1] else "", arguments).replace("(self, ", "(")
         plain = re.sub(r"<kist\.abc\.progress\.NullProgress object at \w+>", "NullProgress()", plain)
         assert f"`{name}{plain}`".replace("'", '"').replace("(self)", "()") in section, (name, plain)
-    for one in (*fields(Capabilities), *fields(RemoteURL), *fields(RemoteScope)):
+    for one in (one for kind in (Capabilities, RemoteURL, RemoteScope) for one in fields(kind)):
         assert f"`{one.name}`" in section, one.name
     for one in fields(Capabilities):
         assert f"| `{one.name}` | `{one.default!r}` |" in section, one.name

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from kist.abc.kernel import OTHER, STAT_FIELDS, Listing
 from kist.engine.workspace.folder_state import FolderState
 from kist.engine.workspace.listings import child_path, signed
-from kist.engine.workspace.rows import Row
+from kist.engine.workspace.rows import Row, changed_places
 from kist.engine.workspace.scan_tools import Links, Sink, Tools, Totals
 from kist.engine.workspace.walk import changed
 from kist.errors import KistError, MetafileError, ObjectCorrupt, ObjectMissing, PathConflict, WorkspaceError
@@ -85,17 +85,18 @@ class FolderReader:
         ):
             state.digests[:] = known.digests
             return []
-        files = [at for at, kind in enumerate(state.kinds) if kind in _FILES]
         if known is None or not known.listing.names:
-            return files
+            return [at for at, kind in enumerate(state.kinds) if kind in _FILES]
         old_stats, new_stats = known.listing.stats.tobytes(), state.stats.tobytes()
+        if known.listing.names == state.names and known.listing.kinds == state.kinds:
+            return self._reuse_most(state, known, old_stats, new_stats)
         places = {
             name: at
             for at, (name, kind) in enumerate(zip(known.listing.names, known.listing.kinds, strict=True))
             if kind in _FILES
         }
         unread = []
-        for at in files:
+        for at in [at for at, kind in enumerate(state.kinds) if kind in _FILES]:
             old = places.get(state.names[at])
             if old is not None:
                 raw = known.digests[old * self._width : (old + 1) * self._width]
@@ -105,6 +106,19 @@ class FolderReader:
                     state.digests[at * self._width : (at + 1) * self._width] = raw
                     continue
             unread.append(at)
+        return unread
+
+    def _reuse_most(self, state: FolderState, known: Row, old_stats: bytes, new_stats: bytes) -> list[int]:
+        """The same where a folder has the entries that it had: only those are looked at whose stats differ."""
+        unread = []
+        state.digests[:] = known.digests
+        for at in changed_places(old_stats, new_stats, _STAT_BYTES):
+            place = slice(at * self._width, (at + 1) * self._width)
+            stats = slice(at * _STAT_BYTES, (at + 1) * _STAT_BYTES)
+            linked = self._only_linked(known.digests[place], old_stats[stats], new_stats[stats])
+            if state.kinds[at] in _FILES and not linked:
+                state.digests[place] = bytes(self._width)
+                unread.append(at)
         return unread
 
     def _only_linked(self, raw: bytes, was: bytes, now: bytes) -> bool:

@@ -17,7 +17,7 @@ from kist.abc.metafile import ManifestView
 from kist.engine.workspace.folder_state import Entries
 from kist.engine.workspace.known_rows import KnownRows
 from kist.engine.workspace.listings import child_path
-from kist.engine.workspace.rows import Row, folder_key, pack_states
+from kist.engine.workspace.rows import Row, changed_places, folder_key, pack_states
 from kist.engine.workspace.scan import Scan, Scanner
 from kist.engine.workspace.scan_tools import Sink
 from kist.engine.workspace.walk import open_below, visit
@@ -279,18 +279,25 @@ class Since(Scan):
 
     def _differing(self, prefix: bytes, row: Row | None, entries: Entries) -> Iterator[Change]:
         """The entries of one folder that are not what its row says, all its links, and those that have gone."""
-        before = _contents(row, self._width) if row is not None else {}
+        width, names, kinds = self._width, entries.names, entries.kinds
+        if row is not None and names == row.listing.names and kinds == row.listing.kinds and SYMLINK not in kinds:
+            for at in changed_places(row.digests, entries.digests, width):
+                raw = entries.digests[at * width : (at + 1) * width]
+                yield self._change(prefix + names[at], kinds[at], entries.sizes[at], raw)
+            return
+        before = _contents(row, width) if row is not None else {}
         targets = iter(entries.targets)
-        raws = (entries.digests[start : start + self._width] for start in range(0, len(entries.digests), self._width))
-        for name, kind, size, raw in zip(entries.names, entries.kinds, entries.sizes, raws, strict=True):
+        raws = (entries.digests[start : start + width] for start in range(0, len(entries.digests), width))
+        for name, kind, size, raw in zip(names, kinds, entries.sizes, raws, strict=True):
             target = next(targets) if kind == SYMLINK else None
             if before.pop(name, None) != (kind, raw):
-                digest = Digest.from_raw(self._algorithm, raw) if kind in (FILE, EXECUTABLE) else None
-                yield Change(
-                    prefix + name, "modified", None, Entry(prefix + name, KIND_NAMES[kind], size, digest, target)
-                )
+                yield self._change(prefix + name, kind, size, raw, target)
         for name in before:
             yield Change(prefix + name, "deleted")
+
+    def _change(self, path: bytes, kind: int, size: int, raw: bytes, target: bytes | None = None) -> Change:
+        digest = Digest.from_raw(self._algorithm, raw) if kind in (FILE, EXECUTABLE) else None
+        return Change(path, "modified", None, Entry(path, KIND_NAMES[kind], size, digest, target))
 
 
 def _is_special(listing: Listing) -> bool:
@@ -309,6 +316,8 @@ def _unread(listing: Listing, row: Row | None) -> int:
     if row is None:
         return sum(listing.stats[::STAT_FIELDS])
     before = row.listing.stats.tobytes()
+    if row.listing.names == listing.names:
+        return sum(listing.stats[at * STAT_FIELDS] for at in changed_places(before, states, _STAT_BYTES))
     known = dict(
         zip(
             row.listing.names, (before[at : at + _STAT_BYTES] for at in range(0, len(before), _STAT_BYTES)), strict=True
