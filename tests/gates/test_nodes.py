@@ -40,9 +40,9 @@ def decoded(monkeypatch):
     found = []
     decode = NodeTree._decode
 
-    def counted(tree, data):
+    def counted(tree, data, *same):
         found.append(data)
-        return decode(tree, data)
+        return decode(tree, data, *same)
 
     monkeypatch.setattr(NodeTree, "_decode", counted)
     return found
