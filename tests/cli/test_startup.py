@@ -10,7 +10,7 @@ import time
 import pytest
 from cli_support import write
 
-BARRED = ("fsspec", "asyncio", "importlib.metadata", "email", "http", "ssl", "stevedore")
+BARRED = ("fsspec", "asyncio", "importlib.metadata", "email", "http", "ssl", "stevedore", "dataclasses")
 PROBE = """
 import json, sys
 sys.argv = {argv!r}
@@ -52,6 +52,13 @@ def test_everyday_verbs_import_nothing_heavy(warm, words, monkeypatch):
             warm("add", "data")
         modules = modules_of(warm, *words)
     assert not [name for name in modules if any(name == bad or name.startswith(bad + ".") for bad in BARRED)]
+
+
+def test_the_interpreter_looks_for_no_cycles_while_it_ends():
+    begin = "import gc, sys; sys.argv = ['kist', '--version']; from kist.cli.main import main; "
+    for call, is_frozen in (("main()", True), ("main(['--version'])", False)):  # a caller's process goes on
+        code = f"{begin}{call}; raise SystemExit(bool(gc.get_freeze_count()) is not {is_frozen})"
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_clean_status_loads_only_what_it_needs(warm):
