@@ -30,6 +30,9 @@ _BLOCK = 32768
 
 _LARGEST_BLOCK = 1 << 18
 
+_PAGE = 1 << 12
+"""Bytes that systems keep together: what is read is written to a file of ours."""
+
 _HEAD = struct.Struct(">IBI")
 """How a packet begins: bytes that follow, kind, number."""
 
@@ -48,7 +51,8 @@ class Connection:
 
     Attributes:
         extensions: what the server offers beyond the protocol.
-        block: bytes of one read or write.
+        block: bytes of one write.
+        read_block: bytes of one read.
         load: exchanges under way.
         rooms: where blocks land.
 
@@ -58,7 +62,7 @@ class Connection:
 
     def __init__(self, command: Command, limit: float | None, log: logging.Logger) -> None:
         self.extensions: Mapping[str, str] = {}
-        self.block = _BLOCK
+        self.block = self.read_block = _BLOCK
         self.load = 0
         self.rooms = Rooms()
         self._command = command
@@ -229,12 +233,13 @@ class Connection:
             self._ask_limits()
 
     def _ask_limits(self) -> None:
-        """Take the largest power of two that the server reads and writes at once, so that pieces stay aligned."""
+        """Take what the server reads and writes at once: of writes a power of two, so that pieces stay aligned."""
         with self.exchange() as exchange, suppress(Status):
             fields = exchange.call(protocol.EXTENDED, protocol.text(protocol.LIMITS), due=protocol.EXTENDED_REPLY)
             fields.long_number()
-            told = [size for size in (fields.long_number(), fields.long_number()) if size]
-            self.block = 1 << (max(_BLOCK, min([*told, _LARGEST_BLOCK])).bit_length() - 1)
+            reads, writes = fields.long_number() or _LARGEST_BLOCK, fields.long_number() or _LARGEST_BLOCK
+            self.block = 1 << (max(_BLOCK, min(reads, writes, _LARGEST_BLOCK)).bit_length() - 1)
+            self.read_block = max(_BLOCK, min(reads, _LARGEST_BLOCK)) // _PAGE * _PAGE
 
     def _fail(self, failure: Failure) -> None:
         """From now on every call hears of this; the first one counts."""

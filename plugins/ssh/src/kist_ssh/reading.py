@@ -43,7 +43,7 @@ class ObjectReader(io.RawIOBase):
     def __init__(self, exchange: Exchange, path: str, key: str, start: int, length: int | None) -> None:
         super().__init__()
         self._exchange, self._key = exchange, key
-        self._block, self._rooms = exchange.connection.block, exchange.connection.rooms
+        self._block, self._rooms = exchange.connection.read_block, exchange.connection.rooms
         self._handle = b""
         self._stretches: deque[Stretch] = deque()
         self._given = 0
@@ -185,7 +185,7 @@ class ObjectReader(io.RawIOBase):
         requests: list[Request] = []
         stop = min(self._end, self._next + most)
         while self._next < stop:
-            length = min(STRETCH, stop - self._next)
+            length = min(STRETCH // self._block * self._block, stop - self._next)
             stretch = Stretch(self._next, length, self._block, self._rooms.take(length))
             self._stretches.append(stretch)
             requests += map(self._request, stretch.blocks)
