@@ -41,3 +41,16 @@ def test_system_calls_for_each_file(counted, verb):
     each = {name: (count - few.get(name, 0)) / (MANY - FEW) for name, count in many.items() if name != "total"}
     shown = {name: round(count, 2) for name, count in each.items() if count > 0.05}
     assert sum(each.values()) <= MOST[verb], shown
+
+
+@pytest.mark.parametrize(("mode", "waits"), [("off", False), ("batch", True)])
+def test_waits_for_the_disk_as_it_is_told(tmp_path, cache_home, mode, waits):
+    """With ``core.fsync=off`` not even what is remembered of the workspace: it would wait for all files."""
+    repository = Repository(tmp_path / "repository", cache_home)
+    repository.environment["KIST_FSYNC"] = mode
+    make_files(repository.folder / "data", 3, 500)
+    repository.let_age()
+    repository.run("add", "data")  # which made the cache
+    repository.take_data_away()
+    calls = calls_of(repository, "checkout")
+    assert any("sync" in name for name in calls) == waits, calls

@@ -210,7 +210,7 @@ class RepoContext:
         """What lets unchanged files be skipped."""
         from kist.engine.workspace.fingerprints import Fingerprints
 
-        return Fingerprints(self.place.fingerprints)
+        return Fingerprints(self.place.fingerprints, sync=self.sync)
 
     def close(self) -> None:
         """Close files that are open and end workers; who goes on opens them again."""

@@ -49,13 +49,14 @@ class Fingerprints:
 
     Args:
         path: the SQLite file, made by the first save; None: nothing is known, nothing is kept.
+        sync: whether a save waits for the disk, which may first write all other files of a command.
 
     Attributes:
         notices: one line for each thing that the user should be told.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, *, sync: bool = True) -> None:
+        self.path, self._sync = path, sync
         self.notices: list[str] = []
         self._reader: sqlite3.Connection | None = None
         self._usable = path is not None
@@ -341,7 +342,7 @@ class Fingerprints:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         writer = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:
-            writer.execute("PRAGMA synchronous=NORMAL")
+            writer.execute(f"PRAGMA synchronous={'NORMAL' if self._sync else 'OFF'}")
             writer.execute("BEGIN IMMEDIATE")
             if writer.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 for statement in _SCHEMA.split(";"):
