@@ -17,6 +17,9 @@ WHOLE_SIZES = (20_000, 50_000)
 WHOLE_PEAK = {"add": 80, "status": 20, "gc": 60, "verify": 76, "push": 160}
 """Command -> bytes a file that it has at most: of gc and verify the digests, of push where they lie;
 verify looks a twelfth of them up at a time, so that no index is read for each few."""
+LINKED_SIZES = (3000, 9000)
+LINKED_PEAK = 60
+"""Bytes a file that an ``add`` has at most that stores loose objects and makes files links to them."""
 PROBE = """
 import gc, json, sys, tracemalloc
 from kist.cli.main import main
@@ -79,7 +82,7 @@ from kist.engine.manifest import cut, nodes
 # What is done at a time does not count for each file, nor does what a small index or pack is held for.
 packs.PACK_LIMIT = session.PACK_LIMIT = packing.PACK_LIMIT = publish.PACK_LIMIT = 1 << 15
 publish.SMALL_PACK = packing.SMALL_PACK = packing._FLUSH = 0
-session._SEEN_LIMIT = digest_set.FEW = rows.HELD = index_builder._SPAN = parts.BLOCK = local_side._BATCH = 256
+session._LOOSE_LIMIT = session._SEEN_LIMIT = digest_set.FEW = rows.HELD = index_builder._SPAN = parts.BLOCK = local_side._BATCH = 256
 sections._BUFFER, cut._PORTION, nodes._BATCH, nodes._KEPT, parts.NODE_BATCH = 1 << 10, 256, 1, 1, 1
 fingerprints._MEMORY = fingerprints._CHUNK = indexes.WHOLE_LIMIT = 1 << 14
 catalog.LARGE = indexes._SET_LIMIT = indexes._HOLD_LIMIT = 0
@@ -91,6 +94,19 @@ peak = tracemalloc.get_traced_memory()[1]
 sys.stdout.flush()
 sys.stderr.write("\\nBYTES " + json.dumps([code, 0, peak]))
 """
+
+
+LINKING = """
+from kist.engine.cache import verified
+from kist.engine.checkout import checks, contents, rows as checkout_rows, shares, write
+from kist.model import columns
+from kist.util import paths
+checks._TURN = contents._LOOKED_UP_ALONE = checkout_rows._PENDING = shares.TURN = 256
+write._BATCH_FILES = paths._TOGETHER = columns.MANY = 256
+verified._MOST_OWN = 0
+shares._processes = lambda: 1
+sys.argv ="""
+LINKING_PROBE = WHOLE_PROBE.replace("sys.argv =", LINKING)
 
 
 def bytes_of(repository, *words, folder=None, probe=PROBE):
@@ -162,3 +178,14 @@ def test_a_command_takes_little_for_each_file(wholes, verb):
     less, more = (wholes[files][verb] for files in WHOLE_SIZES)
     took = (more - less) / (WHOLE_SIZES[1] - WHOLE_SIZES[0])
     assert took <= WHOLE_PEAK[verb]
+
+
+def test_an_add_that_links_takes_little_for_each_file(tmp_path, cache_home):
+    found = []
+    for files in LINKED_SIZES:
+        repository = Repository(tmp_path / str(files) / "repository", cache_home)
+        repository.run("config", "cache.type", "hardlink")
+        make_files(repository.folder / "data", files, 60)
+        found.append(bytes_of(repository, "add", "data", probe=LINKING_PROBE)[1])
+        assert all(path.stat().st_nlink == 2 for path in (repository.folder / "data").rglob("*.bin"))
+    assert (found[1] - found[0]) / (LINKED_SIZES[1] - LINKED_SIZES[0]) <= LINKED_PEAK

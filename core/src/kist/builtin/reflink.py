@@ -12,9 +12,7 @@ from kist.abc import LinkType
 from kist.engine.checkout.linking import probe_with_files
 from kist.errors import LinkUnsupported
 from kist.util.atomic import storage_error
-
-_FICLONE = 0x40049409
-"""Linux: share all blocks of another file (ioctl_ficlone(2))."""
+from kist.util.copying import share_blocks
 
 _UNSUPPORTED = frozenset(
     {
@@ -61,16 +59,12 @@ class RefLink(LinkType):
 
 
 def _clone(source_dir: int, source: bytes, target_dir: int, target: bytes) -> None:
-    try:
-        from fcntl import ioctl
-    except ImportError:
-        raise LinkUnsupported("this platform has no reflinks") from None
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_dir)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         writer = os.open(target, flags, 0o666, dir_fd=target_dir)
         try:
-            ioctl(writer, _FICLONE, reader)
+            share_blocks(reader, writer)
         except BaseException as exc:
             os.unlink(target, dir_fd=target_dir)
             if isinstance(exc, OSError) and exc.errno in _UNSUPPORTED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kist.abc.link import LinkType
 from kist.engine.workspace.folders import Folders, name_of
@@ -43,7 +43,7 @@ def _order(context: RepoContext, edit: Edit) -> Sequence[str]:
 def _relink(context: RepoContext, edit: Edit) -> int:
     from kist.engine.checkout.apply import apply_checkout
     from kist.engine.checkout.plan import CheckoutPlan
-    from kist.operations.checkout import single, tools_for
+    from kist.operations.checkout import tools_for
 
     output = edit.output
     tools = tools_for(context, output)
@@ -53,22 +53,38 @@ def _relink(context: RepoContext, edit: Edit) -> int:
     if link.isolated:
         return 0
     folder = edit.path if output.is_directory else posixpath.dirname(edit.path)
-    if output.is_directory:
-        hasher = context.hasher(output.digest.algorithm)
-        recorded = Columns.concat(hasher.name, hasher.digest_size, context.view(output.digest).leaves())
-    else:
-        recorded = single(output, os.fsencode(posixpath.basename(edit.path)))
-    chosen = _unlinked(context, folder, recorded, link)
-    if not len(chosen):
-        return 0
-    nothing = Columns(recorded.algorithm, recorded.width)
-    plan = CheckoutPlan(create=nothing, replace=chosen, replaced=chosen, modes=nothing, delete=nothing)
-    with context.write_lock():
-        report = apply_checkout(
-            context.root, os.fsencode(folder), plan, tools, intent={"verb": "relink", "output": edit.path}
-        )
-        context.save_fingerprints()
-    return report.files
+    files = 0
+    for recorded in _turns(context, edit):
+        chosen = _unlinked(context, folder, recorded, link)
+        if not len(chosen):
+            continue
+        nothing = Columns(recorded.algorithm, recorded.width)
+        plan = CheckoutPlan(create=nothing, replace=chosen, replaced=chosen, modes=nothing, delete=nothing)
+        intent = {"verb": "relink", "output": edit.path}
+        with context.write_lock():
+            files += apply_checkout(context.root, os.fsencode(folder), plan, tools, intent=intent).files
+            context.save_fingerprints()
+    return files
+
+
+def _turns(context: RepoContext, edit: Edit) -> Iterator[Columns]:
+    """What is recorded, so many files at a time that they take little memory."""
+    from kist.engine.checkout.shares import TURN
+    from kist.operations.checkout import single
+
+    output = edit.output
+    if not output.is_directory:
+        yield single(output, os.fsencode(posixpath.basename(edit.path)))
+        return
+    hasher = context.hasher(output.digest.algorithm)
+    parts: list[Columns] = []
+    for part in context.view(output.digest).leaves():
+        parts.append(part)
+        if sum(map(len, parts)) >= TURN:
+            yield Columns.concat(hasher.name, hasher.digest_size, parts)
+            parts.clear()
+    if parts:
+        yield Columns.concat(hasher.name, hasher.digest_size, parts)
 
 
 def _unlinked(context: RepoContext, folder: str, recorded: Columns, link: LinkType) -> Columns:

@@ -199,6 +199,25 @@ def test_nothing_is_visible_before_the_commit(cache):
         assert session.read_nodes([raw]) == [b"some node"]
 
 
+def test_of_many_loose_objects_few_wait_for_the_commit(cache, monkeypatch):
+    monkeypatch.setattr("kist.engine.cache.session._LOOSE_LIMIT", 10)
+    contents = [b"%02d" % number * 3000 for number in range(25)]
+    raws = [HASHER.raw(content) for content in contents]
+    with pytest.raises(ZeroDivisionError), cache.session(ALGORITHM) as session:
+        for raw, content in zip(raws, contents, strict=True):
+            session.put_loose(raw, content)
+        assert sum(cache.has_loose_many(ALGORITHM, raws)) == 20
+        assert cache.is_verified_many(ALGORITHM, raws) == [True] * 20 + [False] * 5
+        raise ZeroDivisionError
+    assert sum(drop_caches(cache).has_loose_many(ALGORITHM, raws)) == 20
+    assert list(cache.folder.tmp.iterdir()) == []
+    with cache.session(ALGORITHM) as session:
+        session.put_small(b"".join(raws), contents)
+        assert session.bytes_stored == 5 * 6000
+        session.commit()
+    assert cache.missing(ALGORITHM, raws) == []
+
+
 def test_session_goes_on_after_a_commit(cache):
     with cache.session(ALGORITHM) as session:
         for content in (b"one", b"two", b"one"):

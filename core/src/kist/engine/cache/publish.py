@@ -77,6 +77,17 @@ class Pending:
         """Add a loose object; returns whether it is new here."""
         return self.loose.setdefault(algorithm, {}).setdefault(raw, path) is path
 
+    @property
+    def loose_count(self) -> int:
+        """How many loose objects wait."""
+        return sum(map(len, self.loose.values()))
+
+    def take_loose(self) -> Pending:
+        """The loose objects alone, to be published now; they are no longer here."""
+        taken = Pending(self.new_file, loose=self.loose, unsynced=self.unsynced)
+        self.loose, self.unsynced = {}, []
+        return taken
+
 
 def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> None:
     """Make a session's work durable and visible.

@@ -1,4 +1,4 @@
-"""One writer's work on a cache: nothing is visible before the commit, nothing is left after an abort."""
+"""One writer's work on a cache: no pack is visible before the commit, nothing temporary is left after an abort."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.errors import ObjectCorrupt, WorkspaceError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, storage_errors, write_all
+from kist.util.copying import share_blocks
 
 _BLOCK = 1 << 20
 _SYNC_EVERY = 64 << 20
 _SEEN_LIMIT = 1 << 19
-_FICLONE = 0x40049409
+_LOOSE_LIMIT = 1 << 15
+"""Loose objects that wait for the commit at most: they take memory, so of more than that all come into their places."""
 
 
 class CacheSession:
-    """Stores objects; for a ``with`` statement, whose end without ``commit`` throws everything away.
+    """Stores objects; for a ``with`` statement, whose end without ``commit`` throws away what waits.
 
     It holds ``gc.lock`` shared, so that nothing that it relies on is collected meanwhile. Methods may be called from
     several threads.
@@ -186,18 +188,14 @@ class CacheSession:
         """
         path = self.file()
         with self._lock, storage_errors(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                try:
-                    write_all(descriptor, data)
-                    os.fchmod(descriptor, 0o444)
-                    if self._syncer.mode == "each":
-                        self._syncer.sync(descriptor)
-                finally:
-                    os.close(descriptor)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
+                write_all(descriptor, data)
+                os.fchmod(descriptor, 0o444)
+                if self._syncer.mode == "each":
+                    self._syncer.sync(descriptor)
+            finally:
+                os.close(descriptor)
             self._pending.unsynced.append(path)
             self._adopt(path, self._hasher.name, raw, len(data))
 
@@ -286,12 +284,8 @@ class CacheSession:
         with self._lock:
             for writer in list(self._writers.values()):
                 self._finish(writer)
-            self._syncer.wait()
             if self._pending:
-                publish(self._reader, self._pending, self._syncer)
-                self._reader.hashed.note(self._folder.packs, self._pending.hashed)
-                for algorithm, objects in self._pending.loose.items() if record else ():
-                    self._verified.mark(algorithm, list(objects), stored=True)  # of those that are in their places
+                self._publish(self._pending, record=record)
             for writer in self._closed:
                 writer.close()
             self._closed, self._nodes, self._pending = [], {}, Pending(self.file)
@@ -359,6 +353,15 @@ class CacheSession:
             self.bytes_stored += size
         else:
             path.unlink(missing_ok=True)
+        if self._pending.loose_count >= _LOOSE_LIMIT:
+            self._publish(self._pending.take_loose())
+
+    def _publish(self, pending: Pending, *, record: bool = True) -> None:
+        self._syncer.wait()
+        publish(self._reader, pending, self._syncer)
+        self._reader.hashed.note(self._folder.packs, pending.hashed)
+        for algorithm, objects in pending.loose.items() if record else ():
+            self._verified.mark(algorithm, list(objects), stored=True)  # of those that are in their places
 
     def _copy(self, reader: int, path: Path, hasher: Hasher, size: int | None, progress: Progress) -> tuple[bytes, int]:
         running = hasher.new()
@@ -388,13 +391,10 @@ class CacheSession:
 
     def _cloned(self, reader: int, target: int) -> bool:
         """Share the file's blocks where the file system can: then it is read once and written never."""
-        if not self._clone:
-            return False
-        import fcntl
-
-        with suppress(OSError):
-            if os.lseek(reader, 0, os.SEEK_CUR) == 0:
-                fcntl.ioctl(target, _FICLONE, reader)
-                return True
-        self._clone = False
+        if self._clone:
+            with suppress(OSError):
+                if os.lseek(reader, 0, os.SEEK_CUR) == 0:
+                    share_blocks(reader, target)
+                    return True
+            self._clone = False
         return False

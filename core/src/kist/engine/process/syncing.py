@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Lock, Thread
 
 from kist.util.atomic import storage_error, storage_errors, sync_directory, write_beside, write_file
 
@@ -19,6 +19,8 @@ _TOGETHER = 10_000
 class Syncer:
     """Syncs descriptors according to ``core.fsync``. A failed sync is final: ``wait`` raises it each time.
 
+    Several threads may use it, also while one of them waits.
+
     Args:
         mode: ``batch``, ``each`` or ``off``.
     """
@@ -28,6 +30,7 @@ class Syncer:
         self._jobs: SimpleQueue[int] = SimpleQueue()
         self._slots = BoundedSemaphore(_IN_FLIGHT)
         self._thread: Thread | None = None
+        self._lock = Lock()
         self._error: OSError | None = None
 
     def sync(self, descriptor: int) -> None:
@@ -45,11 +48,12 @@ class Syncer:
                 self._error = exc
                 raise storage_error(exc) from exc
             return
-        if self._thread is None:
-            self._thread = Thread(target=self._work, name="kist-sync", daemon=True)
-            self._thread.start()
-        self._slots.acquire()
-        self._jobs.put(os.dup(descriptor))
+        with self._lock:  # else a thread that is being ended could get a job
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="kist-sync", daemon=True)
+                self._thread.start()
+            self._slots.acquire()
+            self._jobs.put(os.dup(descriptor))
 
     def wait(self) -> None:
         """Return when everything is durable.
@@ -63,10 +67,11 @@ class Syncer:
 
     def close(self) -> None:
         """End the background thread; what it has in hand is finished."""
-        if self._thread is not None:
-            self._jobs.put(-1)
-            self._thread.join()
-            self._thread = None
+        with self._lock:
+            if self._thread is not None:
+                self._jobs.put(-1)
+                self._thread.join()
+                self._thread = None
 
     def files(self, paths: Iterable[Path], root: Path) -> None:
         """Make many closed files durable: one call for the file system where that is cheaper.
