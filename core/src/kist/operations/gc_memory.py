@@ -52,10 +52,14 @@ class NothingDead:
                 write_alone(self._path, self._before, mode=0o600, sync=False)
 
     def _state(self) -> bytes:
-        loose = [f"{one.algorithm}:{one.raw.hex()}" for one in self._cache.objects()]
         aside = sorted(os.listdir(self._folder.quarantine)) if self._folder.quarantine.exists() else []
-        parts = (self._roots, sorted(self._folder.pack_ids()), loose, aside)
         running = hashlib.sha256(usedforsecurity=False)
-        for part in parts:
+        for part in (self._roots, sorted(self._folder.pack_ids()), aside):
             running.update(b"%d\n%s\n" % (len(part), os.fsencode("\n".join(part))))
+        algorithm = ""
+        for one in self._cache.objects():  # perhaps millions, so none is held
+            if one.algorithm != algorithm:
+                algorithm = one.algorithm
+                running.update(b"%s\n" % algorithm.encode())
+            running.update(one.raw)
         return running.hexdigest().encode("ascii") + b"\n"
