@@ -2,7 +2,8 @@ import copy
 import inspect
 import pickle
 from array import array
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import pytest
 
@@ -72,6 +73,17 @@ class Same:
         return "same"
 
     __hash__ = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """As plugins declare them."""
+
+
+class Stats(NamedTuple):
+    """Which have fields too."""
+
+    size: int
 
 
 def test_fields_are_given_by_place_and_by_name():
@@ -153,6 +165,61 @@ def test_subclasses():
     assert Child(5).x == 5
 
 
+def test_plain_subclasses_have_what_they_want_besides():
+    """As they could of a frozen dataclass."""
+
+    class Named(Point):
+        def __init__(self, name):
+            super().__init__(1)
+            self.name = name
+
+    named = Named("a")
+    assert (named.x, named.y, named.name) == (1, 2, "a")
+    assert str(inspect.signature(Named)) == "(name)"
+    del named.name
+    assert not hasattr(named, "name")
+    with pytest.raises(AttributeError, match="frozen Named"):
+        named.x = 2
+
+
+def test_what_can_be_called_tells_what_with():
+    @slotted(frozen=True)
+    class Adding:
+        one: int
+
+        def __call__(self, other):
+            return self.one + other
+
+    assert str(inspect.signature(Adding)) == "(one)"
+    assert str(inspect.signature(Adding(1))) == "(other)"
+
+
+def test_what_would_go_unnoticed_is_refused():
+    with pytest.raises(TypeError, match=r"share the things of .*default_factory"):
+
+        @slotted()
+        class _Sharing:
+            things: list[str] = []  # noqa: RUF012
+
+    with pytest.raises(TypeError, match="never be called"):
+
+        @slotted()
+        class _Making:
+            name: str
+
+            def __init__(self, name):
+                self.name = name + "!"
+
+    with pytest.raises(TypeError, match="never be called"):
+
+        @slotted()
+        class _Checking:
+            name: str
+
+            def __post_init__(self):
+                assert self.name
+
+
 def test_replace():
     assert replace(Point(1, 5), x=4) == Point(4, 5)
     assert replace(Basket("a", ["x"]), owner="b").things == ["x"]
@@ -160,6 +227,10 @@ def test_replace():
         replace(Point(1), z=1)
     with pytest.raises(TypeError):
         replace(Basket("a"), mark=1)
+    assert Point(1).__replace__(y=3) == Point(1, 3)  # what copy.replace calls
+    for other in (Options(), Stats(1), 5):
+        with pytest.raises(TypeError, match=r"no slotted class.*dataclasses\.replace"):
+            replace(other)
 
 
 @pytest.mark.parametrize("one", [Point(1, 5), Point3(1), Basket("a", ["x"]), Nothing()])

@@ -105,7 +105,7 @@ class DrySink:
 
 
 class Storing:
-    """What a command stores, for a ``with`` statement; nothing of it is visible before :meth:`commit`.
+    """What a command stores, for a ``with`` statement; nothing refers to any of it before :meth:`commit`.
 
     Args:
         cache: where to.
@@ -168,7 +168,7 @@ class Storing:
         """Make everything durable and visible.
 
         Raises:
-            StorageError: the disk is full, read-only or failing; nothing became visible.
+            StorageError: the disk is full, read-only or failing; objects are then in place whole or not at all.
         """
         for session in self._sessions.values():
             session.commit()

@@ -61,22 +61,28 @@ def slotted(*, frozen: bool = False, order: bool = False, eq: bool = True) -> Ca
         eq: whether instances with equal fields are equal; otherwise each is equal to itself only.
 
     Returns:
-        A decorator. The class that it returns is a new one, as slots must be named when a class is made.
+        A decorator. The class that it returns is a new one, as slots must be named when a class is made. It raises
+        TypeError for what would go unnoticed: a constructor of the class's own, and a default that all would share.
     """
 
     def decorate(cls: type[T]) -> type[T]:
         namespace = {name: value for name, value in vars(cls).items() if name not in _OWN}
+        if "__init__" in namespace or hasattr(cls, "__post_init__"):
+            raise TypeError(f"{cls.__qualname__} has a constructor of its own, which would never be called")
         own = {
             name: _field(namespace.pop(name, _NOTHING))
             for name, kind in cls.__annotations__.items()
             if not str(kind).startswith(("ClassVar", "typing.ClassVar"))
         }
+        if shared := [name for name, one in own.items() if type(one.default).__hash__ is None]:
+            raise TypeError(f"all instances would share the {shared[0]} of {cls.__qualname__}: give a default_factory")
         fields: dict[str, _Field] = {**getattr(cls, "_fields", {}), **own}
         values = attrgetter(*fields) if fields else lambda _: ()
         namespace |= {
             "__slots__": tuple(own),
             "__match_args__": tuple(name for name, one in fields.items() if one.init and not one.kw_only),
             "__qualname__": cls.__qualname__,
+            "__replace__": replace,
             "__signature__": _SIGNATURE,
             "_fields": fields,
         }
@@ -108,9 +114,11 @@ def replace(one: T, **changes: Any) -> T:
         **changes: new values by field.
 
     Raises:
-        TypeError: there is no such field, or it cannot be given.
+        TypeError: there is no such field, it cannot be given, or *one* is of another kind.
     """
-    fields: dict[str, _Field] = one._fields  # type: ignore[attr-defined]
+    fields: dict[str, _Field] | None = getattr(type(one), "_fields", None)
+    if not isinstance(fields, dict):
+        raise TypeError(f"{type(one).__name__} is no slotted class: of a dataclass make another by dataclasses.replace")
     for name, known in fields.items():
         if known.init and name not in changes:
             changes[name] = getattr(one, name)
@@ -170,8 +178,11 @@ def _order(values: Callable[[Any], Any]) -> dict[str, Any]:
     return {"__lt__": compared(lt), "__le__": compared(le), "__gt__": compared(gt), "__ge__": compared(ge)}
 
 
-def _refuse(self: Any, name: str, *_value: Any) -> None:
-    raise AttributeError(f"{name} of a frozen {type(self).__name__} cannot be changed")
+def _refuse(self: Any, name: str, *value: Any) -> None:
+    if name in self._fields or "_fields" in vars(type(self)):
+        raise AttributeError(f"{name} of a frozen {type(self).__name__} cannot be changed")
+    # What a plain subclass has besides is its own.
+    (object.__setattr__ if value else object.__delattr__)(self, name, *value)
 
 
 def _restore(self: Any, state: Any) -> None:
@@ -189,6 +200,9 @@ class _Signature:
     def __get__(self, one: Any, owner: Any) -> Signature:
         from inspect import Signature, signature
 
+        maker = next(kind for kind in owner.__mro__ if "__init__" in vars(kind))
+        if one is not None or "_fields" not in vars(maker):  # asked of something that can be called, or of a subclass
+            raise AttributeError("__signature__")
         found = signature(_constructor(owner, frozen=False))
         return Signature(list(found.parameters.values())[1:])
 

@@ -218,6 +218,29 @@ def test_of_many_loose_objects_few_wait_for_the_commit(cache, monkeypatch):
     assert cache.missing(ALGORITHM, raws) == []
 
 
+def test_no_commit_leaves_out_what_could_not_be_put_into_its_place(cache, monkeypatch):
+    """Of a part of the loose objects that came on the way; whoever stored them may take them for stored."""
+    monkeypatch.setattr("kist.engine.cache.session._LOOSE_LIMIT", 10)
+    contents = [b"%02d" % number * 3000 for number in range(11)]
+    raws = [HASHER.raw(content) for content in contents]
+    with cache.session(ALGORITHM) as session:
+        for raw, content in zip(raws[:9], contents, strict=False):
+            session.put_loose(raw, content)
+        obstacle = cache.folder.loose_path(ALGORITHM, raws[5]).parent
+        obstacle.parent.mkdir()
+        obstacle.touch()
+        for raw, content in zip(raws[9:], contents[9:], strict=True):
+            with pytest.raises(StorageError):
+                session.put_loose(raw, content)
+        assert 0 < sum(drop_caches(cache).has_loose_many(ALGORITHM, raws)) < 10
+        with pytest.raises(StorageError):
+            session.commit()
+        obstacle.unlink()
+        obstacle.mkdir()
+        session.commit()
+    assert drop_caches(cache).missing(ALGORITHM, raws) == []
+
+
 def test_session_goes_on_after_a_commit(cache):
     with cache.session(ALGORITHM) as session:
         for content in (b"one", b"two", b"one"):

@@ -13,6 +13,7 @@ from children import as_nobody
 from kist.builtin import pure_kernel
 from kist.builtin.hashlib_hasher import HashlibHasher
 from kist.builtin.pure_kernel import PureKernel
+from kist.engine.manifest.format import check_columns
 from kist.engine.process.clock import FileClock
 from kist.engine.workspace import ingest as ingest_module
 from kist.engine.workspace import rows as rows_module
@@ -716,6 +717,23 @@ def test_a_hard_link_to_the_cache_is_no_edit(settled):
 
 
 # ── sinks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("small", [1, 1000])
+def test_a_known_file_that_is_replaced_by_a_link(settled, small):
+    """It is read, as the sink does not have it; what was known of it is not what the link has."""
+    place = settled.write("a", b"content")
+    settled.write("b", b"more")
+    settled.add()
+
+    def replace():
+        place.unlink(missing_ok=True)
+        place.symlink_to("b")
+
+    scanner = settled.scanner(kernel=lister(replace), small=small)
+    whole = Columns.concat("sha256", 32, scanner.scan(b"data", Store()))
+    check_columns(whole, "sha256", 32)
+    assert [entry.target for entry in whole.entries()] == [b"b", None]
 
 
 def test_every_content_goes_to_the_sink(settled):

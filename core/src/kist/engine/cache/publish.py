@@ -82,11 +82,13 @@ class Pending:
         """How many loose objects wait."""
         return sum(map(len, self.loose.values()))
 
-    def take_loose(self) -> Pending:
-        """The loose objects alone, to be published now; they are no longer here."""
-        taken = Pending(self.new_file, loose=self.loose, unsynced=self.unsynced)
+    def loose_alone(self) -> Pending:
+        """The loose objects alone, to be published now; they stay here until :meth:`forget_loose`."""
+        return Pending(self.new_file, loose=self.loose, unsynced=self.unsynced)
+
+    def forget_loose(self) -> None:
+        """Wait no longer for the loose objects, which are published."""
         self.loose, self.unsynced = {}, []
-        return taken
 
 
 def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> None:
@@ -317,7 +319,8 @@ def _move(source: Path, target: Path | str, *, replace: bool = False) -> bool:
     """
     with storage_errors(target):
         if not replace and os.path.exists(target):
-            os.unlink(source)
+            with suppress(FileNotFoundError):  # where an attempt that failed came so far
+                os.unlink(source)
             return False
         try:
             os.rename(source, target)

@@ -243,8 +243,7 @@ class CacheSession:
             if not verified:
                 for position, good in reader.check(hasher):
                     if not good:
-                        raw = members.raws()[position]
-                        raise ObjectCorrupt(f"{hasher.name}:{raw.hex()}", where=str(path))
+                        raise ObjectCorrupt(f"{hasher.name}:{members.raws()[position].hex()}", where=str(path))
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fchmod(descriptor, 0o444)
@@ -354,7 +353,8 @@ class CacheSession:
         else:
             path.unlink(missing_ok=True)
         if self._pending.loose_count >= _LOOSE_LIMIT:
-            self._publish(self._pending.take_loose())
+            self._publish(self._pending.loose_alone())
+            self._pending.forget_loose()  # not before: where that fails, a commit must not leave any of them out
 
     def _publish(self, pending: Pending, *, record: bool = True) -> None:
         self._syncer.wait()

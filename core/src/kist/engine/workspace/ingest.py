@@ -206,6 +206,7 @@ class FolderReader:
         kinds = bytearray(state.kinds)
         kinds[at] = SYMLINK
         state.kinds = bytes(kinds)
+        state.digests[at * self._width : (at + 1) * self._width] = bytes(self._width)  # of the file that was known
         state.recent.add(at)
         self._read_link(state, at)
 
