@@ -104,6 +104,8 @@ from kist.util import paths
 checks._TURN = contents._LOOKED_UP_ALONE = checkout_rows._PENDING = shares.TURN = 256
 write._BATCH_FILES = paths._TOGETHER = columns.MANY = 256
 verified._MOST_OWN = 0
+# The names in paths are interned for as long as they live; the interpreter's table of them grows in steps, so one is made.
+interned = [sys.intern(f"name {number}") for number in range(44_000)]
 shares._processes = lambda: 1
 sys.argv ="""
 LINKING_PROBE = WHOLE_PROBE.replace("sys.argv =", LINKING)
