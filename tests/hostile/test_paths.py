@@ -79,7 +79,7 @@ def test_4_1_a_manifest_that_leads_elsewhere_writes_nothing(plain, monkeypatch, 
 def test_a_product_without_the_check_is_caught(plain, monkeypatch):
     """The variant takes every path of a manifest for good."""
     for module in ("manifest.format", "checkout.checks"):
-        monkeypatch.setattr(f"kist.engine.{module}.check_paths", lambda paths: None)
+        monkeypatch.setattr(f"kist.engine.{module}.check_paths", lambda *facts: None)
     with pytest.raises(AssertionError):
         refused(plain, monkeypatch, [(b".git/hooks/post-checkout", FILE)])
 

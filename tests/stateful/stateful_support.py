@@ -90,7 +90,7 @@ def exchanged(version, top, new, empty=()):
         for folder in above:
             if folder in empty and not part(found, folder):
                 found[folder] = DIRECTORY
-    return found
+    return found or {top.partition("/")[0]: DIRECTORY}  # an output that has lost all entries stays one
 
 
 def prefixed(version, old, new):
