@@ -77,26 +77,19 @@ class FolderReader:
 
     def _reuse(self, state: FolderState, known: Row | None) -> list[int]:
         """Take over digests of unchanged files; returns the positions of the others."""
-        if (
-            known is not None
-            and known.listing.names == state.names
-            and known.listing.stats == state.stats
-            and known.listing.kinds == state.kinds
-        ):
-            state.digests[:] = known.digests
-            return []
+        if known is not None and known.listing.names == state.names and known.listing.kinds == state.kinds:
+            return self._reuse_most(state, known)
+        files = [at for at, kind in enumerate(state.kinds) if kind in _FILES]
         if known is None or not known.listing.names:
-            return [at for at, kind in enumerate(state.kinds) if kind in _FILES]
+            return files
         old_stats, new_stats = known.listing.stats.tobytes(), state.stats.tobytes()
-        if known.listing.names == state.names and known.listing.kinds == state.kinds:
-            return self._reuse_most(state, known, old_stats, new_stats)
         places = {
             name: at
             for at, (name, kind) in enumerate(zip(known.listing.names, known.listing.kinds, strict=True))
             if kind in _FILES
         }
         unread = []
-        for at in [at for at, kind in enumerate(state.kinds) if kind in _FILES]:
+        for at in files:
             old = places.get(state.names[at])
             if old is not None:
                 raw = known.digests[old * self._width : (old + 1) * self._width]
@@ -108,15 +101,17 @@ class FolderReader:
             unread.append(at)
         return unread
 
-    def _reuse_most(self, state: FolderState, known: Row, old_stats: bytes, new_stats: bytes) -> list[int]:
+    def _reuse_most(self, state: FolderState, known: Row) -> list[int]:
         """The same where a folder has the entries that it had: only those are looked at whose stats differ."""
         unread = []
         state.digests[:] = known.digests
+        old_stats, new_stats = known.listing.stats.tobytes(), state.stats.tobytes()
         for at in changed_places(old_stats, new_stats, _STAT_BYTES):
             place = slice(at * self._width, (at + 1) * self._width)
             stats = slice(at * _STAT_BYTES, (at + 1) * _STAT_BYTES)
-            linked = self._only_linked(known.digests[place], old_stats[stats], new_stats[stats])
-            if state.kinds[at] in _FILES and not linked:
+            if state.kinds[at] in _FILES and not self._only_linked(
+                known.digests[place], old_stats[stats], new_stats[stats]
+            ):
                 state.digests[place] = bytes(self._width)
                 unread.append(at)
         return unread
