@@ -1,12 +1,13 @@
-"""Tools of the core that plugin authors may use: atomic writes, safe paths, sizes and durations, limited YAML, and
-``replace`` for values of ``kist.abc`` and ``kist.model``.
+"""Tools of the core that plugin authors may use: atomic writes, copying in the kernel, safe paths, sizes and durations,
+limited YAML, and ``replace`` for values of ``kist.abc`` and ``kist.model``.
 
 These names are public and stay; the modules behind them are not.
 """
 
 from __future__ import annotations
 
-from kist.util.atomic import TEMP_MARK, storage_error, storage_errors, sync_directory, temp_name, write_file
+from kist.util.atomic import TEMP_MARK, storage_error, storage_errors, sync_directory, temp_name, write_all, write_file
+from kist.util.copying import copy_rest, share_blocks
 from kist.util.paths import check_path, check_paths, collisions, display, json_path, nearest
 from kist.util.slotted import replace
 from kist.util.units import parse_duration, parse_size, show_duration, show_size
@@ -23,6 +24,7 @@ __all__ = [
     "check_path",
     "check_paths",
     "collisions",
+    "copy_rest",
     "display",
     "dump_yaml",
     "json_path",
@@ -32,11 +34,13 @@ __all__ = [
     "parse_size",
     "parse_yaml",
     "replace",
+    "share_blocks",
     "show_duration",
     "show_size",
     "storage_error",
     "storage_errors",
     "sync_directory",
     "temp_name",
+    "write_all",
     "write_file",
 ]

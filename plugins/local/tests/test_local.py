@@ -34,6 +34,11 @@ from kist_local.remote import LocalRemote
 NOBODY = 65534
 
 
+def unable(*args: object, **kwargs: object) -> None:
+    """What a file system answers that does not know a call."""
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "remote"
@@ -237,8 +242,10 @@ class TestFailures:
             raise OSError(number, os.strerror(number))
 
         root.mkdir()
-        monkeypatch.setattr("kist_local.copying._clone", lambda *fds: False)
+        monkeypatch.setattr("kist_local.copying.share_blocks", unable)
         monkeypatch.setattr(os, call, refuse)
+        if call == "copy_file_range":
+            monkeypatch.setattr(os, "pread", refuse)  # what the kernel cannot copy is read and written
         with pytest.raises(kind):
             remote.put_file("a", source)
         monkeypatch.undo()
@@ -251,7 +258,7 @@ class TestFailures:
         def refuse(*args, **kwargs):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("kist_local.copying._clone", lambda *fds: False)
+        monkeypatch.setattr("kist_local.copying.share_blocks", unable)
         monkeypatch.setattr(os, "copy_file_range", refuse)
         with pytest.raises(StorageError):
             remote.get_file("a", tmp_path / "target")
@@ -464,11 +471,8 @@ class TestCopying:
 
     @pytest.fixture(params=["as it comes", "no clone", "neither"])
     def way(self, request, monkeypatch) -> str:
-        def unable(*args, **kwargs):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
         if request.param != "as it comes":
-            monkeypatch.setattr("kist_local.copying._clone", lambda *fds: False)
+            monkeypatch.setattr("kist_local.copying.share_blocks", unable)
         if request.param == "neither":
             monkeypatch.setattr(os, "copy_file_range", unable)
         return request.param

@@ -16,7 +16,6 @@ _STEP = 32 << 20
 _FICLONE = 0x40049409
 """Linux: share all blocks of another file (ioctl_ficlone(2))."""
 
-_IN_KERNEL = getattr(os, "copy_file_range", None)
 _UNABLE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
 
 
@@ -48,9 +47,10 @@ def copy_range(reader: int, writer: int, start: int, length: int, advance: Calla
         OSError: the system refused.
     """
     end = start + length
-    while start < end and _IN_KERNEL:
+    in_kernel = getattr(os, "copy_file_range", None)
+    while start < end and in_kernel:
         try:
-            done = _IN_KERNEL(reader, writer, min(end - start, _STEP), start)
+            done = in_kernel(reader, writer, min(end - start, _STEP), start)
         except OSError as exc:
             if exc.errno not in _UNABLE:
                 raise

@@ -18,7 +18,7 @@ from kist.errors import InvalidOption, RemoteError, RemoteObjectNotFound
 from kist.kit import storage_errors, temp_name
 from kist.remotes.files import LimitedReader
 from kist.remotes.wrapping import buffered
-from kist_local.copying import copy_bytes
+from kist_local.copying import copy_file
 from kist_local.folder import Folders, checked_parts, folder_of, is_temporary, translated
 from kist_local.options import LocalOptions
 from kist_local.writing import NEW_FILE, Writer, opened_source
@@ -107,7 +107,7 @@ class LocalRemote(Remote):
                 writer = os.open(temporary, NEW_FILE, 0o666)
             try:
                 with storage_errors(target):
-                    copy_bytes(source, writer, progress.advance)
+                    copy_file(source, writer, progress.advance)
             finally:
                 os.close(writer)
             with storage_errors(target):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from kist.abc import Progress
 from kist.errors import RemoteError, RemoteExists
-from kist.kit import storage_error, temp_name
+from kist.kit import storage_error, temp_name, write_all
 from kist.remotes.files import read_data
-from kist_local.copying import copy_bytes, write_piece
+from kist_local.copying import copy_file
 from kist_local.folder import Folders, checked_parts, translated
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -219,10 +219,10 @@ class Writer:
         begun = _Begun(folder, *self._create(folder, name, modes.file))
         try:
             if isinstance(source, int):
-                copy_bytes(source, begun.descriptor, progress.advance)
+                copy_file(source, begun.descriptor, progress.advance)
             else:
                 for piece in read_data(source, progress):
-                    write_piece(begun.descriptor, piece)
+                    write_all(begun.descriptor, piece)
             if modes.file_exact:
                 os.fchmod(begun.descriptor, modes.file)
         except BaseException:

@@ -10,7 +10,7 @@ from kist.engine.storage.located import Located
 from kist.engine.transfer.fetch_data import DataFetch
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.parts import (
-    TransferOptions,
+    TransferArguments,
     TransferSettings,
     Walker,
     Want,
@@ -32,7 +32,7 @@ ReadNodes = Callable[[Sequence[bytes]], Sequence[bytes | KistError]]
 
 
 def fetch_versions(
-    cache: Cache, store: RemoteStore, wants: Sequence[Want], **options: Unpack[TransferOptions]
+    cache: Cache, store: RemoteStore, wants: Sequence[Want], **options: Unpack[TransferArguments]
 ) -> TransferReport:
     """Bring versions into the cache. What is there already costs nothing, and no request if all is.
 

@@ -74,7 +74,7 @@ class Want:
     path: str = ""
 
 
-class TransferOptions(TypedDict, total=False):
+class TransferArguments(TypedDict, total=False):
     """Keyword arguments of push and fetch: see :class:`TransferSettings`."""
 
     codec: Required[ManifestCodec]

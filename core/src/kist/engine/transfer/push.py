@@ -16,7 +16,7 @@ from kist.engine.transfer.gc_guard import GcGuard
 from kist.engine.transfer.local_side import LocalSide
 from kist.engine.transfer.objects import ref_key, root_key
 from kist.engine.transfer.parts import (
-    TransferOptions,
+    TransferArguments,
     TransferSettings,
     Version,
 )
@@ -44,7 +44,7 @@ def push_versions(
     *,
     repository_id: str,
     repair: bool = False,
-    **options: Unpack[TransferOptions],
+    **options: Unpack[TransferArguments],
 ) -> TransferReport:
     """Make versions complete on a remote.
 
