@@ -148,6 +148,15 @@ def hanging(handler: BaseHTTPRequestHandler, _signed: bool) -> None:
     time.sleep(3)
 
 
+def halting(handler: BaseHTTPRequestHandler, _signed: bool) -> None:
+    """A whole answer, with halts that are longer than what has come is held back."""
+    time.sleep(0.5)
+    good(handler, most=0)
+    for start, stop in ((0, 400_000), (400_000, LARGE)):
+        time.sleep(0.5)
+        handler.wfile.write(DATA[start:stop])
+
+
 class TestAnswers:
     def test_connections_are_kept(self, asked: Requests, remote_of: Opening) -> None:
         remote = remote_of(asked.endpoint)
@@ -193,6 +202,31 @@ class TestAnswers:
         with pytest.raises(RemoteUnavailable, match="did not answer in time"):
             read(remote_of(asked.endpoint, read_timeout=0.3))
         assert time.monotonic() - began < 2.5
+
+    @pytest.mark.parametrize("asked", [[halting]], indirect=True)
+    def test_a_server_that_halts(self, asked: Requests, remote_of: Opening) -> None:
+        remote = remote_of(asked.endpoint)
+        place, counts = memoryview(bytearray(LARGE)), list[int]()
+        with remote.open("one", length=LARGE) as stream:
+            while count := stream.readinto1(place[sum(counts) :]):  # type: ignore[attr-defined]
+                counts.append(count)
+        assert place == DATA[:LARGE]
+        assert len(counts) > 1, "what came first was held back until all was there"
+        assert read(remote, 5) == DATA[5 : 5 + LARGE]
+        assert (asked.direct, asked.connections) == ([True] * 2, 1)
+
+    @pytest.mark.parametrize("asked", [[halting]], indirect=True)
+    def test_patience_ends(self, asked: Requests, remote_of: Opening) -> None:
+        with pytest.raises(RemoteUnavailable, match="did not answer in time"):
+            read(remote_of(asked.endpoint, read_timeout=0.3))
+
+    def test_a_range_is_received_by_few_calls(self, asked: Requests, remote_of: Opening) -> None:
+        place, counts = memoryview(bytearray(LARGE)), list[int]()
+        with remote_of(asked.endpoint).open("one", length=3 * LARGE) as stream:
+            while count := stream.readinto1(place):  # type: ignore[attr-defined]
+                counts.append(count)
+        assert sum(counts) == 3 * LARGE
+        assert LARGE in counts, "no read filled its place: each of them takes others' turn"
 
     @pytest.mark.parametrize("asked", [[refused(503, "SlowDown")]], indirect=True)
     def test_an_overloaded_server_is_asked_once(self, asked: Requests, remote_of: Opening) -> None:

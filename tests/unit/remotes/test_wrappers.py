@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 import pytest
@@ -341,6 +342,14 @@ class TestThrottled:
         with remote.open("a") as reader:
             reader.read()
         assert sum(clock.waits) == pytest.approx(6)
+
+    def test_much_that_comes_at_once_is_paid_for_in_parts(self, clock, monkeypatch) -> None:
+        inner = memory("a")
+        monkeypatch.setattr(inner, "open", lambda _key, **_how: BufferedReader(FileIO("/dev/zero")))
+        remote = ThrottledRemote(inner, Budget(bytes_per_second=1 << 20, clock=clock, sleep=clock.sleep))
+        with remote.open("a") as reader:
+            assert reader.readinto1(memoryview(bytearray(1 << 20))) == 1 << 18
+        assert clock.waits == [0.25]
 
     def test_requests_a_second(self, clock) -> None:
         remote = ThrottledRemote(memory("a"), Budget(requests_per_second=4, clock=clock, sleep=clock.sleep))

@@ -33,6 +33,9 @@ __all__ = [
 _BATCH = 1000
 """Keys that one request of a batch call is taken to hold, as object stores have it."""
 
+_PAID = 1 << 18
+"""Bytes that are read before they are paid for: no server waits for long until more is wanted."""
+
 
 class VerifyingRemote(WrappedRemote):
     """Notices an answer that is too short and an object that arrived with the wrong size.
@@ -177,7 +180,7 @@ class ThrottledRemote(WrappedRemote):
         """Read at the allowed speed."""
         self._budget.spend(requests=1)
         stream = self.inner.open(key, start=start, length=length)
-        return buffered(ObservedReader(stream, lambda count: self._budget.spend(size=count)))
+        return buffered(ObservedReader(stream, lambda count: self._budget.spend(size=count), _PAID))
 
     def stat(self, key: str) -> ObjectInfo:
         """Ask when a request is free."""

@@ -159,12 +159,14 @@ class ObservedReader(io.RawIOBase):
     Args:
         inner: the stream to read.
         observe: called with the number of bytes after every read.
+        most: bytes of one read, None: as many as were asked for.
     """
 
-    def __init__(self, inner: BinaryIO, observe: Callable[[int], None]) -> None:
+    def __init__(self, inner: BinaryIO, observe: Callable[[int], None], most: int | None = None) -> None:
         super().__init__()
         self._inner = inner
         self._observe = observe
+        self._most = most
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -172,7 +174,7 @@ class ObservedReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill *buffer* with what one read gives."""
-        count = read_into(self._inner, memoryview(buffer))
+        count = read_into(self._inner, memoryview(buffer)[: self._most])
         self._observe(count)
         return count
 

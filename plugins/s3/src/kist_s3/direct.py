@@ -9,7 +9,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -31,7 +34,13 @@ _VALID = timedelta(minutes=15)
 """How long a signed address is good: as far as S3 lets clocks differ in a signed header."""
 
 _PIECE = 1 << 18
-"""Bytes that are waited for at most before some are handed on."""
+"""Bytes of an encrypted stream that are waited for at most before some are handed on."""
+
+_MOMENT = 0.2
+"""Seconds after which what has come of a plain stream is handed on, however much more was asked for."""
+
+_MOMENT_TOLD = struct.pack("ll", 0, round(_MOMENT * 1e6))
+"""The same, as the system wants to be told."""
 
 _BODY = 1 << 16
 """Bytes of a refusal that are read."""
@@ -130,6 +139,8 @@ class DirectReads:
     def _connect(self, connection: HTTPConnection) -> None:
         connection.connect()
         connection.sock.settimeout(self._client.options.read_timeout)
+        if self._context is None:
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _MOMENT_TOLD)
 
     def _look_at(self, status: int, body: bytes, key: str) -> None:
         """Tell of an overloaded server at once, and ask no more in this way where it was refused."""
@@ -151,9 +162,15 @@ class _Body(io.RawIOBase):
         failures: Failures,
         keep: Callable[[HTTPConnection], object],
     ) -> None:
+        from ssl import SSLSocket
+
         super().__init__()
         self._connection: HTTPConnection | None = connection
         self._answer, self._failures, self._keep = answer, failures, keep
+        self._left = answer.length or 0
+        self._bare = False
+        self._plain = connection.sock is not None and not isinstance(connection.sock, SSLSocket)
+        self._patience = connection.sock.gettimeout() or 0.0 if self._plain else 0.0
 
     def readable(self) -> bool:
         return True
@@ -164,18 +181,21 @@ class _Body(io.RawIOBase):
         if self._connection is None:
             return 0
         try:
-            count = self._answer.readinto(memoryview(buffer)[:_PIECE])
+            count = self._receive(self._connection.sock, memoryview(buffer)[: self._left])
         except (OSError, HTTPException) as exc:
             self._drop()
             what = "it did not answer in time" if isinstance(exc, TimeoutError) else "the connection broke"
             raise self._failures.lost(what) from None
-        if self._answer.length:
+        self._left -= count
+        if self._left:
             if not count:
                 self._drop()
                 raise self._failures.lost("the connection broke")
         elif self._answer.will_close:
             self._drop()
         else:
+            self._answer.close()
+            self._connection.sock.settimeout(self._patience)
             self._keep(self._connection)
             self._connection = None
         return count
@@ -183,6 +203,38 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._drop()
         super().close()
+
+    def _receive(self, sock: socket.socket, place: memoryview) -> int:
+        if not self._plain:
+            return self._answer.readinto(place[:_PIECE])
+        done = 0 if self._bare else self._take_kept(sock, place)
+        if done == len(place) or not self._bare:
+            return done
+        try:
+            return done + self._wait(sock, place[done:])
+        except OSError:
+            if done:  # the next call meets it again
+                return done
+            raise
+
+    def _take_kept(self, sock: socket.socket, place: memoryview) -> int:
+        """What came together with the head, and was kept where that was read."""
+        kept = len(self._answer.fp.peek(1))
+        count = self._answer.readinto(place[:kept])
+        if count == kept:
+            self._bare = True
+            sock.settimeout(None)
+        return count
+
+    def _wait(self, sock: socket.socket, place: memoryview) -> int:
+        """Let the system fill the place: each return to the interpreter waits for a turn, and delays all others."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return sock.recv_into(place, 0, socket.MSG_WAITALL)
+            except BlockingIOError:  # nothing at all in a moment
+                if time.monotonic() - begun >= self._patience:
+                    raise TimeoutError from None
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
