@@ -32,3 +32,9 @@ def test_2_3_the_workspace_has_a_copy(damages, kind):
     """Without any remote: what the workspace holds comes back from there, manifests included."""
 
     damages.each(CACHE[kind], brought_from_workspace, "cache", without_remotes)
+
+
+def test_2_1_an_index_that_is_gone_takes_nothing_with_it(damages):
+    """One of two, so that the packs of the other kind are still listed."""
+
+    damages.each(CACHE["index"], named_and_mended, "cache", only="removed")
