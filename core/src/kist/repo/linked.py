@@ -121,9 +121,7 @@ class LinkedFiles:
     @property
     def _record(self) -> VerifiedRecord:
         if self._kept is None:
-            from kist.engine.cache.verified import VerifiedRecord
-
-            self._kept = VerifiedRecord(self._context.cache.folder, keep=True)
+            self._kept = self._context.cache.verified.kept()
         return self._kept
 
     def _place(self, raw: bytes) -> bytes:

@@ -195,7 +195,7 @@ def test_it_serves_kept_in_memory_as_well(folder, monkeypatch):
     inodes = {os.stat(folder.loose_path(ALGORITHM, raw)).st_ino: raw for raw in raws}
     for held in (0, 1 << 20):
         monkeypatch.setattr(verified, "_HELD", held)
-        record = VerifiedRecord(folder, keep=True)
+        record = VerifiedRecord(folder).kept()
         assert all(record.check_many(ALGORITHM, [raw])[0] for raw in raws)
         assert record.check_many(ALGORITHM, [bytes(32)]) == [False]
         known = record.inodes(ALGORITHM)
@@ -205,6 +205,33 @@ def test_it_serves_kept_in_memory_as_well(folder, monkeypatch):
         }
         for other in {*range(3), max(inodes) + 1, (1 << 64) - 1} - {*inodes}:
             assert (known.head(other), known.raw(other)) == (None, None)
+
+
+def test_inodes_are_read_again_only_after_a_change(folder):
+    raws = make_objects(folder, 300)
+    record = VerifiedRecord(folder)
+    record.mark(ALGORITHM, raws[:100])
+    first = record.kept().inodes(ALGORITHM)
+    assert record.kept().inodes(ALGORITHM) is first
+    VerifiedRecord(folder).mark(ALGORITHM, raws[100:])  # as another process does
+    second = record.kept().inodes(ALGORITHM)
+    assert (len(first), len(second)) == (100, 300)
+
+
+@pytest.mark.parametrize("size", [10, 70_000])
+def test_inodes_of_a_file_are_read_in_few_blocks(size):
+    data = dump(raws_of(size))
+    ranges = []
+
+    def read(start, length):
+        ranges.append(length)
+        return data[start : start + length]
+
+    record = RecordFile.parse(read, len(data), ALGORITHM, WIDTH)
+    assert record.whole
+    ranges.clear()
+    assert len(KnownInodes([record], WIDTH)) == size
+    assert len(ranges) == 2 * -(-size // record_file.ROWS)
 
 
 def test_of_an_inode_that_several_objects_had_the_last_counts():

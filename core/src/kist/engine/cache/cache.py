@@ -56,6 +56,7 @@ class Cache(CacheReader):
 
     Attributes:
         root: its folder.
+        verified: which loose objects are as they were when they were last hashed.
         copies: of large objects, for a checkout that follows in this process.
 
     Raises:
@@ -75,7 +76,7 @@ class Cache(CacheReader):
         if sync not in _MODES:
             raise InvalidOption(f"core.fsync must be one of {', '.join(_MODES)}, not {sync!r}")
         super().__init__(CacheFolder(root, hashers, shared=shared, waiting=waiting))
-        self._verified = VerifiedRecord(self.folder)
+        self.verified = VerifiedRecord(self.folder)
         self.pack_threshold = pack_threshold
         self.sync = sync
         self.copies = Copies()
@@ -112,7 +113,7 @@ class Cache(CacheReader):
         """
         from kist.engine.cache.session import CacheSession  # who only reads does without
 
-        return CacheSession(self, self._verified, algorithm, pack_threshold=self.pack_threshold, sync=self.sync)
+        return CacheSession(self, self.verified, algorithm, pack_threshold=self.pack_threshold, sync=self.sync)
 
     def in_use(self) -> AbstractContextManager[object]:
         """Keep gc out, so that what is found here stays; for a ``with`` statement.
@@ -165,7 +166,7 @@ class Cache(CacheReader):
 
     def is_verified_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object is as it was when it was last hashed, so that it may be linked as it is."""
-        return self._verified.check_many(algorithm, raws)
+        return self.verified.check_many(algorithm, raws)
 
     def open_known(self, algorithm: str, raw: bytes) -> int:
         """Open a loose object that this process hashed as it stored it and that looks as it did then.
@@ -182,7 +183,7 @@ class Cache(CacheReader):
         Raises:
             StorageError: the cache cannot be read.
         """
-        look = self._verified.take(algorithm, raw)
+        look = self.verified.take(algorithm, raw)
         descriptor = self.open_loose(algorithm, raw) if look else -1
         if descriptor >= 0 and look_of(os.fstat(descriptor)) != look:
             os.close(descriptor)
@@ -191,7 +192,7 @@ class Cache(CacheReader):
 
     def mark_verified(self, algorithm: str, raws: Sequence[bytes]) -> None:
         """Record loose objects that were just hashed and found good."""
-        self._verified.mark(algorithm, raws)
+        self.verified.mark(algorithm, raws)
 
     def objects(self) -> Iterator[LooseObject]:
         """Every loose object, by algorithm and digest."""

@@ -7,15 +7,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
 
-from kist.engine.cache.record_file import RecordFile
+from kist.engine.cache.record_file import INODE, RecordFile
 from kist.engine.storage.members import split_raws
 from kist.errors import StorageError
 
 HEAD = 8
 """First bytes of an object's digest that are kept for its inode."""
-
-_INODE = 3
-"""The column of inodes in a file of the record."""
 
 _SHIFT = 32
 _ROW = (1 << _SHIFT) - 1
@@ -36,10 +33,9 @@ class KnownInodes:
         inodes, heads = array("Q"), array("Q")
         for record in records:
             with suppress(StorageError):
-                for byte in range(256 if record.whole else 0):
-                    digests, columns = record.under(byte)
+                for digests, column in record.inodes() if record.whole else ():
                     heads.extend(int.from_bytes(digests[at : at + HEAD]) for at in range(0, len(digests), width))
-                    inodes += columns[_INODE]
+                    inodes += column
                 self._records.append(record)
         keys = sorted([inode << _SHIFT | row for row, inode in enumerate(inodes)])
         self._inodes = array("Q", (key >> _SHIFT for key in keys))
@@ -62,7 +58,7 @@ class KnownInodes:
         for record in reversed(self._records):
             with suppress(StorageError):
                 digests, columns = record.under(start[0])
-                for raw, found in zip(split_raws(digests, self._width), columns[_INODE], strict=True):
+                for raw, found in zip(split_raws(digests, self._width), columns[INODE], strict=True):
                     if found == inode and raw.startswith(start):
                         return raw
         return None

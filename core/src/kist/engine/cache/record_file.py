@@ -28,12 +28,18 @@ from kist.util.atomic import write_all_at
 FIELDS = 5
 """Columns beside the digests."""
 
+INODE = 3
+"""The column of inodes."""
+
 _HEADER = Struct("<8sBBB37sQ8x")
 _MAGIC, _VERSION = b"KISTVERI", 1
 _CHECK = 16
 _BLOCK = 1 << 20
 _STEP = 1 << 15
 """Digests that are read at a time when all are."""
+
+ROWS = 4096
+"""Objects whose digests and inodes are in memory at a time when all are read."""
 
 _WORTH = 16
 """Digests under one first byte are told apart by a table for a question about at least one in so many of them."""
@@ -126,6 +132,16 @@ class RecordFile:
         fanout = self._fanout or [0] * 257
         low, high = fanout[byte], fanout[byte + 1]
         return Portion(self._digests(low, high), [self._column(number, low, high) for number in range(FIELDS)])
+
+    def inodes(self) -> Iterator[tuple[bytes, array[int]]]:
+        """Digests, joined, and inodes of all objects, in blocks; for one that is whole.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        for start in range(0, self.count, ROWS):
+            stop = min(start + ROWS, self.count)
+            yield self._digests(start, stop), self._column(INODE, start, stop)
 
     def _looks(self, raws: Sequence[bytes], low: int, high: int) -> Iterator[tuple[bytes, Look]]:
         """The same where all digests begin with the byte that those in *low* to *high* begin with."""

@@ -35,22 +35,33 @@ _WRITABLE = 0o222
 Records = list[tuple[Path, RecordFile]]
 """Files of the record, the oldest first."""
 
+Loaded = dict[tuple[str, str], tuple[Look, RecordFile | None]]
+"""Files of the record by algorithm and name: how each looked when it was opened, and None for one of another algorithm."""
+
 
 class VerifiedRecord:
     """Tells which loose objects are as they were when they were last hashed.
 
     Args:
         folder: the cache's folder.
-        keep: read the files of the record once, for many questions one after the other; what others record meanwhile
-            is not seen.
     """
 
-    def __init__(self, folder: CacheFolder, *, keep: bool = False) -> None:
+    def __init__(self, folder: CacheFolder) -> None:
         self._folder = folder
         self._process = os.getpid()
-        self._kept: dict[str, Records] | None = {} if keep else None
-        self._loaded: dict[tuple[str, str], tuple[Look, RecordFile | None]] = {}
+        self._kept: dict[str, Records] | None = None
+        self._loaded: Loaded = {}
+        self._held: Loaded = {}
+        self._inodes: dict[str, tuple[list[RecordFile], KnownInodes]] = {}
         self._own: dict[tuple[str, bytes], Look] = {}
+
+    def kept(self) -> VerifiedRecord:
+        """The same for many questions one after the other: it looks once which files of the record there are, and what
+        others record meanwhile is not seen. What it reads of a file is there for the next such one.
+        """
+        other = VerifiedRecord(self._folder)
+        other._kept, other._loaded, other._inodes = {}, self._held, self._inodes
+        return other
 
     def check_many(self, algorithm: str, raws: Sequence[bytes]) -> list[bool]:
         """Whether each loose object may be trusted without hashing it.
@@ -74,9 +85,13 @@ class VerifiedRecord:
         return [raw in known and self._unchanged(known[raw], prefix, algorithm, raw) for raw in raws]
 
     def inodes(self, algorithm: str) -> KnownInodes:
-        """Which recorded object had which inode when it was hashed."""
+        """Which recorded object had which inode when it was hashed; made once while the record stays as it is."""
         records = [record for _, record in self._records(algorithm)]
-        return KnownInodes(records, self._folder.hasher(algorithm).digest_size)
+        of, known = self._inodes.get(algorithm, (None, None))
+        if known is None or of != records:
+            known = KnownInodes(records, self._folder.hasher(algorithm).digest_size)
+            self._inodes[algorithm] = records, known
+        return known
 
     def mark(self, algorithm: str, raws: Sequence[bytes], *, stored: bool = False) -> None:
         """Record loose objects that were just hashed and found good; without the right to write nothing happens.
@@ -146,7 +161,8 @@ class VerifiedRecord:
                 loaded[algorithm, name] = known
                 if known[1] is not None:
                     records.append((path, known[1]))
-        self._loaded = loaded
+        self._loaded.clear()  # which others may share
+        self._loaded.update(loaded)
         return records
 
     def _open(self, path: Path, algorithm: str) -> RecordFile | None:
