@@ -5,6 +5,8 @@ import os
 import pytest
 from cli_support import cache_of, clone, commit, git, write
 
+from kist.engine.cache import verified
+
 CONTENT = {"data/a.bin": b"a" * 3000, "data/copy.bin": b"a" * 3000, "data/sub/b.bin": b"b" * 500, "data/c.bin": b"c"}
 
 
@@ -170,3 +172,23 @@ def test_symbolic_links_whose_object_is_gone(repo):
     linked("pull")
     assert path.read_bytes() == b"b" * 500
     assert linked.json("status").data["clean"]
+
+
+def test_known_inodes_are_read_once_for_all_outputs(repo, monkeypatch):
+    repo("config", "cache.type", "hardlink")
+    for number in range(4):
+        write(repo.folder, {f"data{number}/one.bin": b"%d" % number, f"data{number}/two.bin": b"more %d" % number})
+        repo("add", f"data{number}")
+    assert is_link(repo.folder / "data0" / "one.bin")
+    for number in range(4):
+        write(repo.folder, {f"data{number}/three.bin": b"a file that makes the folder be read"})
+    made = []
+
+    class Counted(verified.KnownInodes):
+        def __init__(self, *args):
+            made.append(args)
+            super().__init__(*args)
+
+    monkeypatch.setattr(verified, "KnownInodes", Counted)
+    assert len(repo.json("status").data["changes"]) == 4
+    assert len(made) == 1

@@ -36,7 +36,7 @@ Records = list[tuple[Path, RecordFile]]
 """Files of the record, the oldest first."""
 
 Loaded = dict[tuple[str, str], tuple[Look, RecordFile | None]]
-"""Files of the record by algorithm and name: how each looked when it was opened, and None for one of another algorithm."""
+"""Files of the record by algorithm and name: how each looked when it was opened; None for one of another algorithm."""
 
 
 class VerifiedRecord:
