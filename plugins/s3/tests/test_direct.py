@@ -166,6 +166,16 @@ class TestAnswers:
         assert asked.connections == 1
         assert asked[0][0] == "/bucket/team/objects/one"
 
+    def test_encrypted_connections_are_kept(self, asked: Requests, remote_of: Opening, tmp_path: Path) -> None:
+        certificate, key = self_signed(tmp_path)
+        with tls_proxy(int(asked.endpoint.rpartition(":")[2]), certificate, key) as port:
+            remote = remote_of(f"https://127.0.0.1:{port}", ca_bundle=str(certificate))
+            for start in (0, 5, LARGE):
+                assert read(remote, start) == DATA[start : start + LARGE]
+            remote.close()
+        assert asked.direct == [True] * 3
+        assert asked.connections == 1
+
     def test_a_reader_that_leaves_early_spoils_no_connection(self, asked: Requests, remote_of: Opening) -> None:
         remote = remote_of(asked.endpoint)
         with remote.open("one", length=LARGE) as stream:

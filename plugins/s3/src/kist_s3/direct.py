@@ -98,7 +98,8 @@ class DirectReads:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             if answer.status == 206 and answer.length is not None:
-                return buffered(_Body(connection, answer, self._failures, self._idle.append))
+                patience = None if self._context else self._client.options.read_timeout
+                return buffered(_Body(connection, answer, self._failures, self._idle.append, patience))
             body = answer.read(_BODY)
         except TimeoutError:
             connection.close()
@@ -153,7 +154,15 @@ class DirectReads:
 
 
 class _Body(io.RawIOBase):
-    """What a server sends of one range; its connection is kept if all of it came."""
+    """What a server sends of one range; its connection is kept if all of it came.
+
+    Args:
+        connection: where it comes.
+        answer: its head was read.
+        failures: makes errors.
+        keep: takes the connection.
+        patience: seconds that a plain stream may stand still, None for an encrypted one, which minds that itself.
+    """
 
     def __init__(
         self,
@@ -161,16 +170,14 @@ class _Body(io.RawIOBase):
         answer: HTTPResponse,
         failures: Failures,
         keep: Callable[[HTTPConnection], object],
+        patience: float | None,
     ) -> None:
-        from ssl import SSLSocket
-
         super().__init__()
         self._connection: HTTPConnection | None = connection
         self._answer, self._failures, self._keep = answer, failures, keep
         self._left = answer.length or 0
         self._bare = False
-        self._plain = connection.sock is not None and not isinstance(connection.sock, SSLSocket)
-        self._patience = connection.sock.gettimeout() or 0.0 if self._plain else 0.0
+        self._patience = None if answer.will_close else patience  # the answer has the socket then
 
     def readable(self) -> bool:
         return True
@@ -181,7 +188,11 @@ class _Body(io.RawIOBase):
         if self._connection is None:
             return 0
         try:
-            count = self._receive(self._connection.sock, memoryview(buffer)[: self._left])
+            place = memoryview(buffer)[: self._left]
+            if self._patience is None:
+                count = self._answer.readinto(place[:_PIECE])
+            else:
+                count = self._receive(self._connection.sock, place, self._patience)
         except (OSError, HTTPException) as exc:
             self._drop()
             what = "it did not answer in time" if isinstance(exc, TimeoutError) else "the connection broke"
@@ -195,7 +206,8 @@ class _Body(io.RawIOBase):
             self._drop()
         else:
             self._answer.close()
-            self._connection.sock.settimeout(self._patience)
+            if self._bare:
+                self._connection.sock.settimeout(self._patience)
             self._keep(self._connection)
             self._connection = None
         return count
@@ -204,14 +216,13 @@ class _Body(io.RawIOBase):
         self._drop()
         super().close()
 
-    def _receive(self, sock: socket.socket, place: memoryview) -> int:
-        if not self._plain:
-            return self._answer.readinto(place[:_PIECE])
+    def _receive(self, sock: socket.socket, place: memoryview, patience: float) -> int:
+        """Fill the place from a plain stream, or as much of it as comes in a moment."""
         done = 0 if self._bare else self._take_kept(sock, place)
         if done == len(place) or not self._bare:
             return done
         try:
-            return done + self._wait(sock, place[done:])
+            return done + _wait(sock, place[done:], patience)
         except OSError:
             if done:  # the next call meets it again
                 return done
@@ -226,20 +237,21 @@ class _Body(io.RawIOBase):
             sock.settimeout(None)
         return count
 
-    def _wait(self, sock: socket.socket, place: memoryview) -> int:
-        """Let the system fill the place: each return to the interpreter waits for a turn, and delays all others."""
-        begun = time.monotonic()
-        while True:
-            try:
-                return sock.recv_into(place, 0, socket.MSG_WAITALL)
-            except BlockingIOError:  # nothing at all in a moment
-                if time.monotonic() - begun >= self._patience:
-                    raise TimeoutError from None
-
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _wait(sock: socket.socket, place: memoryview, patience: float) -> int:
+    """Let the system fill the place: each return to the interpreter waits for a turn, and delays all others."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return sock.recv_into(place, 0, socket.MSG_WAITALL)
+        except BlockingIOError:  # nothing at all in a moment
+            if time.monotonic() - begun >= patience:
+                raise TimeoutError from None
 
 
 def _behind_proxy() -> bool:
