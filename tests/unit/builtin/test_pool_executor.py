@@ -141,13 +141,15 @@ def alive(process_id):
 
 SPAWNED = """
 import threading
+from contextlib import closing
 from kist.builtin.pool_executor import PoolExecutor
 def work(number):
     return number * 2
 if __name__ == "__main__":
     stop = threading.Event()
     threading.Thread(target=stop.wait, daemon=True).start()  # beside a thread nothing is forked
-    print(list(PoolExecutor("processes", 2).map(work, range(4))))
+    with closing(PoolExecutor("processes", 2)) as executor:
+        print(list(executor.map(work, range(4))))
     stop.set()
 """
 
