@@ -16,6 +16,7 @@ import pytest
 from children import as_nobody
 from kist.abc.progress import Progress
 from kist.builtin.pool_executor import PoolExecutor
+from kist.engine.cache.copies import Copy
 from kist.engine.process import workers
 from kist.engine.process.workers import Workers
 from kist.engine.transfer import objects, partial
@@ -268,6 +269,73 @@ def test_damage_never_becomes_a_file(source, tmp_path, victim):
         remote.objects[key if victim == "list" else other] = stored._replace(data=bytes(flipped))
     with pytest.raises(RemoteObjectNotFound if victim == "gone" else ObjectCorrupt):
         fetch(remote, tmp_path / "partial")
+
+
+class Once(MemoryRemote):
+    """Gives other bytes the first time that something is read, its lists aside."""
+
+    def __init__(self, objects, wrong):
+        super().__init__(objects)
+        self.wrong = set(wrong)
+
+    def open(self, key, **options):
+        data = bytearray(super().open(key, **options).read())
+        if key in self.wrong:
+            self.wrong.remove(key)
+            data[len(data) // 2] ^= 1
+        return io.BytesIO(data)
+
+
+def test_what_came_damaged_comes_again_and_its_followers_too(source, tmp_path):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    keys = [objects.object_key(HASHER.digest(CONTENT[at * SIZE :][:SIZE])) for at in (0, 4, 10)]
+    once, told, copy = Once(remote.objects, keys), Told(), Copy(tmp_path / "copy")
+    recorder = RecordingRemote(once)
+    with transfer(recorder, told).get(DIGEST, tmp_path / "partial", copy.follow) as path:
+        assert path.read_bytes() == CONTENT
+    assert not once.wrong
+    assert recorder.calls["open"] == 1 + 11 + len(keys)
+    assert told.done == len(CONTENT)
+    assert copy.close().read_bytes() == CONTENT
+
+
+def test_a_partial_file_with_other_bytes_is_mended(source, tmp_path):
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    folder = tmp_path / "partial"
+    folder.mkdir()
+    other = bytearray(CONTENT)
+    other[3 * SIZE] ^= 1
+    (folder / f"{DIGEST.algorithm}-{DIGEST.hex}").write_bytes(other)
+    recorder = RecordingRemote(remote)
+    assert fetch(recorder, folder) == CONTENT
+    assert recorder.calls["open"] == 1 + 1
+
+
+def test_what_comes_well_is_hashed_once(source, tmp_path):
+    hashed = 0
+
+    class Counting(Blake3Hasher):
+        def new(self):
+            running = super().new()
+
+            class Running:
+                digest = staticmethod(running.digest)
+
+                def update(self, data):
+                    nonlocal hashed
+                    hashed += len(data)
+                    running.update(data)
+
+            return Running()
+
+    remote = MemoryRemote()
+    transfer(remote).put(source, DIGEST)
+    workers = Workers(PoolExecutor("threads", 4), 8)
+    with SegmentTransfer(remote, Counting(), workers, length=SIZE).get(DIGEST, tmp_path / "partial") as path:
+        assert path.read_bytes() == CONTENT
+    assert hashed == len(CONTENT)
 
 
 def test_bad_bytes_get_no_list(source):

@@ -37,7 +37,8 @@ class Copy:
 
         Args:
             source: descriptor of the object's file, the same one each time.
-            reached: bytes that are complete from its beginning on.
+            reached: bytes that are complete from its beginning on; no more than the time before, if they are others
+                than it was told then.
         """
         if self._path is None:
             return
@@ -70,6 +71,8 @@ class Copy:
             writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
                 while (reached := self._ends.get()) is not None:
+                    if reached <= done:
+                        done = os.lseek(writer, 0, os.SEEK_SET)
                     copy_range(reader, writer, done, reached - done)
                     done = reached
             finally:

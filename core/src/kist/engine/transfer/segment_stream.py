@@ -1,9 +1,13 @@
-"""Segments on their way in: each into its place in a partial file, hashed as it comes, and the whole behind them."""
+"""Segments on their way in: each into its place in a partial file, and the whole hashed behind them.
+
+A segment's own digest is asked for only where the whole is not what it should be: one pass of hashing is enough to know
+that all is well, and a second one finds out what is not.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from kist.abc.hasher import Hasher
@@ -48,22 +52,24 @@ class Whole:
     def __init__(self, descriptor: int, hasher: Hasher, follow: Callable[[int, int], object] = max) -> None:
         self._descriptor = descriptor
         self._tell = follow
-        self._name = hasher.name
-        self._running = hasher.new()
+        self._hasher, self._running = hasher, hasher.new()
         self._ends: dict[int, int] = {}
         self._reached = 0
         self._buffer = memoryview(bytearray(_CHUNK))
 
-    def add(self, segment: Segment) -> None:
-        """A segment is in its place: hash what is complete now."""
-        self._ends[segment.offset] = segment.offset + segment.size
-        while (end := self._ends.pop(self._reached, None)) is not None:
-            self._follow(end)
-            self._tell(self._descriptor, end)
+    def digest(self, segments: Iterable[Segment]) -> Digest:
+        """Hash the object.
 
-    def digest(self) -> Digest:
-        """What was hashed so far: all of it once every segment was added."""
-        return Digest.from_raw(self._name, self._running.digest())
+        Args:
+            segments: all of it, each as soon as it is in its place.
+        """
+        self._running, self._reached = self._hasher.new(), 0
+        for segment in segments:
+            self._ends[segment.offset] = segment.offset + segment.size
+            while (end := self._ends.pop(self._reached, None)) is not None:
+                self._follow(end)
+                self._tell(self._descriptor, end)
+        return Digest.from_raw(self._hasher.name, self._running.digest())
 
     def _follow(self, end: int) -> None:
         while self._reached < end:
@@ -101,10 +107,36 @@ class SegmentStream:
             self._closed = True
 
     def fetch(self, segment: Segment) -> int:
-        """Bring one segment, or what the file lacks of it; one that came damaged is asked for again.
+        """Bring one segment, or what the file lacks of it, as it is.
 
         Args:
             segment: which.
+
+        Returns:
+            Bytes that moved.
+
+        Raises:
+            ObjectCorrupt: it is too short on the remote.
+            RemoteError: the remote refused or failed.
+            StorageError: the disk is full, read-only or failing.
+        """
+        item = ItemProgress(self._progress, segment.size)
+        begun = written(self._descriptor, segment.offset, segment.size)
+        item.advance(begun)
+        if begun == segment.size:
+            return 0
+        try:
+            self._bring(segment, begun, item)
+        except ObjectCorrupt:
+            item.restart()
+            return segment.size - begun + self._insist(lambda: self._bring(segment, 0, item), segment)
+        return segment.size - begun
+
+    def mend(self, segment: Segment) -> int:
+        """Look at what came of one segment, and bring it again if those are other bytes.
+
+        Args:
+            segment: which, all of it in the file.
 
         Returns:
             Bytes that moved.
@@ -114,34 +146,39 @@ class SegmentStream:
             RemoteError: the remote refused or failed.
             StorageError: the disk is full, read-only or failing.
         """
-        item = ItemProgress(self._progress, segment.size)
-        begun = written(self._descriptor, segment.offset, segment.size)
-        try:
-            return self._bring(segment, begun, item)
-        except ObjectCorrupt:
-            key = objects.object_key(segment.digest)
-            again = objects.insist(lambda: self._bring(segment, 0, item), self._remote, key)
-            return segment.size - begun + again
+        if self._is_good(segment):
+            return 0
 
-    def _bring(self, segment: Segment, begun: int, item: ItemProgress) -> int:
-        """Take the first *begun* bytes from the file, and the others from the remote."""
-        item.restart()
-        running, done = self._hasher.new(), 0
-        while done < begun and (data := os.pread(self._descriptor, min(_CHUNK, begun - done), segment.offset + done)):
-            running.update(data)
-            done += len(data)
-        item.advance(done)
+        def bring() -> int:
+            self._bring(segment, 0, ItemProgress(self._progress, 0))  # its bytes were told when they came first
+            if not self._is_good(segment):
+                raise ObjectCorrupt(str(segment.digest), where="the remote", actual="other bytes")
+            return segment.size
+
+        return self._insist(bring, segment)
+
+    def _insist(self, bring: Callable[[], int], segment: Segment) -> int:
+        return objects.insist(bring, self._remote, objects.object_key(segment.digest))
+
+    def _bring(self, segment: Segment, done: int, item: ItemProgress) -> int:
+        """Take from the remote what comes behind the first *done* bytes; the segment's bytes."""
+        key, length = objects.object_key(segment.digest), segment.size - done
+        with self._remote.open(key, start=done, length=length) as reader:
+            while piece := self._buffers.next(reader, segment.size - done):
+                self._write(piece, segment.offset + done)
+                done += len(piece)
+                item.advance(len(piece))
         if done < segment.size:
-            length = segment.size - done
-            with self._remote.open(objects.object_key(segment.digest), start=done, length=length) as reader:
-                while piece := self._buffers.next(reader, segment.size - done):
-                    running.update(piece)
-                    self._write(piece, segment.offset + done)
-                    done += len(piece)
-                    item.advance(len(piece))
-        if running.digest() != segment.digest.raw:
-            raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"other bytes, {done} of them")
-        return segment.size - begun
+            raise ObjectCorrupt(str(segment.digest), where="the remote", actual=f"{done} bytes of {segment.size}")
+        return segment.size
+
+    def _is_good(self, segment: Segment) -> bool:
+        running, done = self._hasher.new(), 0
+        with storage_errors():
+            while data := os.pread(self._descriptor, min(_CHUNK, segment.size - done), segment.offset + done):
+                running.update(data)
+                done += len(data)
+        return running.digest() == segment.digest.raw
 
     def _write(self, piece: bytes | memoryview, offset: int) -> None:
         with self._writing, storage_errors():  # file systems let one at a time write to a file anyway

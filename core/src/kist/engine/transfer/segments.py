@@ -271,7 +271,8 @@ class SegmentTransfer:
         Args:
             digest: the object.
             folder: where partial files stand, on the file system where the object is to go.
-            follow: told the descriptor of that file, and how far from its beginning the object is there.
+            follow: told the descriptor of that file, and how far from its beginning the object is there; less than
+                the time before, where something had come damaged: what is followed begins anew then.
 
         Raises:
             RemoteObjectNotFound: the object or one of its segments is not there.
@@ -285,16 +286,24 @@ class SegmentTransfer:
         ):
             largest = max((size for _, size in listed.segments), default=1)
             flying = Flying(listed.size, largest, self.workers.refusals)
+
             whole = Whole(descriptor, self.hasher, follow)
-            for segment, result in self.workers.run(stream.fetch, _placed(listed), weigh=_stream, most=flying.most):
-                if isinstance(result, KistError):
-                    raise result
-                flying.moved += result
-                whole.add(segment)
-            if whole.digest() != digest:
-                path.unlink(missing_ok=True)
-                raise ObjectCorrupt(str(digest), where="the remote", actual="segments that give another object")
+            if whole.digest(segment for segment, _ in self._each(stream.fetch, listed, flying)) != digest:
+                mended = sum(moved for _, moved in self._each(stream.mend, listed, flying))
+                if not mended or whole.digest(_placed(listed)) != digest:
+                    path.unlink(missing_ok=True)
+                    raise ObjectCorrupt(str(digest), where="the remote", actual="segments that give another object")
             yield path
+
+    def _each(
+        self, call: Callable[[Segment], int], listed: SegmentList, flying: Flying
+    ) -> Iterator[tuple[Segment, int]]:
+        """Each segment, as soon as something was done with it, and the bytes that moved for that."""
+        for segment, result in self.workers.run(call, _placed(listed), weigh=_stream, most=flying.most):
+            if isinstance(result, KistError):
+                raise result
+            flying.moved += result
+            yield segment, result
 
 
 def _weight_of(piece: _Piece) -> int:
