@@ -11,8 +11,9 @@ from kist.engine.cache import catalog
 from kist.engine.storage import indexes
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import Index, PackEntry
-from kist.engine.storage.members import Members, memory_reader, split_raws, to_column
+from kist.engine.storage.members import Members, memory_reader, to_column
 from kist.engine.transfer import local_side, parts
+from kist.util.gathering import cut
 
 WIDTH, ROW = 32, 32 + 29
 TURNS = 14
@@ -21,7 +22,7 @@ TURNS = 14
 
 def index_of(count):
     """An index of many objects on a local disk, and the lengths of what was read of it."""
-    digests = b"".join(sorted(split_raws(os.urandom(WIDTH * count), WIDTH)))
+    digests = b"".join(sorted(cut(os.urandom(WIDTH * count), WIDTH)))
     numbers = to_column("Q", bytes(8 * count))
     builder = IndexBuilder("sha256", WIDTH)
     builder.add_pack(PackEntry("0" * 64, 1, 0), Members(WIDTH, digests, numbers, numbers, numbers, bytes(count)))
@@ -35,7 +36,7 @@ def index_of(count):
     index = Index(counted, len(data), hold=True)
     index._until_held = 1 << 63
     lengths.clear()
-    return index, split_raws(digests, WIDTH), lengths
+    return index, cut(digests, WIDTH), lengths
 
 
 @pytest.mark.parametrize("count", [60_000, 240_000])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE, KIND_BYTES, KIND_NAMES, SYMLINK, Entry
 from kist.model.path_list import MANY, PathList, place_of
+from kist.util.gathering import cut
 from kist.util.slotted import field, slotted
 
 
@@ -104,9 +105,7 @@ class Columns:
 
     def raws(self) -> list[bytes]:
         """All raw digests, one an entry."""
-        width = self.width
-        block = self.digests
-        return [block[start : start + width] for start in range(0, len(block), width)]
+        return cut(self.digests, self.width)
 
     def content_raws(self) -> list[bytes]:
         """The raw digests of the entries that have content, in order, doubles included."""

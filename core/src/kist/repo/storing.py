@@ -13,9 +13,9 @@ from kist.abc.metafile import ManifestCodec, ManifestView
 from kist.abc.progress import Progress
 from kist.engine.cache.cache import Cache
 from kist.engine.cache.session import CacheSession
-from kist.engine.storage.members import split_raws
 from kist.errors import WorkspaceError
 from kist.model.digest import Digest
+from kist.util.gathering import cut
 
 _BLOCK = 1 << 20
 
@@ -70,7 +70,7 @@ class DrySink:
 
     def put_small(self, raws: bytes, buffers: Sequence[bytes], /) -> None:
         """Count small objects."""
-        self._note(dict(zip(split_raws(raws, self._hasher.digest_size), map(len, buffers), strict=True)))
+        self._note(dict(zip(cut(raws, self._hasher.digest_size), map(len, buffers), strict=True)))
 
     def put_stream(self, reader: int, size: int, /, *, progress: Progress) -> bytes:
         """Count what an open file holds.

@@ -15,7 +15,8 @@ from kist.engine.cache.record_file import FIELDS, RecordFile, dump_record, merge
 from kist.engine.cache.verified import VerifiedRecord
 from kist.engine.checkout.shares import Helper
 from kist.engine.storage import sections
-from kist.engine.storage.members import memory_reader, split_raws
+from kist.engine.storage.members import memory_reader
+from kist.util.gathering import cut
 
 ALGORITHM, WIDTH = "sha256", 32
 
@@ -264,4 +265,4 @@ def test_inodes_take_little_for_each_object():
 def test_digests_of_a_portion_are_of_one_first_byte():
     record = parse(dump(raws_of(2000)))
     assert record.whole
-    assert {raw[0] for raw in split_raws(record.under(77)[0], WIDTH)} == {77}
+    assert {raw[0] for raw in cut(record.under(77)[0], WIDTH)} == {77}

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kist.builtin.hashlib_hasher import HashlibHasher
-from kist.engine.storage.members import PLAIN, ZLIB, decode, join_ranges, memory_reader, split_raws
+from kist.engine.storage.members import PLAIN, ZLIB, decode, join_ranges, memory_reader
 from kist.engine.storage.pack_writer import PackWriter, copy_members
 from kist.engine.storage.packs import DATA, NODES, PackReader
 from kist.errors import KistError, ObjectCorrupt, RepoFormatError, StorageError
@@ -214,11 +214,6 @@ def test_joined_ranges_cover_each_member_once(gaps):
     assert [position for first, stop in groups for position in range(first, stop)] == list(range(len(gaps)))
     for first, stop in groups:
         assert stop == first + 1 or offsets[stop - 1] + lengths[stop - 1] - offsets[first] <= 4 << 20
-
-
-def test_split_raws():
-    assert split_raws(b"aabbcc", 2) == [b"aa", b"bb", b"cc"]
-    assert split_raws(b"", 2) == []
 
 
 def test_a_closed_reader_holds_nothing(tmp_path):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from kist.engine.cache.record_file import INODE, RecordFile
-from kist.engine.storage.members import split_raws
 from kist.errors import StorageError
+from kist.util.gathering import cut
 
 HEAD = 8
 """First bytes of an object's digest that are kept for its inode."""
@@ -58,7 +58,7 @@ class KnownInodes:
         for record in reversed(self._records):
             with suppress(StorageError):
                 digests, columns = record.under(start[0])
-                for raw, found in zip(split_raws(digests, self._width), columns[INODE], strict=True):
+                for raw, found in zip(cut(digests, self._width), columns[INODE], strict=True):
                     if found == inode and raw.startswith(start):
                         return raw
         return None

@@ -19,11 +19,12 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from kist.engine.storage.members import ReadRange, first_of_each, split_raws, to_buffer, to_column
+from kist.engine.storage.members import ReadRange, to_buffer, to_column
 from kist.engine.storage.search import search_around, search_block
 from kist.engine.storage.sections import Sections, new_file
 from kist.errors import StorageError
 from kist.util.atomic import write_all_at
+from kist.util.gathering import cut, first_of_each, gather
 
 FIELDS = 5
 """Columns beside the digests."""
@@ -157,7 +158,7 @@ class RecordFile:
             if len(raws) * _WORTH < size:
                 places = [search_block(block, raw, size) for raw in raws]
             else:
-                known = dict(zip(split_raws(block, self._width), range(size), strict=True))
+                known = dict(zip(cut(block, self._width), range(size), strict=True))
                 places = [known.get(raw, -1) for raw in raws]
         found = [place for place in places if place >= 0]
         if not found:
@@ -165,7 +166,7 @@ class RecordFile:
         start, stop = min(found), max(found) + 1
         at = [place - start for place in found]
         columns = (self._column(number, low + start, low + stop) for number in range(FIELDS))
-        sizes, mtimes, ctimes, inodes, links = (map(column.__getitem__, at) for column in columns)
+        sizes, mtimes, ctimes, inodes, links = (gather(column, at) for column in columns)
         here = (raw for raw, place in zip(raws, places, strict=True) if place >= 0)
         yield from zip(here, zip(sizes, mtimes, ctimes, inodes, links, strict=True), strict=True)
 
@@ -247,15 +248,15 @@ def _merged(portions: Sequence[Portion], width: int) -> Portion:
     filled = [portion for portion in portions if portion.digests]
     if len(filled) < 2:
         return (filled or portions)[0]
-    raws = split_raws(b"".join([portion.digests for portion in filled]), width)
+    raws = cut(b"".join([portion.digests for portion in filled]), width)
     chosen = first_of_each(raws)
     merged = []
     for number in range(FIELDS):
         column = array("Q")
         for portion in filled:
             column += portion.columns[number]
-        merged.append(array("Q", map(column.__getitem__, chosen)))
-    return Portion(b"".join(map(raws.__getitem__, chosen)), merged)
+        merged.append(array("Q", gather(column, chosen)))
+    return Portion(b"".join(gather(raws, chosen)), merged)
 
 
 def _header(algorithm: str, width: int, count: int) -> bytes:

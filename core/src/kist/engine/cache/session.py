@@ -19,13 +19,14 @@ from kist.engine.manifest.format import dense_part
 from kist.engine.process.scratch import Scratch, sweep
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.indexes import PackEntry
-from kist.engine.storage.members import decode, encode, split_raws
+from kist.engine.storage.members import decode, encode
 from kist.engine.storage.pack_writer import PackWriter
 from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.errors import ObjectCorrupt, WorkspaceError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, storage_errors, write_all
 from kist.util.copying import share_blocks
+from kist.util.gathering import cut
 
 _BLOCK = 1 << 20
 _SYNC_EVERY = 64 << 20
@@ -106,9 +107,8 @@ class CacheSession:
         Raises:
             StorageError: the disk is full, read-only or failing.
         """
-        raws = split_raws(raws_block, self._hasher.digest_size)
         with self._lock:
-            fresh = dict(zip(raws, buffers, strict=True))
+            fresh = dict(zip(cut(raws_block, self._hasher.digest_size), buffers, strict=True))
             if not self._seen.isdisjoint(fresh):
                 fresh = {raw: data for raw, data in fresh.items() if raw not in self._seen}
             absent = set(self._absent(fresh))

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kist.abc.link import LinkType
 from kist.engine.checkout.tools import CheckoutTools
-from kist.engine.storage.members import split_raws
 from kist.engine.workspace.folders import OPEN_FOLDER, lstat_or_none
 from kist.errors import LinkUnsupported, ObjectError
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.util.atomic import storage_error, write_all
 from kist.util.copying import copy_rest
+from kist.util.gathering import cut
 from kist.util.slotted import slotted
 
 _BLOCK = 1 << 20
@@ -168,7 +168,7 @@ class Contents:
                 found = self._tools.kernel.read_small(folder, [name for name, _ in group], self._tools.hasher)
             finally:
                 os.close(folder)
-            digests = split_raws(found.digests, self._tools.hasher.digest_size)
+            digests = cut(found.digests, self._tools.hasher.digest_size)
             good.update(raw for (_, raw), digest in zip(group, digests, strict=True) if digest == raw)
         return good
 

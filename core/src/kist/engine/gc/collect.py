@@ -19,7 +19,7 @@ from kist.engine.process.syncing import Syncer
 from kist.engine.storage.digest_set import DigestSet
 from kist.engine.storage.index_builder import IndexBuilder
 from kist.engine.storage.indexes import PackEntry
-from kist.engine.storage.members import Members, split_raws
+from kist.engine.storage.members import Members
 from kist.engine.storage.pack_writer import PackWriter, copy_members
 from kist.engine.storage.packs import PackReader
 from kist.engine.storage.trash import Trash
@@ -27,6 +27,7 @@ from kist.engine.transfer.local_side import LocalSide
 from kist.errors import ObjectError
 from kist.model.digest import Digest
 from kist.util.atomic import storage_errors, sync_directory
+from kist.util.gathering import cut
 from kist.util.slotted import field, slotted
 
 REASON = "gc: no version in use needs it"
@@ -140,7 +141,7 @@ def plan_cache_gc(cache: Cache, roots: Iterable[GcRoot], codec: ManifestCodec, *
 
 def _plan_pack(plan: GcPlan, reader: PackReader, reached: Reached) -> None:
     alive = reached.alive.get(reader.algorithm, DigestSet())
-    raws = split_raws(reader.digests, reader.width)
+    raws = cut(reader.digests, reader.width)
     dead = alive.lacks(raws)
     if not dead:
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from kist.engine.storage.members import split_raws
 from kist.engine.storage.search import search_block
+from kist.util.gathering import cut
 
 FEW = 1 << 17
 """Digests that are kept as objects, which makes asking for them cheap: each takes a hundred bytes."""
@@ -31,7 +31,7 @@ class DigestSet:
     def __iter__(self) -> Iterator[bytes]:
         """All of them, some perhaps twice."""
         for block in self._blocks:
-            yield from split_raws(block, self._width)
+            yield from cut(block, self._width)
         yield from self._few
 
     def __contains__(self, raw: object) -> bool:
@@ -58,7 +58,7 @@ class DigestSet:
             block, some = self._blocks[byte], left[first:stop]
             size = len(block) // self._width
             if len(some) * _WORTH >= size:
-                known = set(split_raws(block, self._width))
+                known = set(cut(block, self._width))
                 yield from [at for at in some if raws[at] not in known]
             else:
                 yield from [at for at in some if search_block(block, raws[at], size) < 0]
@@ -73,7 +73,7 @@ class DigestSet:
         for byte in range(256):
             stop = bisect_left(fresh, byte + 1, start, key=lambda raw: raw[0])
             if start < stop:
-                known = split_raws(self._blocks[byte], self._width)
+                known = cut(self._blocks[byte], self._width)
                 # Two sorted runs are merged, not sorted again; doubles stand side by side.
                 self._blocks[byte] = b"".join(dict.fromkeys(sorted(known + fresh[start:stop])))
             self._folded += len(self._blocks[byte]) // self._width

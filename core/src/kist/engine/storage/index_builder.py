@@ -17,10 +17,11 @@ from kist.engine.storage.indexes import (
     Index,
     PackEntry,
 )
-from kist.engine.storage.members import Members, first_of_each, split_raws, to_buffer
+from kist.engine.storage.members import Members, to_buffer
 from kist.engine.storage.rows import NewFile, Rows, Runs
 from kist.engine.storage.sections import Sections, new_file
 from kist.util.atomic import write_all_at
+from kist.util.gathering import cut, first_of_each, gather
 
 _SPAN = 1 << 17
 """Entries of another index that are taken over at a time."""
@@ -84,7 +85,7 @@ class IndexBuilder:
             rows = index.rows(first, min(first + _SPAN, index.count))
             if len(numbers) < len(index.packs) + 2:
                 chosen = [position for position, number in enumerate(rows.packs) if number in numbers]
-                rows = rows.pick(chosen, split_raws(rows.digests, self.width))
+                rows = rows.pick(chosen, cut(rows.digests, self.width))
             rows.packs = array("I", map(numbers.__getitem__, rows.packs))
             self._runs.add(rows)
 
@@ -97,9 +98,9 @@ class IndexBuilder:
             segmented: whether they are stored as segments.
         """
         order = sorted(range(len(raws)), key=raws.__getitem__)
-        lengths = array("Q", map(sizes.__getitem__, order))
+        lengths = array("Q", gather(sizes, order))
         packs = array("I", [SEGMENTED_NUMBER if segmented else LOOSE_NUMBER]) * len(order)
-        digests = b"".join(map(raws.__getitem__, order))
+        digests = b"".join(gather(raws, order))
         self._runs.add(Rows(digests, packs, array("Q", bytes(8 * len(order))), lengths, lengths, bytes(len(order))))
 
     def build(self) -> bytes:
@@ -174,7 +175,7 @@ class IndexBuilder:
         if len(parts) < 2:
             return parts[0] if parts else Rows(b"", array("I"), array("Q"), array("Q"), array("Q"), b"")
         whole = Rows.join(parts)
-        raws = split_raws(whole.digests, self.width)
+        raws = cut(whole.digests, self.width)
         return whole.pick(first_of_each(raws), raws)  # the source that was added first leads
 
 

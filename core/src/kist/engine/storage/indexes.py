@@ -22,10 +22,11 @@ from operator import lt
 from struct import Struct
 from typing import NamedTuple
 
-from kist.engine.storage.members import REQUEST_LIMIT, ReadRange, join_ranges, memory_reader, split_raws, to_column
+from kist.engine.storage.members import REQUEST_LIMIT, ReadRange, join_ranges, memory_reader, to_column
 from kist.engine.storage.rows import Rows
 from kist.engine.storage.search import search_around, search_block
 from kist.errors import ObjectCorrupt, RepoFormatError
+from kist.util.gathering import cut
 
 LOOSE, SEGMENTED = "loose", "segmented"
 """What stands for the pack in the place of an object that is not in one."""
@@ -203,7 +204,7 @@ class Index:
         if small and self._known is None and self._digests is not None and self.count <= _SET_LIMIT:
             self._asked += len(raws)
             if self._asked * 8 >= self.count:
-                self._known = frozenset(split_raws(self._digests, self.width))
+                self._known = frozenset(cut(self._digests, self.width))
         if self._known is not None:
             known = self._known
             return [raw for raw in raws if raw not in known]
@@ -230,7 +231,7 @@ class Index:
             block = blocks(byte)
             size = len(block) // width
             if (stop - first) * 8 > size:
-                known = dict(zip(split_raws(block, width), range(low, low + size), strict=True)).get
+                known = dict(zip(cut(block, width), range(low, low + size), strict=True)).get
                 positions.extend([known(raw, -1) for raw in raws[first:stop]])
             else:
                 for raw in raws[first:stop]:
@@ -323,12 +324,12 @@ class Index:
         for first in range(0, self.count, 65536):
             stop = min(first + 65536, self.count)
             block = self._range(self._digests_at + first * self.width, (stop - first) * self.width)
-            raws = split_raws(block, self.width)
+            raws = cut(block, self.width)
             yield from zip(raws, self.places(range(first, stop)), strict=True)
 
     def check(self) -> bool:
         """Whether the digests are in order and under their first byte, each once."""
-        raws = split_raws(self.digests(), self.width)
+        raws = cut(self.digests(), self.width)
         rising = all(map(lt, raws, raws[1:]))
         return rising and list(self._fanout) == [bisect_left(raws, bytes((byte,))) for byte in range(256)] + [len(raws)]
 

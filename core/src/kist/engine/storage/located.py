@@ -10,6 +10,7 @@ from itertools import pairwise
 from kist.engine.storage.indexes import LOOSE, SEGMENTED, Index, Place
 from kist.engine.storage.members import Members
 from kist.engine.storage.rows import Rows
+from kist.util.gathering import gather
 from kist.util.slotted import slotted
 
 BLOCK = 1 << 15
@@ -47,7 +48,7 @@ class Group:
 
     def pick(self, positions: Sequence[int]) -> Group:
         """Some of them, in the order of the positions given."""
-        return Group(self.members.pick(positions), array("Q", map(self.ranks.__getitem__, positions)))
+        return Group(self.members.pick(positions), array("Q", gather(self.ranks, positions)))
 
 
 class Located:
@@ -121,7 +122,7 @@ class Located:
                 chosen.sort(key=rows.offsets.__getitem__)
             part = rows.pick(chosen, raws)
             members = Members(self.width, part.digests, part.offsets, part.stored, part.plains, part.codecs)
-            numbers = array("Q", map(ranks.__getitem__, map(raws.__getitem__, chosen)))
+            numbers = array("Q", map(ranks.__getitem__, gather(raws, chosen)))
             self._fresh.setdefault(pack, []).append(Group(members, numbers))
             start = stop
 
@@ -212,7 +213,7 @@ def in_order(groups: Iterable[Group]) -> list[bytes]:
     for group in groups:
         raws += group.members.raws()
         ranks += group.ranks
-    return list(map(raws.__getitem__, sorted(range(len(raws)), key=ranks.__getitem__)))
+    return list(gather(raws, sorted(range(len(raws)), key=ranks.__getitem__)))
 
 
 def _joined(parts: list[Group], pack: str) -> Group:

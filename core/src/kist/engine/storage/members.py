@@ -12,6 +12,7 @@ from operator import ge
 from pathlib import Path
 
 from kist.util.atomic import storage_errors, write_all
+from kist.util.gathering import cut, gather
 from kist.util.slotted import slotted
 
 ReadRange = Callable[[int, int], bytes]
@@ -51,6 +52,9 @@ _DENSE = 1024
 _TURN = 4096
 """Digests that are looked at one by one at a time."""
 
+_AT_ONCE = 1 << 14
+"""Members of a pack whose digests are cut apart all at once to pick some."""
+
 
 def to_bytes(column: array[int]) -> bytes:
     """The little-endian bytes of a column."""
@@ -72,21 +76,6 @@ def to_column(typecode: str, data: bytes | memoryview) -> array[int]:
     if sys.byteorder != "little":
         column.byteswap()
     return column
-
-
-def split_raws(block: bytes, width: int) -> list[bytes]:
-    """The raw digests that a block of joined ones holds."""
-    return [block[start : start + width] for start in range(0, len(block), width)]
-
-
-def first_of_each(raws: Sequence[bytes]) -> list[int]:
-    """Positions of digests in the order of the digests; of equal ones only the first."""
-    last, chosen = b"", []
-    for position in sorted(range(len(raws)), key=raws.__getitem__):
-        if raws[position] != last:
-            last = raws[position]
-            chosen.append(position)
-    return chosen
 
 
 def descriptor_reader(descriptor: int) -> ReadRange:
@@ -299,7 +288,7 @@ class Members:
 
     def raws(self) -> list[bytes]:
         """The raw digests, one by one."""
-        return split_raws(self.digests, self.width)
+        return cut(self.digests, self.width)
 
     def rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
         """Digest, offset, stored bytes, plain bytes and codec of each, for few."""
@@ -311,22 +300,27 @@ class Members:
 
     def pick(self, positions: Sequence[int]) -> Members:
         """Some of them, in the order of the positions given."""
+        return Members(
+            self.width,
+            self._digests_at(positions),
+            array("Q", gather(self.offsets, positions)),
+            array("Q", gather(self.stored, positions)),
+            array("Q", gather(self.plains, positions)),
+            bytes(gather(self.codecs, positions)),
+        )
+
+    def _digests_at(self, positions: Sequence[int]) -> bytes:
         digests, width = self.digests, self.width
+        if len(self) <= _AT_ONCE and len(positions) * 8 >= len(self):
+            return b"".join(gather(self.raws(), positions))
         # In turns: a digest by itself takes three times its bytes, and a pack may have very many.
         turns = (positions[first : first + _TURN] for first in range(0, len(positions), _TURN))
-        return Members(
-            width,
-            b"".join([b"".join([digests[at * width : at * width + width] for at in turn]) for turn in turns]),
-            array("Q", map(self.offsets.__getitem__, positions)),
-            array("Q", map(self.stored.__getitem__, positions)),
-            array("Q", map(self.plains.__getitem__, positions)),
-            bytes(map(self.codecs.__getitem__, positions)),
-        )
+        return b"".join([b"".join([digests[at * width : at * width + width] for at in turn]) for turn in turns])
 
     def are_rising(self) -> bool:
         """Whether the digests are in order, each once."""
         for first in range(0, len(self), _TURN):
-            raws = split_raws(self.digests[first * self.width : (first + _TURN + 1) * self.width], self.width)
+            raws = cut(self.digests[first * self.width : (first + _TURN + 1) * self.width], self.width)
             if any(map(ge, raws, raws[1:])):
                 return False
         return True
@@ -367,7 +361,7 @@ class Members:
 
     def in_offset_order(self) -> list[int]:
         """The positions in the order in which the members lie in the file."""
-        return sorted(range(len(self)), key=self.offsets.__getitem__)
+        return sorted(range(len(self)), key=self.offsets.tolist().__getitem__)
 
     def dump(self) -> bytes:
         """The footer."""
@@ -389,9 +383,9 @@ class Members:
     def from_rows(cls, width: int, raws: Sequence[bytes], *columns: Sequence[int]) -> Members:
         """Members from unsorted columns: digests, offsets, stored lengths, plain lengths, codecs."""
         order = sorted(range(len(raws)), key=raws.__getitem__)
-        offsets, stored, plains = (array("Q", map(column.__getitem__, order)) for column in columns[:3])
-        codecs = bytes(map(columns[3].__getitem__, order))
-        return cls(width, b"".join(map(raws.__getitem__, order)), offsets, stored, plains, codecs)
+        offsets, stored, plains = (array("Q", gather(column, order)) for column in columns[:3])
+        codecs = bytes(gather(columns[3], order))
+        return cls(width, b"".join(gather(raws, order)), offsets, stored, plains, codecs)
 
 
 EMPTY = Members(32, b"", array("Q"), array("Q"), array("Q"), b"")

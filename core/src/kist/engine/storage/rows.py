@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kist.engine.storage.members import HeldFile, nameless, to_buffer, to_column
+from kist.util.gathering import gather
 from kist.util.slotted import slotted
 
 HELD = 1 << 17
@@ -50,12 +51,12 @@ class Rows:
             raws: the raw digests of all, one by one; none to leave digests out.
         """
         return Rows(
-            b"".join(map(raws.__getitem__, chosen)) if raws else b"",
-            array("I", map(self.packs.__getitem__, chosen)),
-            array("Q", map(self.offsets.__getitem__, chosen)),
-            array("Q", map(self.stored.__getitem__, chosen)),
-            array("Q", map(self.plains.__getitem__, chosen)),
-            bytes(map(self.codecs.__getitem__, chosen)),
+            b"".join(gather(raws, chosen)) if raws else b"",
+            array("I", gather(self.packs, chosen)),
+            array("Q", gather(self.offsets, chosen)),
+            array("Q", gather(self.stored, chosen)),
+            array("Q", gather(self.plains, chosen)),
+            bytes(gather(self.codecs, chosen)),
         )
 
     def slice(self, width: int, first: int, stop: int) -> Rows:

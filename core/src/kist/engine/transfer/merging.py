@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from kist.engine.storage.indexes import Index, PackEntry, plan_merge
-from kist.engine.storage.members import split_raws
 from kist.engine.transfer.remote_index import RemoteIndexes
 from kist.engine.transfer.remote_store import MAX_INDEXES
+from kist.util.gathering import cut
 from kist.util.slotted import field, slotted
 
 SMALL_PACK = 1 << 20
@@ -79,7 +79,7 @@ def _note_small_packs(merge: Merge, index: Index) -> None:
     if not small:
         return
     rows = index.rows()
-    raws: Sequence[bytes] = split_raws(rows.digests, index.width)
+    raws: Sequence[bytes] = cut(rows.digests, index.width)
     for raw, number, plain in zip(raws, rows.packs, rows.plains, strict=True):
         entry = small.get(number)
         if entry is not None:

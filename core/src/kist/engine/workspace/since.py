@@ -26,6 +26,7 @@ from kist.model.change import Change
 from kist.model.digest import Digest
 from kist.model.entry import EXECUTABLE, FILE, KIND_NAMES, SYMLINK, Entry
 from kist.util.atomic import storage_error
+from kist.util.gathering import cut
 
 if TYPE_CHECKING:
     from kist.engine.workspace.ingest import FolderReader
@@ -287,8 +288,7 @@ class Since(Scan):
             return
         before = _contents(row, width) if row is not None else {}
         targets = iter(entries.targets)
-        raws = (entries.digests[start : start + width] for start in range(0, len(entries.digests), width))
-        for name, kind, size, raw in zip(names, kinds, entries.sizes, raws, strict=True):
+        for name, kind, size, raw in zip(names, kinds, entries.sizes, cut(entries.digests, width), strict=True):
             target = next(targets) if kind == SYMLINK else None
             if before.pop(name, None) != (kind, raw):
                 yield self._change(prefix + name, kind, size, raw, target)
