@@ -49,6 +49,24 @@ def test_a_checkout_after_a_killed_move_tells_additions_from_what_another_versio
     assert tree(shared.folder / "moved").keys() == tree(other / "moved").keys() | {"mine"}
 
 
+def test_1_2_a_name_too_long_for_a_metafile_moves_nothing(tracked):
+    said = tracked("move", "data", "n" * 251, code=13)
+    assert "shorter name" in said.err
+    assert (tracked.folder / "data/a.txt").exists()
+    tracked("status")
+    assert tracked.json("status").data["clean"]
+
+
+def test_1_2_a_move_that_was_killed_on_its_way_to_such_a_name_is_undone(tracked):
+    name = "n" * 251
+    with Repo(tracked.folder) as repo, repo.context.writing():
+        intent = {"old_metafile": "data.kist", "new_metafile": f"{name}.kist"}
+        move_path(repo.context.root, b"data", name.encode(), repo.context.journal, intent=intent).release()
+    tracked("add", "data")
+    assert tracked.json("status").data["clean"]
+    assert not (tracked.folder / name).exists()
+
+
 def test_1_2_a_killed_move_does_not_hold_up_a_version_that_git_brought_since(shared):
     """Whether the move was recorded cannot be read then: the manifest that the metafile names is still on the remote."""
     other = clone(shared)

@@ -117,10 +117,21 @@ def _plan_output(context: RepoContext, tracked: Tracked, new: str) -> _Planned:
         )
     check_overlaps(context, [new])
     metafile = context.metafile_names.new(new)
-    if os.path.lexists(context.root / metafile):
+    if _stands(context, metafile):
         raise PathConflict(f"{metafile} exists", path=metafile)
     output = tracked.output
     return _Planned(output.files, output.size, partial(_move_output, context, tracked, new, metafile))
+
+
+def _stands(context: RepoContext, metafile: str) -> bool:
+    """Whether something is at the path of a metafile; a name that is too long is told before anything moves."""
+    path = context.root / metafile
+    with storage_errors(path):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
 
 
 def _move_output(context: RepoContext, tracked: Tracked, new: str, metafile: str) -> None:
@@ -178,7 +189,7 @@ def redo_move(context: RepoContext, record: JournalRecord) -> None:
     new, old = header.get("new_metafile"), header.get("old_metafile")
     if new is None and _is_recorded(context, str(header["target"])):
         return
-    if not isinstance(new, str) or not isinstance(old, str) or not (context.root / new).exists():
+    if not isinstance(new, str) or not isinstance(old, str) or not os.path.exists(context.root / new):
         undo_move(context.root, record)
         return
     for metafile in (new, old):
