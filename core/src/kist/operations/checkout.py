@@ -288,22 +288,25 @@ def _apply(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutRepo
         intent=intent_of("checkout", one.target),
         force=force,
     )
-    complete = not (one.target.inside or report.missing or report.warnings) and output.is_directory
-    base = output.digest if complete else None
-    context.fingerprints.set_base(os.fsencode(one.target.tracked.path), base, edited=edited)
+    whole = output.is_directory and not (one.target.inside or report.missing or report.warnings)
+    context.fingerprints.set_base(os.fsencode(one.target.tracked.path), output.digest if whole else None, edited=edited)
     return replace(report, warnings=(*one.special, *report.warnings))
 
 
 def _noted(context: RepoContext, one: _Intended) -> bool:
-    """Whether the rows that are there know what is made now."""
+    """Whether the rows know what is done now."""
     from kist.engine.workspace.made import note_made
 
-    output = one.target.tracked.output
-    if not (output.is_directory and len(one.plan.create)):
+    output, plan, fingerprints = one.target.tracked.output, one.plan, context.fingerprints
+    if not output.is_directory or one.target.inside:
         return True
-    if context.fingerprints.latest(os.fsencode(one.target.tracked.path)) is None:
+    place = os.fsencode(one.target.tracked.path)
+    if one.folder != one.target.tracked.path or not os.path.lexists(context.root / one.folder):
+        fingerprints.forget(place)  # all of it is made anew
         return True
-    return note_made(context.fingerprints, os.fsencode(one.folder), one.plan.create, output.digest.algorithm)
+    if fingerprints.is_learning(place):  # where that fails the rows are no version's
+        fingerprints.save()
+    return note_made(fingerprints, place, plan.comes, plan.delete, output.digest.algorithm)
 
 
 def _apply_files(context: RepoContext, one: _Intended, *, force: bool) -> CheckoutReport:

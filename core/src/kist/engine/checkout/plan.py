@@ -48,6 +48,11 @@ class CheckoutPlan:
     equal: int = 0
     started_ns: int = 0
 
+    @property
+    def comes(self) -> tuple[Columns, Columns, Columns]:
+        """All that is made, or gets another mode."""
+        return self.create, self.replace, self.modes
+
     def __bool__(self) -> bool:
         """Whether anything must change."""
         return bool(len(self.create) or len(self.replace) or len(self.modes) or len(self.delete))

@@ -52,15 +52,14 @@ class Fingerprints:
         sync: whether a save waits for the disk, which may first write all other files of a command.
 
     Attributes:
-        notices: one line for each thing that the user should be told.
+        notices: lines that the user should be told.
     """
 
     def __init__(self, path: Path | None, *, sync: bool = True) -> None:
         self.path, self._sync = path, sync
         self.notices: list[str] = []
         self._reader: sqlite3.Connection | None = None
-        self._usable = path is not None
-        self._broken = False
+        self._usable, self._broken = path is not None, False
         self._fresh: list[_Stored] = []
         self._fresh_bytes = 0
         self._spilled: sqlite3.Connection | None = None
@@ -137,6 +136,10 @@ class Fingerprints:
             with suppress(MetafileError, UnicodeDecodeError, AttributeError):
                 return Digest.parse(digest.decode())
         return None
+
+    def is_learning(self, output: bytes) -> bool:
+        """Whether something about *output* was put or set and is not saved yet."""
+        return output in self._bases
 
     def _stored(self, lower: bytes, upper: bytes | None, *, content: bool) -> Iterator[StoredRow]:
         held: StoredRow | None = None
@@ -314,17 +317,16 @@ class Fingerprints:
             return True
         import sqlite3
 
-        done = False
         try:
             self._open()
             if self._usable:
                 self._write(self.path)
-                done = True
+            return self._usable
         except (sqlite3.Error, UnicodeDecodeError, OSError):
-            done = False  # busy, read-only, full: it was only a memory
+            self._generations |= dict.fromkeys(self._bases, -1)  # busy, read-only, full: it was only a memory
+            return False
         finally:
             self._clear()
-        return done
 
     def _clear(self) -> None:
         self._fresh, self._fresh_bytes, self._forgotten, self._bases = [], 0, [], {}
@@ -353,9 +355,9 @@ class Fingerprints:
             if self._spilled is not None:
                 writer.executemany(_INSERT.format("folders"), self._spilled.execute("SELECT * FROM folders"))
             writer.executemany(_INSERT.format("folders"), self._fresh)
-            for output, (digest, seen) in self._bases.items():
-                _write_base(writer, output, digest, seen)
+            before = {output: _write_base(writer, output, *base) for output, base in self._bases.items()}
             writer.execute("COMMIT")
+            self._generations |= {one: was + 1 for one, was in before.items() if was == self._generations.get(one)}
         finally:
             writer.close()
 
@@ -367,7 +369,7 @@ class Fingerprints:
             self._reader = None
 
 
-def _write_base(writer: sqlite3.Connection, output: bytes, digest: Digest | None, seen: int | None) -> None:
+def _write_base(writer: sqlite3.Connection, output: bytes, digest: Digest | None, seen: int | None) -> int:
     found = writer.execute("SELECT generation, digest FROM bases WHERE output = ?", (output,)).fetchone()
     generation, latest = found or (0, "")
     current = digest is not None and seen in (None, generation)
@@ -375,6 +377,7 @@ def _write_base(writer: sqlite3.Connection, output: bytes, digest: Digest | None
         "INSERT OR REPLACE INTO bases (output, digest, current, generation) VALUES (?, ?, ?, ?)",
         (output, str(digest or latest), int(current), generation + 1),
     )
+    return int(generation)
 
 
 def _range(prefix: bytes) -> tuple[bytes, bytes | None]:

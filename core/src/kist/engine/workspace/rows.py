@@ -11,7 +11,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
 from kist.model.entry import FILE, SYMLINK
@@ -271,6 +271,35 @@ def with_entry(row: Row, name: bytes, entry: Row) -> Row:
     )
     digests = b"".join(piece.digests for piece in pieces)
     return Row(row.directory, row.algorithm, listing, digests, [one for piece in pieces for one in piece.targets])
+
+
+def without(row: Row, names: Container[bytes]) -> Row:
+    """A row with some names taken out.
+
+    Args:
+        row: the row of a folder.
+        names: plain names, also of subfolders.
+
+    Returns:
+        A new row, or the same one where it has none of them.
+    """
+    listing = row.listing
+    kept = [at for at, name in enumerate(listing.names) if name not in names]
+    if len(kept) == len(listing.names):
+        return row
+    width = len(row.digests) // len(listing.names)
+    stats, targets = array("q"), iter(row.targets)
+    leads = {at: next(targets) for at, kind in enumerate(listing.kinds) if kind == SYMLINK}
+    for at in kept:
+        stats += listing.stats[at * STAT_FIELDS : (at + 1) * STAT_FIELDS]
+    return Row(
+        row.directory,
+        row.algorithm,
+        Listing([listing.names[at] for at in kept], bytes([listing.kinds[at] for at in kept]), stats),
+        b"".join(row.digests[at * width : (at + 1) * width] for at in kept),
+        [leads[at] for at in kept if at in leads],
+        row.is_file,
+    )
 
 
 def with_keys(listing: Listing, digests: bytes, width: int, keys: Iterable[bytes]) -> tuple[Listing, bytes]:
