@@ -211,7 +211,7 @@ class TestAnswers:
         began = time.monotonic()
         with pytest.raises(RemoteUnavailable, match="did not answer in time"):
             read(remote_of(asked.endpoint, read_timeout=0.3))
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 10  # not the minute that is usual
 
     @pytest.mark.parametrize("asked", [[halting]], indirect=True)
     def test_a_server_that_halts(self, asked: Requests, remote_of: Opening) -> None:

@@ -76,10 +76,8 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path, hold, how):
     process = hold()
     process.send_signal(how)
     process.wait()
-    start = time.monotonic()
-    with Lock(tmp_path / "l", what="it", timeout=5) as lock:
+    with Lock(tmp_path / "l", what="it", timeout=0) as lock:  # at the first look
         assert lock.held
-    assert time.monotonic() - start < 0.5
     assert find_holder(tmp_path / "l") is None
 
 

@@ -147,7 +147,7 @@ def test_other_exceptions_end_the_work_and_stop_the_others():
 
     with pytest.raises(ZeroDivisionError):
         list(workers.run(work, range(10)))
-    assert ended.wait(2)
+    assert ended.wait(60)
 
 
 def test_a_progress_made_before_a_run_was_given_up_serves_the_next_one():

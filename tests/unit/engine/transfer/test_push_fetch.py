@@ -550,13 +550,13 @@ def test_a_call_that_hangs_does_not_keep_us(clone):
             if len(calls) == 4:
                 raise KeyboardInterrupt
             if len(calls) > 4:
-                release.wait(20)
+                release.wait(60)
 
     there.remote = MemoryRemote(remote.objects, gate=gate)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         there.fetch(version)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30  # workers get a moment, not the minute that the call hangs
     release.set()
     there.remote = remote
     here_before = len(there.cache.missing("blake3", [there.hasher.raw(data) for data in files.values()]))
