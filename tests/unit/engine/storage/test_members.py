@@ -20,9 +20,21 @@ def inner(count):
     return encode_inner(2, "blake3", 32, refs)
 
 
-@pytest.mark.parametrize(
-    "data", [leaf(0), leaf(1), leaf(31), leaf(32), leaf(4000), leaf(3000, 64), inner(2), inner(900)]
-)
+NODES = {
+    "0 files": leaf(0),
+    "1 file": leaf(1),
+    "31 files": leaf(31),
+    "32 files": leaf(32),
+    "4000 files": leaf(4000),
+    "long digests": leaf(3000, 64),
+    "2 refs": inner(2),
+    "900 refs": inner(900),
+}
+"""Under names that are the same in every process, which the bytes of these are not."""
+OTHERS = {"nothing": b"", "text": b"no node at all" * 500, "cut leaf": leaf(100)[:-4000], "cut head": leaf(100)[:9]}
+
+
+@pytest.mark.parametrize("data", NODES.values(), ids=NODES)
 def test_a_node_is_stored_as_a_zlib_stream_of_it(data):
     start, stop = dense_part(data)
     codec, stored = encode(data, (start, stop))
@@ -41,7 +53,7 @@ def test_digests_are_what_is_left_as_it_is():
     assert data[start:stop] == digests
 
 
-@pytest.mark.parametrize("data", [b"", b"no node at all" * 500, leaf(100)[:-4000], leaf(100)[:9]])
+@pytest.mark.parametrize("data", OTHERS.values(), ids=OTHERS)
 def test_what_is_no_node_is_deflated_as_a_whole(data):
     assert dense_part(data) == (0, 0)
     codec, stored = encode(data, dense_part(data))
