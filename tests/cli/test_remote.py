@@ -312,6 +312,44 @@ def test_an_address_with_a_typo_is_no_folder(repo, address):
     assert repo.json("remote", "modify", "store", "url", address, code=3).classes == ["InvalidOption"]
 
 
+@pytest.mark.parametrize("address", ["file:///x#1", "file:///x\ny", "file:///x\t", " file:///x", "file:///x "])
+def test_no_part_of_an_address_is_lost(repo, address):
+    """Else ``store#1`` and ``store#2`` were one place."""
+    error = repo.json("remote", "add", "store", address, code=3).json["errors"][0]
+    assert error["class"] == "InvalidOption"
+    assert error["hint"]
+
+
+def test_a_folder_with_a_hash_sign_in_its_name(tracked):
+    tracked("remote", "add", "-d", "store", "./a#1")
+    tracked("remote", "add", "same", (tracked.folder / "a%231").as_uri().replace("%25", "%"))
+    tracked("push")
+    assert (tracked.folder / "a#1" / "kist-remote").is_file()
+    assert "there already" in tracked("push", "-r", "same").out
+
+
+def test_a_place_of_somebody_else_is_no_empty_remote(tracked):
+    """Neither in reading: whoever mistyped the address would be told that nothing was pushed."""
+    there = tracked.folder.parent / "photos"
+    write(there, {"one.jpg": "1"})
+    tracked("remote", "add", "-d", "store", "../photos")
+    (tracked.folder / "data").rename(tracked.folder / "gone")
+    for words in (["push"], ["push", "--dry-run"], ["verify", "-r", "store"], ["verify", "-r", "store", "--repair"]):
+        assert tracked.json(*words, code=10).classes == ["RemoteFormatError"], words
+    for words in (["gc", "-r", "store", "-A", "-f"], ["gc", "-r", "store", "-w"], ["status", "--remote", "store"]):
+        assert tracked.json(*words, code=10).classes == ["RemoteFormatError"], words
+    assert [path.name for path in there.iterdir()] == ["one.jpg"]
+
+
+def test_a_value_that_does_not_fit_names_the_remote(tracked):
+    tracked("remote", "add", "-d", "store", "../store")
+    path = tracked.folder / ".kist" / "config.yaml"
+    path.write_text(path.read_text().replace("    url:", "    shared: nobody\n    url:"))
+    told = tracked("push", code=3)
+    assert told.err.startswith("error: store: ")
+    assert "'shared'" in told.err
+
+
 def test_a_folder_with_a_colon_in_its_name(tracked):
     tracked("remote", "add", "-d", "store", "./box:bucket")
     tracked("push")

@@ -49,12 +49,13 @@ class RemoteURL:
         """Read a URL; a text without ``scheme://`` is a path, scheme ``file``.
 
         Raises:
-            InvalidOption: a password in the URL, a port that is no number, an empty address.
+            InvalidOption: a password or a fragment in the URL, a port that is no number, an empty address.
         """
         if not text or "\0" in text:
             raise InvalidOption("the URL of a remote is empty or holds a NUL character")
         if "://" not in text:
             return cls("file", path=text)
+        _refuse_what_would_be_lost(text)
         try:
             parts = urlsplit(text)
             port = parts.port
@@ -78,6 +79,20 @@ class RemoteURL:
         user = f"{self.user}@" if self.user is not None else ""
         port = f":{self.port}" if self.port is not None else ""
         return f"{self.scheme}://{user}{self.host}{port}{self.path}"
+
+
+def _refuse_what_would_be_lost(text: str) -> None:
+    """Refuse what parsing leaves out silently: the data would lie at another place than the one that was written."""
+    if "#" in text:
+        raise InvalidOption(
+            "the URL of a remote holds a '#', and what follows it names no place",
+            hint="write %23 for a '#' that belongs to the path",
+        )
+    if text != text.strip() or any(letter < " " or letter == "\x7f" for letter in text):
+        raise InvalidOption(
+            "the URL of a remote holds a line break or another control character, or blanks at an end",
+            hint="leave it out, or write it as %0A and the like",
+        )
 
 
 @slotted(frozen=True)

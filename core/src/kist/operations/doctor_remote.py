@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from kist.abc.remote import Remote
 from kist.engine.transfer import objects
-from kist.engine.transfer.remote_store import FORMAT_KEY, RemoteStore, refuse_foreign
+from kist.engine.transfer.remote_store import FORMAT_KEY, RemoteStore
 from kist.errors import KistError, RemoteMissing, RemoteObjectNotFound
 from kist.model.report import Finding
 from kist.repo.context import RepoContext
@@ -50,7 +50,6 @@ def probe(context: RepoContext, name: str, *, fix: bool = False, dry_run: bool =
             if opened.store.open():
                 yield Finding(f"{label}: format", "ok", "holds versions")
             else:
-                refuse_foreign(remote, name)
                 yield Finding(f"{label}: format", "ok", "is empty so far")
         except RemoteMissing as error:
             if fix:

@@ -14,7 +14,7 @@ from kist.abc.options import Options, declared_options
 from kist.abc.remote import Remote, RemoteScope, RemoteURL
 from kist.engine.process.load import Load, MemoryBudget
 from kist.engine.transfer.remote_store import RemoteStore
-from kist.errors import ConfigError, InvalidOption, KistError, UnknownOption
+from kist.errors import ConfigError, InvalidOption, KistError
 from kist.remotes.wrappers import (
     Budget,
     ReadOnlyRemote,
@@ -193,6 +193,7 @@ def options_for(context: RepoContext, name: str, url: RemoteURL) -> Options:
     Raises:
         PluginNotFound: no plugin for the scheme.
         UnknownOption: an option that the plugin does not have.
+        InvalidOption: a value that does not fit.
     """
     kind = context.plugins.remote_options(url.scheme)
     trusted = context.config.trusted_options(name, kind)
@@ -202,7 +203,7 @@ def options_for(context: RepoContext, name: str, url: RemoteURL) -> Options:
         own.setdefault("fsync", False)  # a folder of this machine is as dear to its user as the cache
     try:
         return kind.from_mapping(own, env=os.environ)
-    except UnknownOption as error:
+    except ConfigError as error:
         error.remote = name
         raise
 

@@ -595,8 +595,11 @@ def test_something_else_lies_there(clone, tmp_path):
     source.write_bytes(b"x")
     remote.put_file("files/md5/aa/bb", source)
     here = clone(remote)
-    with pytest.raises(RemoteFormatError, match="something else"):
-        here.push(here.add({"a": b"1"}))
+    version = here.add({"a": b"1"})
+    for use in (here.push, here.push, clone(remote).fetch):
+        with pytest.raises(RemoteFormatError, match="something else"):
+            use(version)
+    assert keys(remote) == ["files/md5/aa/bb"]
     remote.put_file("kist-remote", source)
     with pytest.raises(RemoteFormatError, match="cannot be read"):
         here.push(here.add({"a": b"1"}))

@@ -98,10 +98,10 @@ class RemoteStore:
         return Workers(self._executors(jobs), min(jobs, self.remote.capabilities.max_concurrency), self.load)
 
     def open(self, *, create: bool = False, new: bool = False) -> bool:
-        """Read ``kist-remote``; the first call costs one request, later ones none.
+        """Read ``kist-remote``; the first call costs one request, or two where there is none, later ones none.
 
         Args:
-            create: write it if it is absent and nothing foreign is there.
+            create: write it if it is absent.
             new: whether the very place of the remote may be absent, if nothing is remembered of it here.
 
         Returns:
@@ -114,15 +114,17 @@ class RemoteStore:
         """
         if self._opened is None:
             try:
-                self._opened = self._read_format(forgive=create)
+                opened = self._read_format(forgive=create)
+                if not opened:
+                    _refuse_foreign(self.remote, self.name)
             except RemoteMissing as exc:
                 if not (create or new):
                     raise
                 if not self.hints.empty:
                     raise self._vanished(exc) from exc
-                self._opened = False
+                opened = False
+            self._opened = opened
         if not self._opened and create:
-            refuse_foreign(self.remote, self.name)
             self.put_bytes(FORMAT_KEY, objects.dump_text("remote", {"pack_threshold": PACK_THRESHOLD}))
             self.created = self._opened = True
             self._remember_format()
@@ -327,7 +329,7 @@ def write_markers(store: RemoteStore, published: Iterable[Published], workers: W
     objects.put_texts(store.remote, texts, workers, folder=store.scratch)
 
 
-def refuse_foreign(remote: Remote, name: str) -> None:
+def _refuse_foreign(remote: Remote, name: str) -> None:
     """Do not mix with what somebody else keeps at a place without a store of ours.
 
     Args:
@@ -391,7 +393,6 @@ __all__ = [
     "RemoteStore",
     "named_by_content",
     "never_pushed",
-    "refuse_foreign",
     "set_key",
     "write_markers",
 ]
