@@ -72,5 +72,18 @@ def test_links_are_made_without_reading_what_was_hashed_before(tmp_path, cache_h
     assert second < data * 0.1
 
 
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+def test_files_become_links_without_being_read_again(tmp_path, cache_home, bare, kind):
+    repository = Repository(tmp_path / "repository", cache_home)
+    repository.run("config", "--local", "cache.type", f"{kind},copy")
+    data = make_files(repository.folder / "data", 1500, 10_000)
+    repository.let_age()
+    found = repository.measured("add", "data")
+    assert found.read - bare["add"].read < data * 1.2  # with what only links need: modules, the record of objects
+    assert found.written - bare["add"].written < data * 1.05
+    files = [one for one in (repository.folder / "data").rglob("*") if not one.is_dir()]
+    assert all(one.is_symlink() or one.stat().st_nlink == 2 for one in files)
+
+
 def test_requests_do_not_grow_with_the_number_of_files(bare):
     assert {verb: bare[verb].requests for verb in REQUESTS if bare[verb].requests > REQUESTS[verb]} == {}

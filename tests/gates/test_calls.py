@@ -43,6 +43,46 @@ def test_system_calls_for_each_file(counted, verb):
     assert sum(each.values()) <= MOST[verb], shown
 
 
+LINKED = {"add": 20.6, "checkout": 7.0, "checkout again": 4.9}
+"""The same of commands that make hard links. So few objects that each folder of the cache has some are asked for one by
+one, where more would be listed.
+
+add: read as ever; the object is opened, written, closed, and looked at to be recorded; file and object are looked at
+before the link is made beside the file and renamed over it. checkout: the object is opened, written, closed and looked
+at, linked, and the link listed; of objects that are files already only the latter."""
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory, cache_home):
+    """Number of files -> command -> system calls, with hard links."""
+    found = {}
+    for files in (FEW, MANY):
+        packed, loose = (
+            Repository(tmp_path_factory.mktemp("links") / name, cache_home) for name in ("packed", "loose")
+        )
+        for repository in (packed, loose):
+            make_files(repository.folder / "data", files, 500)
+            repository.let_age()
+        packed.run("add", "data")
+        packed.environment["KIST_CACHE_TYPE"] = loose.environment["KIST_CACHE_TYPE"] = "hardlink"
+        found[files] = {"add": calls_of(loose, "add", "data")}
+        packed.take_data_away()
+        found[files]["checkout"] = calls_of(packed, "checkout")
+        packed.take_data_away()
+        found[files]["checkout again"] = calls_of(packed, "checkout")
+        for repository in (packed, loose):
+            assert all(one.stat().st_nlink == 2 for one in (repository.folder / "data").rglob("*") if one.is_file())
+    return found
+
+
+@pytest.mark.parametrize("verb", LINKED)
+def test_system_calls_for_each_link(linked, verb):
+    few, many = linked[FEW][verb], linked[MANY][verb]
+    each = {name: (count - few.get(name, 0)) / (MANY - FEW) for name, count in many.items() if name != "total"}
+    shown = {name: round(count, 2) for name, count in each.items() if count > 0.05}
+    assert sum(each.values()) <= LINKED[verb], shown
+
+
 @pytest.mark.parametrize(("mode", "waits"), [("off", False), ("batch", True)])
 def test_waits_for_the_disk_as_it_is_told(tmp_path, cache_home, mode, waits):
     """With ``core.fsync=off`` not even what is remembered of the workspace: it would wait for all files."""

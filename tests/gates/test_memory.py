@@ -56,7 +56,7 @@ from kist.engine.workspace import fingerprints
 from kist.model import columns
 from kist.util import paths
 # What is done at a time does not count for each file, nor does what a small index is held for.
-checks._TURN = contents._LOOKED_UP_ALONE = rows._PENDING = shares.TURN = write._BATCH_FILES = paths._TOGETHER = 256
+checks._TURN = contents._MARK_AT = contents._LOOKED_UP_ALONE = rows._PENDING = shares.TURN = write._BATCH_FILES = paths._TOGETHER = 256
 fingerprints._MEMORY = indexes.WHOLE_LIMIT = 1 << 14
 catalog.LARGE = indexes._SET_LIMIT = indexes._HOLD_LIMIT = 0
 indexes.REQUEST_LIMIT = 1 << 16
@@ -82,7 +82,8 @@ from kist.engine.manifest import cut, nodes
 # What is done at a time does not count for each file, nor does what a small index or pack is held for.
 packs.PACK_LIMIT = session.PACK_LIMIT = packing.PACK_LIMIT = publish.PACK_LIMIT = 1 << 15
 publish.SMALL_PACK = packing.SMALL_PACK = packing._FLUSH = 0
-session._LOOSE_LIMIT = session._SEEN_LIMIT = digest_set.FEW = rows.HELD = index_builder._SPAN = parts.BLOCK = local_side._BATCH = 256
+session._LOOSE_LIMIT = session._SMALL_LIMIT = 256
+session._SEEN_LIMIT = digest_set.FEW = rows.HELD = index_builder._SPAN = parts.BLOCK = local_side._BATCH = 256
 sections._BUFFER, cut._PORTION, nodes._BATCH, nodes._KEPT, parts.NODE_BATCH = 1 << 10, 256, 1, 1, 1
 fingerprints._MEMORY = fingerprints._CHUNK = indexes.WHOLE_LIMIT = 1 << 14
 catalog.LARGE = indexes._SET_LIMIT = indexes._HOLD_LIMIT = 0
@@ -101,7 +102,7 @@ from kist.engine.cache import verified
 from kist.engine.checkout import checks, contents, rows as checkout_rows, shares, write
 from kist.model import columns
 from kist.util import paths
-checks._TURN = contents._LOOKED_UP_ALONE = checkout_rows._PENDING = shares.TURN = 256
+checks._TURN = contents._MARK_AT = contents._LOOKED_UP_ALONE = checkout_rows._PENDING = shares.TURN = 256
 write._BATCH_FILES = paths._TOGETHER = columns.MANY = 256
 verified._MOST_OWN = 0
 # The names in paths are interned for as long as they live; the interpreter's table of them grows in steps, so one is made.

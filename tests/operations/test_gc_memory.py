@@ -62,7 +62,7 @@ def test_a_loose_object_that_nobody_needs_is_found(repo, looks):
         "blake3" if "blake3" in (repo / "data.kist").read_text() else "sha256"
     ) as one:
         raw = bytes(range(32))
-        one.put_loose(raw, b"nobody's")
+        one.put_loose({raw: b"nobody's"})
         one.commit()
     assert planned(repo) == 1
     assert len(looks) == 2

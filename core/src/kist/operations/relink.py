@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import posixpath
+from array import array
 from collections.abc import Iterator, Sequence
 
+from kist.abc.kernel import STAT_FIELDS
 from kist.abc.link import LinkType
 from kist.engine.workspace.folders import Folders, name_of
 from kist.model.columns import Columns
@@ -55,11 +57,11 @@ def _relink(context: RepoContext, edit: Edit) -> int:
     folder = edit.path if output.is_directory else posixpath.dirname(edit.path)
     files = 0
     for recorded in _turns(context, edit):
-        chosen = _unlinked(context, folder, recorded, link)
+        chosen, looks = _unlinked(context, folder, recorded, link)
         if not len(chosen):
             continue
         nothing = Columns(recorded.algorithm, recorded.width)
-        plan = CheckoutPlan(create=nothing, replace=chosen, replaced=chosen, modes=nothing, delete=nothing)
+        plan = CheckoutPlan(nothing, replace=chosen, replaced=chosen, modes=nothing, delete=nothing, looks=looks)
         intent = {"verb": "relink", "output": edit.path}
         with context.write_lock():
             files += apply_checkout(context.root, os.fsencode(folder), plan, tools, intent=intent).files
@@ -87,8 +89,8 @@ def _turns(context: RepoContext, edit: Edit) -> Iterator[Columns]:
         yield Columns.concat(hasher.name, hasher.digest_size, parts)
 
 
-def _unlinked(context: RepoContext, folder: str, recorded: Columns, link: LinkType) -> Columns:
-    """Plain files with content that are not links to their objects yet."""
+def _unlinked(context: RepoContext, folder: str, recorded: Columns, link: LinkType) -> tuple[Columns, array[int]]:
+    """Plain files with content that are not links to their objects yet, and how each looked when it was read."""
     from kist.engine.checkout.plan import pick
     from kist.engine.checkout.write import group_by_folder
 
@@ -108,4 +110,28 @@ def _unlinked(context: RepoContext, folder: str, recorded: Columns, link: LinkTy
     finally:
         os.close(root)
         os.close(objects)
-    return pick(recorded, flags)
+    chosen = pick(recorded, flags)
+    return chosen, _looks(context, folder, chosen)
+
+
+def _looks(context: RepoContext, folder: str, chosen: Columns) -> array[int]:
+    """How each file looked when it was read, as far as that is known: then it need not be read once more."""
+    from kist.engine.checkout.shares import TURN
+    from kist.engine.checkout.write import group_by_folder
+    from kist.engine.workspace.rows import SMUDGED
+
+    looks = SMUDGED * len(chosen)
+    for parent, ranges in group_by_folder(chosen.paths).items():
+        if sum(map(len, ranges)) >= TURN:  # perhaps far more files than those of this turn: a row would hold them all
+            continue
+        row = context.fingerprints.get(os.path.join(os.fsencode(folder), parent) if parent else os.fsencode(folder))
+        if row is None or row.algorithm != chosen.algorithm:
+            continue
+        width, stats = chosen.width, row.listing.stats
+        places = {name: at for at, name in enumerate(row.listing.names)}
+        for at in (position for span in ranges for position in span):
+            place = places.get(name_of(chosen.paths[at]), -1)
+            if place >= 0 and row.digests[place * width : (place + 1) * width] == chosen.raw(at):
+                known = stats[place * STAT_FIELDS : (place + 1) * STAT_FIELDS]
+                looks[at * STAT_FIELDS : (at + 1) * STAT_FIELDS] = known
+    return looks

@@ -200,12 +200,12 @@ def test_nothing_is_visible_before_the_commit(cache):
 
 
 def test_of_many_loose_objects_few_wait_for_the_commit(cache, monkeypatch):
-    monkeypatch.setattr("kist.engine.cache.session._LOOSE_LIMIT", 10)
+    monkeypatch.setattr("kist.engine.cache.session._SMALL_LIMIT", 10)
     contents = [b"%02d" % number * 3000 for number in range(25)]
     raws = [HASHER.raw(content) for content in contents]
     with pytest.raises(ZeroDivisionError), cache.session(ALGORITHM) as session:
         for raw, content in zip(raws, contents, strict=True):
-            session.put_loose(raw, content)
+            session.put_loose({raw: content})
         assert sum(cache.has_loose_many(ALGORITHM, raws)) == 20
         assert cache.is_verified_many(ALGORITHM, raws) == [True] * 20 + [False] * 5
         raise ZeroDivisionError
@@ -220,18 +220,18 @@ def test_of_many_loose_objects_few_wait_for_the_commit(cache, monkeypatch):
 
 def test_no_commit_leaves_out_what_could_not_be_put_into_its_place(cache, monkeypatch):
     """Of a part of the loose objects that came on the way; whoever stored them may take them for stored."""
-    monkeypatch.setattr("kist.engine.cache.session._LOOSE_LIMIT", 10)
+    monkeypatch.setattr("kist.engine.cache.session._SMALL_LIMIT", 10)
     contents = [b"%02d" % number * 3000 for number in range(11)]
     raws = [HASHER.raw(content) for content in contents]
     with cache.session(ALGORITHM) as session:
         for raw, content in zip(raws[:9], contents, strict=False):
-            session.put_loose(raw, content)
+            session.put_loose({raw: content})
         obstacle = cache.folder.loose_path(ALGORITHM, raws[5]).parent
         obstacle.parent.mkdir()
         obstacle.touch()
         for raw, content in zip(raws[9:], contents[9:], strict=True):
             with pytest.raises(StorageError):
-                session.put_loose(raw, content)
+                session.put_loose({raw: content})
         assert 0 < sum(drop_caches(cache).has_loose_many(ALGORITHM, raws)) < 10
         with pytest.raises(StorageError):
             session.commit()
@@ -793,7 +793,7 @@ def test_an_object_that_was_there_already_is_not_known(cache, tmp_path):
     raw = HASHER.raw(content)
     path = cache.objects_folder / os.fsdecode(cache.loose_name(ALGORITHM, raw))
     with cache.session(ALGORITHM) as session:
-        session.put_loose(raw, content)
+        session.put_loose({raw: content})
         path.parent.mkdir(parents=True)
         path.write_bytes(b"z" * 2_000_000)  # another process, and damaged since
         session.commit()

@@ -106,15 +106,19 @@ class Objects:
     def _path(self, raw):
         return self.root / "objects" / os.fsdecode(self.loose_name("", raw))
 
-    def unpack(self, _algorithm, raws):
-        for raw in raws:
-            path = self._path(raw)
-            if sha256(self.packed[raw]).digest() != raw:  # the cache hashes what it unpacks
-                raise ObjectCorrupt("sha256:" + raw.hex())
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(self.packed[raw])
-            path.chmod(0o444)
-            self.unpacked.append(raw)
+    def unpack(self, _algorithm, raws, _on_error=None, divide=None):
+        def write(part, on_error):
+            for raw in part:
+                path = self._path(raw)
+                if sha256(self.packed[raw]).digest() != raw:  # the cache hashes what it unpacks
+                    on_error(raw, ObjectCorrupt("sha256:" + raw.hex()))
+                    continue
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(self.packed[raw])
+                path.chmod(0o444)
+                self.unpacked.append(raw)
+
+        (divide or (lambda some, do: do(some, _on_error)))(raws, write)
 
     def loose_name(self, _algorithm, raw):
         return os.fsencode(raw.hex()[:2] + "/" + raw.hex()[2:])
@@ -675,7 +679,7 @@ def test_what_may_be_linked_is_held_of_some_batches_only(world, monkeypatch, lin
 
     monkeypatch.setattr(checkout_write, "_LINKED_FILES", 5)
     monkeypatch.setattr(checkout_contents, "_MARK_AT", 8)
-    monkeypatch.setattr(checkout_contents, "_UNPACKED", 3)
+    monkeypatch.setattr(checkout_contents, "_PIECE", 3)
     held = []
     prepare = checkout_contents.Contents.prepare_links
 

@@ -25,7 +25,7 @@ from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.cache.copies import Copies
 from kist.engine.cache.folder import CacheFolder
-from kist.engine.cache.read import CacheReader
+from kist.engine.cache.read import CacheReader, OnError
 from kist.engine.cache.verified import VerifiedRecord, look_of
 from kist.engine.process.locks import Waiting
 from kist.engine.storage.packs import PackReader
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from kist.engine.cache.session import CacheSession
 
 PACK_THRESHOLD = 1 << 20
+
+Divide = Callable[[Sequence[bytes], Callable[[Sequence[bytes], OnError], None]], None]
+"""Is given objects, and what writes some of them in this process or in one that is forked from it; sees to all."""
 
 _MODES = ("batch", "each", "off")
 """Values of ``core.fsync``: in the background with one wait at the end; at once for each file; not at all."""
@@ -138,17 +141,21 @@ class Cache(CacheReader):
         self.folder.ensure()
         return self.folder.lock("gc.lock", what="the cache")
 
-    def unpack(self, algorithm: str, raws: Iterable[bytes]) -> int:
+    def unpack(
+        self, algorithm: str, raws: Iterable[bytes], on_error: OnError | None = None, divide: Divide | None = None
+    ) -> int:
         """Make packed objects loose too, so that they can be linked; durable and read-only.
 
         They were hashed on the way; the caller records it once they are linked (``mark_verified``).
 
         Args:
             algorithm: the hash algorithm.
-            raws: raw digests.
+            raws: raw digests, best in the order of the paths.
+            on_error: told of each object that is missing or damaged; None: the first one is raised.
+            divide: shares out the writing, and sees to those that fail.
 
         Returns:
-            how many were made.
+            how many were not loose.
 
         Raises:
             ObjectMissing: one of them is not here.
@@ -159,8 +166,15 @@ class Cache(CacheReader):
         absent = [raw for raw, here in zip(wanted, self.has_loose_many(algorithm, wanted), strict=True) if not here]
         if absent:
             with self.session(algorithm) as session:
-                for raw, data in self.read_iter(algorithm, absent):
-                    session.put_loose(raw, data)
+                writer = session.loose()
+
+                def write(part: Sequence[bytes], on_error: OnError | None = on_error) -> None:
+                    writer.write(self.read_iter(algorithm, part, on_error))
+
+                if divide is None:
+                    write(absent)
+                else:
+                    divide(absent, write)
                 session.commit(record=False)
         return len(absent)
 

@@ -165,12 +165,16 @@ class CacheFolder:
             try:
                 folder.mkdir(mode=0o700)
                 new = True
-                if self.shared:
-                    folder.chmod(0o2775)  # past the umask, which may forbid the group to write
+                self.set_mode(folder)
             except FileExistsError:
                 new = False
         self._made.add(folder)
         return new
+
+    def set_mode(self, folder: Path) -> None:
+        """Give a new folder, made with mode 0700, the cache's mode."""
+        if self.shared:
+            folder.chmod(0o2775)  # past the umask, which may forbid the group to write
 
     def lock(self, name: str, *, what: str, shared: bool = False, timeout: float | None = None) -> Lock:
         """A kernel lock on a file of the cache; without a *timeout* it waits as the command does."""

@@ -8,14 +8,14 @@ its footer, an index without its pack counts for nothing, so a kill between two 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Container, Iterable
 from contextlib import suppress
-from errno import EXDEV
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kist.engine.cache.catalog import OpenIndex
 from kist.engine.cache.folder import CacheFolder
+from kist.engine.cache.moving import move
 from kist.engine.cache.read import CacheReader
 from kist.engine.process.syncing import Syncer
 from kist.engine.storage.index_builder import IndexBuilder
@@ -27,6 +27,9 @@ from kist.engine.storage.rows import NewFile
 from kist.errors import KistError
 from kist.util.atomic import storage_errors
 from kist.util.slotted import field, slotted
+
+if TYPE_CHECKING:
+    from kist.engine.cache.loose_writer import LooseWriter
 
 SMALL_PACK = PACK_LIMIT // 2
 """Packs shorter than this are merged with others of their kind."""
@@ -47,8 +50,8 @@ class Pending:
         packs: algorithm -> pack id -> its entry.
         builders: algorithm -> kind of pack -> what collects their members for an index.
         files: pack id -> where it lies now.
-        loose: algorithm -> raw digest -> where the object lies now.
-        unsynced: loose objects that nobody has made durable yet.
+        loose: algorithm -> raw digest -> where the object, which is durable, lies now.
+        small: what wrote small loose objects, of which none need be durable yet.
         hashed: pack id -> inode, of packs that came whole and were hashed.
     """
 
@@ -57,11 +60,11 @@ class Pending:
     builders: dict[str, dict[int, IndexBuilder]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     loose: dict[str, dict[bytes, Path]] = field(default_factory=dict)
-    unsynced: list[Path] = field(default_factory=list)
+    small: LooseWriter | None = None
     hashed: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.packs or self.loose)
+        return bool(self.packs or self.loose or self.small)
 
     def add_pack(self, path: Path, algorithm: str, entry: PackEntry, members: Members) -> None:
         """Add a finished pack."""
@@ -84,14 +87,14 @@ class Pending:
 
     def loose_alone(self) -> Pending:
         """The loose objects alone, to be published now; they stay here until :meth:`forget_loose`."""
-        return Pending(self.new_file, loose=self.loose, unsynced=self.unsynced)
+        return Pending(self.new_file, loose=self.loose, small=self.small)
 
     def forget_loose(self) -> None:
         """Wait no longer for the loose objects, which are published."""
-        self.loose, self.unsynced = {}, []
+        self.loose, self.small = {}, None
 
 
-def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> None:
+def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> list[bytes]:
     """Make a session's work durable and visible.
 
     Args:
@@ -99,21 +102,28 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> None:
         pending: what was written; packs and large loose objects are durable already.
         syncer: the session's.
 
+    Returns:
+        The raw digests of the small loose objects that are new in the cache.
+
     Raises:
         StorageError: the disk is full, read-only or failing.
     """
     folder = reader.folder
-    if syncer.mode != "off":
-        syncer.files([path for path in pending.unsynced if path.exists()], folder.tmp)
+    if pending.small is not None and syncer.mode == "batch":
+        syncer.files(pending.small.paths(), folder.tmp)
     reader.catalog.refresh(force=bool(pending.packs))  # before our packs are there: their footers are in memory
     folders = _place_loose(folder, pending)
+    small: list[bytes] = []
+    if pending.small is not None:
+        small, changed = pending.small.put_in_place()
+        folders |= changed
     for name, path in pending.files.items():
-        _move(path, folder.packs / name, replace=True)
+        move(path, folder.packs / name, replace=True)
         folders.add(folder.packs)
     forget_damage(folder, pending.files)
     syncer.folders(sorted(folders), folder.root)
     if not pending.packs:
-        return
+        return small
     lock = folder.lock("merge.lock", what="the cache's packs", timeout=0)
     alone = lock.try_acquire()
     try:
@@ -122,6 +132,7 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> None:
     finally:
         if alone:
             lock.release()
+    return small
 
 
 def write_index(folder: CacheFolder, builder: IndexBuilder, syncer: Syncer, new_file: NewFile) -> str:
@@ -141,7 +152,7 @@ def write_index(folder: CacheFolder, builder: IndexBuilder, syncer: Syncer, new_
             finally:
                 os.close(descriptor)
             syncer.wait()
-            _move(path, folder.index / name, replace=True)
+            move(path, folder.index / name, replace=True)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -238,7 +249,7 @@ class _Indexer:
             self.syncer.wait()
             for writer in writers:
                 if writer.id:
-                    _move(writer.path, self.folder.packs / writer.id, replace=True)
+                    move(writer.path, self.folder.packs / writer.id, replace=True)
             return merged
         finally:
             for writer in writers:
@@ -289,7 +300,7 @@ def _place_loose(folder: CacheFolder, pending: Pending) -> set[Path]:
                 shards[raw[0]] = shard = folder.loose_path(algorithm, raw).parent
                 if folder.make(shard):
                     changed.add(top)
-            if not _move(path, f"{folder.objects}/{os.fsdecode(folder.loose_name(algorithm, raw))}"):
+            if not move(path, f"{folder.objects}/{os.fsdecode(folder.loose_name(algorithm, raw))}"):
                 del objects[raw]
         changed.update(shards.values())
     return changed
@@ -309,41 +320,3 @@ def forget_damage(folder: CacheFolder, packs: Container[str]) -> None:
         for name in os.listdir(folder.quarantine):
             if name.startswith("packed-") and name.split("-")[1] in packs:
                 (folder.quarantine / name).unlink(missing_ok=True)
-
-
-def _move(source: Path, target: Path | str, *, replace: bool = False) -> bool:
-    """Rename; what is there already has the same bytes, and stays unless *replace*, for links to it may exist.
-
-    Returns:
-        Whether *source* is there now.
-    """
-    with storage_errors(target):
-        if not replace and os.path.exists(target):
-            with suppress(FileNotFoundError):  # where an attempt that failed came so far
-                os.unlink(source)
-            return False
-        try:
-            os.rename(source, target)
-        except OSError as exc:
-            if exc.errno != EXDEV:
-                raise
-            _copy_across(source, Path(target))
-    return True
-
-
-def _copy_across(source: Path, target: Path) -> None:
-    """Move a file from another file system in, whole or not at all."""
-    from kist.util.atomic import temp_name
-
-    temporary = target.with_name(temp_name(target.name))
-    try:
-        with source.open("rb") as reader, temporary.open("xb") as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
-            writer.flush()
-            os.fchmod(writer.fileno(), 0o444)
-            os.fsync(writer.fileno())
-        os.rename(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    source.unlink()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kist.abc.hasher import Hasher
 from kist.abc.progress import NullProgress, Progress
@@ -24,15 +24,18 @@ from kist.engine.storage.pack_writer import PackWriter
 from kist.engine.storage.packs import DATA, NODES, PACK_LIMIT, PackReader
 from kist.errors import ObjectCorrupt, WorkspaceError
 from kist.model.digest import Digest
-from kist.util.atomic import storage_error, storage_errors, write_all
-from kist.util.copying import share_blocks
+from kist.util.atomic import storage_error, storage_errors
 from kist.util.gathering import cut
 
-_BLOCK = 1 << 20
-_SYNC_EVERY = 64 << 20
+if TYPE_CHECKING:
+    from kist.engine.cache.loose_writer import LooseWriter
+    from kist.engine.cache.streams import StreamCopier
+
 _SEEN_LIMIT = 1 << 19
 _LOOSE_LIMIT = 1 << 15
-"""Loose objects that wait for the commit at most: they take memory, so of more than that all come into their places."""
+"""Large loose objects that wait for the commit at most: of more than that all come into their places."""
+_SMALL_LIMIT = 1 << 17
+"""Small ones likewise: what is recorded of them takes memory."""
 
 
 class CacheSession:
@@ -70,7 +73,9 @@ class CacheSession:
         self._seen: set[bytes] = set()
         self._nodes: dict[bytes, tuple[PackWriter, int, int, int, int]] = {}
         self._closed: list[PackWriter] = []
-        self._clone = True
+        self._loose: LooseWriter | None = None
+        self._small_loose = 0
+        self._streams: StreamCopier | None = None
 
     def __enter__(self) -> Self:
         self._folder.ensure()
@@ -89,6 +94,8 @@ class CacheSession:
         for writer in (*self._writers.values(), *self._closed):
             writer.close()
         self._writers, self._closed = {}, []
+        if self._loose is not None:
+            self._loose.close()
         self._stack.close()  # removes the scratch folder with all that was not committed
 
     def file(self, suffix: str = "") -> Path:
@@ -118,9 +125,7 @@ class CacheSession:
             if small:
                 self._append(list(small), list(small.values()))
             if len(small) < len(fresh):
-                for raw, data in fresh.items():
-                    if raw not in small:
-                        self.put_loose(raw, data)
+                self.put_loose({raw: data for raw, data in fresh.items() if raw not in small})
             self._remember(fresh)
 
     def put_node(self, data: bytes) -> bytes:
@@ -160,7 +165,7 @@ class CacheSession:
         hasher = hasher or self._hasher
         path = self.file()
         try:
-            raw, length = self._copy(reader, path, hasher, size, progress)
+            raw, length = self._copier().copy(reader, path, hasher, size, progress)
             if size is not None and length != size:
                 raise WorkspaceError("a file changed while it was read", hint="run the command again")
             with self._lock:
@@ -176,28 +181,31 @@ class CacheSession:
             raise
         return raw
 
-    def put_loose(self, raw: bytes, data: bytes) -> None:
-        """Store one object as a loose one, whatever its size.
+    def put_loose(self, objects: Mapping[bytes, bytes]) -> None:
+        """Store objects as loose ones, whatever their sizes.
 
         Args:
-            raw: its raw digest, already computed from *data*.
-            data: its content.
+            objects: raw digest, already computed, to content.
 
         Raises:
             StorageError: the disk is full, read-only or failing.
         """
-        path = self.file()
-        with self._lock, storage_errors(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                write_all(descriptor, data)
-                os.fchmod(descriptor, 0o444)
-                if self._syncer.mode == "each":
-                    self._syncer.sync(descriptor)
-            finally:
-                os.close(descriptor)
-            self._pending.unsynced.append(path)
-            self._adopt(path, self._hasher.name, raw, len(data))
+        with self._lock:
+            self.bytes_stored += self.loose().write(objects.items())
+            self._small_loose += len(objects)
+            if self._small_loose >= _SMALL_LIMIT:
+                self._publish_loose()
+
+    def loose(self) -> LooseWriter:
+        """What writes small loose objects, also in a process that is forked from here; :meth:`commit` is done here."""
+        with self._lock:
+            if self._loose is None:
+                from kist.engine.cache.loose_writer import LooseWriter  # few commands store small objects as files
+
+                self._loose = LooseWriter(self._folder, self._hasher.name, self.file("-loose"), self._syncer)
+                self._loose.begin()
+            self._pending.small = self._loose
+            return self._loose
 
     def put_loose_file(self, path: Path, digest: Digest, *, synced: bool = False) -> None:
         """Take over a file whose content was checked against *digest*; it is moved away or removed.
@@ -287,7 +295,7 @@ class CacheSession:
                 self._publish(self._pending, record=record)
             for writer in self._closed:
                 writer.close()
-            self._closed, self._nodes, self._pending = [], {}, Pending(self.file)
+            self._closed, self._nodes, self._pending, self._small_loose = [], {}, Pending(self.file), 0
 
     # Everything below runs under the lock.
 
@@ -347,54 +355,34 @@ class CacheSession:
             raise ObjectCorrupt(f"{self._hasher.name}:{raw.hex()}", where=str(writer.path))
         return data
 
+    def _copier(self) -> StreamCopier:
+        with self._lock:
+            if self._streams is None:
+                from kist.engine.cache.streams import StreamCopier
+
+                self._streams = StreamCopier(self._syncer)
+            return self._streams
+
     def _adopt(self, path: Path, algorithm: str, raw: bytes, size: int) -> None:
         if self._pending.add_loose(path, algorithm, raw):
             self.bytes_stored += size
         else:
             path.unlink(missing_ok=True)
         if self._pending.loose_count >= _LOOSE_LIMIT:
-            self._publish(self._pending.loose_alone())
-            self._pending.forget_loose()  # not before: where that fails, a commit must not leave any of them out
+            self._publish_loose()
+
+    def _publish_loose(self) -> None:
+        self._publish(self._pending.loose_alone())
+        self._pending.forget_loose()  # not before: where that fails, a commit must not leave any of them out
+        self._small_loose = 0
 
     def _publish(self, pending: Pending, *, record: bool = True) -> None:
         self._syncer.wait()
-        publish(self._reader, pending, self._syncer)
+        small = publish(self._reader, pending, self._syncer)
         self._reader.hashed.note(self._folder.packs, pending.hashed)
-        for algorithm, objects in pending.loose.items() if record else ():
+        if not record:
+            return
+        for algorithm, objects in pending.loose.items():
             self._verified.mark(algorithm, list(objects), stored=True)  # of those that are in their places
-
-    def _copy(self, reader: int, path: Path, hasher: Hasher, size: int | None, progress: Progress) -> tuple[bytes, int]:
-        running = hasher.new()
-        total = unsynced = 0
-        target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            source, cloned = (target, True) if self._cloned(reader, target) else (reader, False)
-            block = bytearray(_BLOCK)
-            view = memoryview(block)
-            while count := os.readv(source, [block]):
-                total += count
-                if size is not None and total > size:
-                    break  # it grows: somebody writes to it
-                if not cloned:
-                    write_all(target, view[:count])
-                running.update(view[:count])
-                progress.advance(count)
-                unsynced += count
-                if unsynced >= _SYNC_EVERY and self._syncer.mode == "batch":
-                    self._syncer.sync(target)  # the disk starts now, not at the end
-                    unsynced = 0
-            os.fchmod(target, 0o444)
-            self._syncer.sync(target)
-        finally:
-            os.close(target)
-        return running.digest(), total
-
-    def _cloned(self, reader: int, target: int) -> bool:
-        """Share the file's blocks where the file system can: then it is read once and written never."""
-        if self._clone:
-            with suppress(OSError):
-                if os.lseek(reader, 0, os.SEEK_CUR) == 0:
-                    share_blocks(reader, target)
-                    return True
-            self._clone = False
-        return False
+        if small:
+            self._verified.mark(self._hasher.name, small)

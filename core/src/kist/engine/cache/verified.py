@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from kist.engine.cache.folder import CacheFolder
@@ -28,6 +30,9 @@ _HELD = 16 << 20
 
 _MOST_OWN = 10_000
 """Objects whose looks are kept in memory."""
+
+_TOGETHER = 8
+"""Objects in one folder for which it is opened, rather than each is asked for by its whole path."""
 
 _MASK = (1 << 64) - 1
 _WRITABLE = 0o222
@@ -81,8 +86,12 @@ class VerifiedRecord:
             left = [raw for raw in left if raw not in known]
             if not left:
                 break
-        prefix = f"{self._folder.objects}/"
-        return [raw in known and self._unchanged(known[raw], prefix, algorithm, raw) for raw in raws]
+        good = {
+            raw
+            for raw, status in self._stats(algorithm, sorted(known))
+            if status is not None and _is_unchanged(known[raw], status)
+        }
+        return [raw in good for raw in raws]
 
     def inodes(self, algorithm: str) -> KnownInodes:
         """Which recorded object had which inode when it was hashed; made once while the record stays as it is."""
@@ -101,17 +110,14 @@ class VerifiedRecord:
             raws: raw digests.
             stored: whether this process stored them just now: then :meth:`take` tells how they look.
         """
-        prefix = f"{self._folder.objects}/"
         good, looks = [], array("Q")
-        for raw in sorted(set(raws)):
-            try:
-                look = look_of(os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw))))
-            except OSError:
-                continue
-            good.append(raw)
-            looks.extend(look)
-            if stored and len(self._own) < _MOST_OWN:
-                self._own[algorithm, raw] = look
+        for raw, status in self._stats(algorithm, sorted(set(raws))):
+            if status is not None:
+                look = look_of(status)
+                good.append(raw)
+                looks.extend(look)
+                if stored and len(self._own) < _MOST_OWN:
+                    self._own[algorithm, raw] = look
         if not good:
             return
         with suppress(StorageError):
@@ -129,17 +135,40 @@ class VerifiedRecord:
         """
         return self._own.pop((algorithm, raw), None)
 
-    def _unchanged(self, then: Look, prefix: str, algorithm: str, raw: bytes) -> bool:
+    def _stats(self, algorithm: str, raws: Sequence[bytes]) -> Iterator[tuple[bytes, os.stat_result | None]]:
+        """What the system tells of each loose object of some sorted digests; None of one that is not there."""
+        size = self._folder.hasher(algorithm).digest_size
+        first = 0
+        while first < len(raws):
+            stop = bisect_left(raws, raws[first][0] + 1, first, key=lambda raw: raw[0])
+            group = raws[first:stop]
+            if stop - first < _TOGETHER or any(len(raw) != size for raw in group):
+                prefix = f"{self._folder.objects}/"
+                for raw in group:
+                    yield raw, _stat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw)), None)
+            else:
+                yield from self._stats_in(f"{self._folder.objects}/{algorithm}/{raws[first][0]:02x}", group)
+            first = stop
+
+    @staticmethod
+    def _stats_in(shard: str, raws: Sequence[bytes]) -> Iterator[tuple[bytes, os.stat_result | None]]:
+        """The same of objects in one folder."""
         try:
-            status = os.lstat(prefix + os.fsdecode(self._folder.loose_name(algorithm, raw)))
+            folder = os.open(shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            return False
-        now = look_of(status)
-        if now == then:
-            return True
-        same = (now[0], now[1], now[3]) == (then[0], then[1], then[3])
-        linked = now[4] > 1 or now[4] != then[4]
-        return same and linked and not status.st_mode & _WRITABLE
+            for raw in raws:
+                yield raw, None
+            return
+        try:
+            names = [raw.hex()[2:] for raw in raws]
+            found: list[os.stat_result | None]
+            try:
+                found = list(map(partial(os.lstat, dir_fd=folder), names))
+            except OSError:
+                found = [_stat(name, folder) for name in names]
+        finally:
+            os.close(folder)
+        yield from zip(raws, found, strict=True)
 
     def _records(self, algorithm: str) -> Records:
         """Files of the record that are of an algorithm; whether they are whole is seen when they are asked."""
@@ -215,3 +244,19 @@ def look_of(status: os.stat_result) -> Look:
         status.st_ino & _MASK,
         status.st_nlink,
     )
+
+
+def _is_unchanged(then: Look, status: os.stat_result) -> bool:
+    now = look_of(status)
+    if now == then:
+        return True
+    same = (now[0], now[1], now[3]) == (then[0], then[1], then[3])
+    linked = now[4] > 1 or now[4] != then[4]
+    return same and linked and not status.st_mode & _WRITABLE
+
+
+def _stat(path: str, folder: int | None) -> os.stat_result | None:
+    try:
+        return os.lstat(path, dir_fd=folder)
+    except OSError:
+        return None

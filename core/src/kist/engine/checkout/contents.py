@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from kist.abc.link import LinkType
-from kist.engine.checkout.tools import CheckoutTools
+from kist.abc.progress import NullProgress
+from kist.engine.checkout.shares import Check, Tally, in_pieces, in_shares, share_out
+from kist.engine.checkout.tools import CheckoutTools, Write
 from kist.engine.workspace.folders import OPEN_FOLDER, lstat_or_none
 from kist.errors import LinkUnsupported, ObjectError
 from kist.model.columns import Columns
 from kist.model.digest import Digest
+from kist.model.entry import FILE
 from kist.util.atomic import storage_error, write_all
 from kist.util.copying import copy_rest
 from kist.util.gathering import cut
@@ -19,10 +23,10 @@ from kist.util.slotted import slotted
 
 _BLOCK = 1 << 20
 _MARK_AT = 1 << 16
-"""Objects that are hashed or unpacked until that is recorded; of so many it is held that they may be linked."""
+"""Objects that are made ready to be linked together; of so many it is held that they may be linked."""
 
-_UNPACKED = 8192
-"""Objects that are made loose together: of each there is a path in memory meanwhile."""
+_PIECE = 4096
+"""Objects that are made loose until a helper looks whether it is still waited for."""
 
 _LOOKED_UP_ALONE = 4096
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -85,9 +89,14 @@ class Contents:
         """
         self.record()
         self._trusted.clear()
-        raws = [wanted.raw(at) for ranges in groups for positions in ranges for at in positions]
-        if len(raws) > _LOOKED_UP_ALONE:
-            self._tools.objects.expect(self._algorithm, raws)
+        order = [at for ranges in groups for positions in ranges for at in positions]
+        if len(order) > _LOOKED_UP_ALONE:
+            self._tools.objects.expect(self._algorithm, [wanted.raw(at) for at in order])
+        if not self._tools.links.plain.isolated:
+            kinds, sizes = wanted.kinds, wanted.sizes
+            # Together, and before helpers are forked, so that they need not meet in the cache.
+            linked = [at for at in order[:_MARK_AT] if kinds[at] == FILE and self.by_link(sizes[at], executable=False)]
+            self.prepare_links({wanted.raw(at): sizes[at] for at in linked})
 
     def read(self, raws: Iterable[bytes]) -> dict[bytes, bytes]:
         """The verified bytes of many small objects; those that fail are left out."""
@@ -115,8 +124,8 @@ class Contents:
             wanted = [raw for raw in sizes if raw not in self.failed]
         loose = objects.has_loose_many(algorithm, wanted)
         packed = [raw for raw, here in zip(wanted, loose, strict=True) if not here]
-        for start in range(0, len(packed), _UNPACKED):
-            self._unpack(packed[start : start + _UNPACKED])
+        if packed:
+            objects.unpack(algorithm, packed, self._fail, self._divide)
         checked = [raw for raw in packed if raw not in self.failed]  # hashed on the way from pack to file
         there = [raw for raw, here in zip(wanted, loose, strict=True) if here]
         unknown = [raw for raw, good in zip(there, objects.is_verified_many(algorithm, there), strict=True) if not good]
@@ -127,8 +136,6 @@ class Contents:
         self._trusted.update(there, checked)
         self._trusted.difference_update(self.failed)
         self._unmarked.update(checked)
-        if len(self._unmarked) >= _MARK_AT:
-            self.record()
 
     def forget(self) -> None:
         """Forget what was done so far, but not what may be trusted: another process goes on."""
@@ -142,15 +149,18 @@ class Contents:
             self._tools.objects.mark_verified(self._algorithm, list(self._unmarked))
             self._unmarked.clear()
 
-    def _unpack(self, raws: list[bytes]) -> None:
-        try:
-            self._tools.objects.unpack(self._algorithm, raws)
-        except ObjectError:
-            for raw in raws:
-                try:
-                    self._tools.objects.unpack(self._algorithm, [raw])
-                except ObjectError as exc:
-                    self._fail(raw, exc)
+    def _divide(self, raws: Sequence[bytes], write: Write) -> None:
+        """Have objects written, with helpers where they repay their start."""
+        parts = in_shares(raws)
+        helps = [partial(_write_part, part, write) for part in parts[1:]]
+
+        def mine(check: Check) -> None:
+            for piece in in_pieces(parts[0], _PIECE):
+                write(piece, self._fail)
+                check()
+
+        for failed in share_out(helps, mine, NullProgress()):
+            self.failed.update(failed)
 
     def _hash_small(self, raws: list[bytes]) -> set[bytes]:
         """Those of some small loose objects that are good, many hashed at once."""
@@ -284,6 +294,19 @@ class Contents:
         for block in self._blocks(raw):
             write_all(writer, block)
             self._tools.progress.advance(len(block))
+
+
+def _write_part(raws: Sequence[bytes], write: Write, _tally: Tally, check: Check) -> dict[bytes, str]:
+    """In a helper: write some objects; those that failed, with what is wrong."""
+    failed: dict[bytes, str] = {}
+
+    def fail(raw: bytes, error: ObjectError) -> None:
+        failed[raw] = error.message
+
+    for piece in in_pieces(raws, _PIECE):
+        write(piece, fail)
+        check()
+    return failed
 
 
 def set_executable(name: bytes, here: int, *, executable: bool) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections.abc import Callable
 
 from kist.abc.hasher import RunningHash
+from kist.abc.kernel import STAT_FIELDS
 from kist.engine.checkout.plan import CheckoutPlan
 from kist.engine.workspace.folders import hash_file, lstat_or_none
 from kist.model.columns import Columns
@@ -27,26 +29,36 @@ class Guard:
 
     def __init__(self, plan: CheckoutPlan, new_hash: Callable[[], RunningHash], cache: bytes) -> None:
         self._parts = (plan.replaced, plan.delete)
+        self._looks = plan.looks if len(plan.looks) == STAT_FIELDS * len(plan.replaced) else array("q")
         self._since = plan.started_ns - _MARGIN
         self._new_hash = new_hash
         self._cache = cache.rstrip(b"/") + b"/"
 
-    def clear(self, here: int, name: bytes, path: bytes) -> bool:
+    def clear(self, here: int, name: bytes, path: bytes, found: os.stat_result | None = None) -> bool:
         """Whether *name* may be lost: nothing is there, or what the plan found, unchanged.
 
         Args:
             here: descriptor of its folder.
             name: plain name.
             path: the name's path in the plan.
+            found: what the system has just told of it; None: it is asked.
         """
-        found = lstat_or_none(name, here)
+        found = found or lstat_or_none(name, here)
         if found is None:
             return True
-        for part in self._parts:
+        for number, part in enumerate(self._parts):
             position = part.find(path)
             if position is not None:
+                if not number and self._looks and self._is_known(found, position):
+                    return True
                 return self._unchanged(here, name, found, part.slice(position, position + 1))
         return False
+
+    def _is_known(self, found: os.stat_result, position: int) -> bool:
+        """Whether a file looks as it did when it certainly had the digest of *position* of what is replaced."""
+        look = self._looks[position * STAT_FIELDS : (position + 1) * STAT_FIELDS]
+        values = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        return stat.S_ISREG(found.st_mode) and tuple(look) == values
 
     def _unchanged(self, here: int, name: bytes, found: os.stat_result, entry: Columns) -> bool:
         mode, kind = found.st_mode, entry.kinds[0]

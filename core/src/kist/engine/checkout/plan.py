@@ -6,6 +6,7 @@ All three are streams of sorted Columns. The plan holds only what differs. Nothi
 from __future__ import annotations
 
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -35,6 +36,8 @@ class CheckoutPlan:
         kept: untracked additions that stay.
         equal: entries that are right already.
         started_ns: when the workspace began to be read; whatever changed later is looked at again.
+        looks: for each of ``replaced`` the stats, as in a listing, of a file that certainly has its digest, -1 where
+            nobody knows; empty where that is true of all.
     """
 
     create: Columns
@@ -47,6 +50,7 @@ class CheckoutPlan:
     kept: list[bytes] = field(default_factory=list)
     equal: int = 0
     started_ns: int = 0
+    looks: array[int] = field(default_factory=lambda: array("q"))
 
     @property
     def comes(self) -> tuple[Columns, Columns, Columns]:

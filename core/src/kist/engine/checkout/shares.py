@@ -93,6 +93,19 @@ def divide(groups: Groups, sizes: Sequence[int]) -> tuple[Groups, list[Groups]]:
     return first, [share for share in shares if share] or [{}]
 
 
+def in_shares(raws: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Small objects to be written, in as many parts as there are processes to do that."""
+    count = max(1, min(_processes(), len(raws) // WORTH))
+    step = -(-len(raws) // count)
+    return list(in_pieces(raws, step)) or [raws]
+
+
+def in_pieces(raws: Sequence[bytes], length: int) -> Iterator[Sequence[bytes]]:
+    """Pieces of so many objects."""
+    for start in range(0, len(raws), length):
+        yield raws[start : start + length]
+
+
 def _work(sizes: Sequence[int], positions: range) -> int:
     """What writing some entries takes, counted in files."""
     return len(positions) + sum(sizes[positions.start : positions.stop : positions.step]) // _ONE_FILE

@@ -25,6 +25,13 @@ SMALL = 1 << 20
 """Bytes below which a file is written from memory, with many others in one batch."""
 
 
+OnError = Callable[[bytes, ObjectError], None]
+"""Is told the raw digest of an object that cannot be had, and why."""
+
+Write = Callable[[Sequence[bytes], OnError], None]
+"""Writes objects."""
+
+
 class ObjectSource(Protocol):
     """The side of the cache that a checkout reads."""
 
@@ -46,9 +53,7 @@ class ObjectSource(Protocol):
     def expect(self, algorithm: str, raws: Sequence[bytes]) -> None:
         """Look up at once what :meth:`read_iter` and :meth:`unpack` will be asked for in small groups."""
 
-    def read_iter(
-        self, algorithm: str, raws: Sequence[bytes], on_error: Callable[[bytes, ObjectError], None]
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def read_iter(self, algorithm: str, raws: Sequence[bytes], on_error: OnError) -> Iterator[tuple[bytes, bytes]]:
         """Raw digest and verified bytes of each object, in the order in which they are cheapest to read."""
 
     def open(self, digest: Digest) -> BufferedIOBase:
@@ -57,8 +62,14 @@ class ObjectSource(Protocol):
     def open_known(self, algorithm: str, raw: bytes) -> int:
         """A descriptor of a loose object that this process hashed as it stored it, -1 if it is none; once for each."""
 
-    def unpack(self, algorithm: str, raws: Sequence[bytes]) -> object:
-        """Make loose objects of packed ones."""
+    def unpack(
+        self,
+        algorithm: str,
+        raws: Sequence[bytes],
+        on_error: OnError,
+        divide: Callable[[Sequence[bytes], Write], None],
+    ) -> object:
+        """Make loose objects of packed ones; *divide* is given all of them, and what writes some in any process."""
 
     def loose_name(self, algorithm: str, raw: bytes) -> bytes:
         """The path of a loose object."""

@@ -385,7 +385,7 @@ class FileWriter:
         here, path = place.descriptor, self._wanted.paths[at]
         name = name_of(path)
         found = lstat_or_none(name, here)
-        clear = found is None or self._guard.clear(here, name, path)
+        clear = found is None or self._guard.clear(here, name, path, found)
         if clear and found is not None and stat.S_ISDIR(found.st_mode):
             self._folders.forget(self._full(path))
             clear = remove_if_empty(name, here)

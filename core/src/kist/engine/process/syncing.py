@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Lock, Thread
@@ -85,10 +86,11 @@ class Syncer:
         """
         if self.mode == "off":
             return
-        paths = list(paths)
-        if len(paths) > _MANY and sync_file_system(root):
+        rest = iter(paths)
+        first = list(islice(rest, _MANY + 1))
+        if len(first) > _MANY and sync_file_system(root):
             return
-        for path in paths:
+        for path in chain(first, rest):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 self.sync(descriptor)
