@@ -63,3 +63,17 @@ def test_what_is_forbidden_is_given_up(words):
         well(root, *words)
 
     denied(test)
+
+
+def test_4_5_what_cannot_be_read_is_not_called_deleted():
+    def test(root, inner):
+        (root / "data/a").unlink()
+        inner.chmod(0)
+        (root / "other/x").chmod(0)
+        code, said = kist(root, "diff")
+        assert code == 13
+        assert "data/inner" in said
+        assert "other/x" in said
+        assert [line.split()[:2] for line in said.splitlines() if line.startswith("deleted")] == [["deleted", "data/a"]]
+
+    denied(test)

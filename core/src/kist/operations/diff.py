@@ -18,6 +18,7 @@ from kist.repo import targets
 from kist.repo.context import RepoContext
 from kist.repo.metafiles import Tracked
 from kist.repo.targets import Target
+from kist.util.paths import inside
 from kist.util.slotted import replace, slotted
 
 
@@ -239,8 +240,13 @@ def _against_workspace(context: RepoContext, was: Tracked | None, tracked: Track
     scanner = context.scanner(was.output.digest.algorithm)
     if is_directory and scanner.is_clean(place, was.output.digest):
         return ()
-    current = noted(context, tracked.path, scanner.scan(place, None)) if is_directory else ()
-    return rebased(_compare(context.view(was.output.digest).leaves(), current), place)
+    before = context.view(was.output.digest).leaves()
+    if not is_directory:
+        return rebased(_compare(before, ()), place)
+    scan = scanner.scan(place, None)
+    found = list(rebased(_compare(before, noted(context, tracked.path, scan)), place))
+    unread = [path for path, _ in scan.problems]  # it is there, but nobody knows as what
+    return [one for one in found if one.change != "deleted" or not any(inside(one.path, it) for it in unread)]
 
 
 def _against_file(context: RepoContext, was: Tracked | None, tracked: Tracked) -> Iterable[Change]:
