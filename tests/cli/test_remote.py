@@ -193,6 +193,7 @@ from kist.errors import RemoteAuthError
 @dataclass(frozen=True, kw_only=True)
 class TwinOptions(Options):
     password: str | None = option(None, help="a secret", secret=True)
+    pin: str | None = option(None, help="a secret that is not named like one", secret=True)
     endpoint: str | None = option(None, help="a place", shared=True)
 
 @hookimpl
@@ -217,14 +218,15 @@ def twin(site, repo):
     return repo
 
 
-def test_secrets_are_refused_where_they_would_be_committed_and_never_shown(twin):
-    error = twin.json("remote", "modify", "far", "password", "hush", code=3).json["errors"][0]
+@pytest.mark.parametrize("name", ["password", "pin"])
+def test_secrets_are_refused_where_they_would_be_committed_and_never_shown(twin, name):
+    error = twin.json("remote", "modify", "far", name, "hush", code=3).json["errors"][0]
     assert "secret" in error["message"]
     assert "hush" not in json.dumps(error)
-    twin("config", "remote.far.password", "hush", code=3)
-    shown = twin("remote", "modify", "--local", "far", "password", "hush")
+    twin("config", f"remote.far.{name}", "hush", code=3)
+    shown = twin("remote", "modify", "--local", "far", name, "hush")
     shown = shown.out + shown.err + twin("remote", "list", "-v").err + twin("config", "list").out
-    shown += twin("config", "remote.far.password").out + twin.json("remote", "list").out + twin.json("config").out
+    shown += twin("config", f"remote.far.{name}").out + twin.json("remote", "list").out + twin.json("config").out
     assert "hush" not in shown
     assert "***" in shown
     assert "hush" in local_config(twin).read_text()
