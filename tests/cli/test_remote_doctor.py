@@ -24,6 +24,7 @@ def test_it_tries_what_a_remote_must_be_able_to_do(shared):
     assert {"write", "read", "range", "size", "list", "large object", "delete", "indexes", "folder"} <= found.keys()
     assert {label for label, one in found.items() if one["state"] != "ok"} <= {"trust"}
     assert not list((shared.folder.parent / "store").rglob("tmp/*"))
+    assert found["indexes"]["detail"] == "1 index file"
 
 
 def test_a_lost_index_is_found_and_mended(shared):

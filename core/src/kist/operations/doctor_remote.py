@@ -14,6 +14,7 @@ from kist.model.report import Finding
 from kist.repo.context import RepoContext
 from kist.repo.remotes import OpenRemote, open_remote
 from kist.repo.trust import needs_trust
+from kist.util.units import show_count
 
 _LARGE = 12 << 20
 """Bytes of a large object: more than the 5 to 8 MiB from which backends use multi-part uploads or sessions."""
@@ -99,11 +100,11 @@ def _indexes(label: str, context: RepoContext, opened: OpenRemote, fix: bool) ->
         yield Finding(f"{label}: indexes", "note", f"could not be checked: {error}", error.hint)
         return
     if not found.bad:
-        yield Finding(f"{label}: indexes", "ok", f"{found.checked} index files")
+        yield Finding(f"{label}: indexes", "ok", show_count(found.checked, "index file"))
     elif found.mended:
         yield Finding(f"{label}: indexes", "ok", f"mended: {found.mended} were lost or damaged")
     else:
-        detail = f"{len(found.bad)} of {found.checked} index files are lost or damaged"
+        detail = f"{len(found.bad)} of {show_count(found.checked, 'index file')} lost or damaged"
         yield Finding(f"{label}: indexes", "error", detail, f"kist doctor --fix --remote {opened.name}")
 
 
