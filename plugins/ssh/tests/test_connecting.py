@@ -148,6 +148,14 @@ class TestWays:
 class TestRefusals:
     """Each failure is told in the words of kist, with what ssh said and what to do."""
 
+    def test_a_file_is_no_empty_remote(self, sshd, reach, root):
+        remote = reach(sshd.config)
+        assert not list(remote.list())
+        root.write_bytes(b"no folder")
+        with pytest.raises(RemoteError, match="is no folder") as caught:
+            list(remote.list())
+        assert "path" in caught.value.hint
+
     def test_wrong_key(self, sshd, reach):
         key = sshd.folder / "unknown"
         if not key.exists():

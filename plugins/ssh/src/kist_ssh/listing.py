@@ -91,6 +91,8 @@ class Listing:
             if exc.code not in (protocol.EOF, protocol.NO_SUCH_FILE):
                 with self._places.translated(folder.path, self._places.below(folder.path), "cannot be listed"):
                     raise
+            if not folder.path and folder.handle is None:
+                self._places.check_root(self._exchange)
             folder.ended = True
             self._close(folder)
             return

@@ -22,6 +22,8 @@ _SHARED: dict[str, tuple[int | None, int | None]] = {
     "everyone": (0o666, 0o2777),
 }
 
+_PATH = "is the path in the remote's URL right?"
+
 _SCARCE = 1 << 20
 """Bytes: a file system that has less left is full."""
 
@@ -106,6 +108,19 @@ class Places:
         except Status as exc:
             raise of_status(exc, key, f"{self.at(path)} {what}") from exc
 
+    def check_root(self, exchange: Exchange) -> None:
+        """Tell a file from a folder that is not there yet: servers say of both that there is none.
+
+        Args:
+            exchange: on which to ask.
+
+        Raises:
+            RemoteError: something else than a folder is at the root.
+        """
+        with suppress(Status):
+            if not sftp.look(exchange, self.root, follow=True).is_folder:
+                raise RemoteError(f"{self.at(self.root)} is no folder", hint=_PATH)
+
     def make_folders(self, exchange: Exchange, path: str) -> None:
         """Make the folder of a path and those above it, as far as they are missing.
 
@@ -164,8 +179,7 @@ class Places:
         what = f"the folder {self.at(folder)} cannot be made"
         with suppress(Status):
             if not sftp.look(exchange, folder, follow=True).is_folder:
-                hint = "is the path in the remote's URL right?"
-                return RemoteError(f"{what}: a file stands where a folder is needed", hint=hint)
+                return RemoteError(f"{what}: a file stands where a folder is needed", hint=_PATH)
         if refusal.code == protocol.FAILURE:
             found = self._diagnosed(exchange, posixpath.dirname(folder), what)
             if found:
