@@ -378,3 +378,33 @@ def test_a_folder_is_waited_for_as_the_cache_is_unless_its_option_says_otherwise
     tracked("remote", "modify", "--local", "store", "fsync", "--unset")
     monkeypatch.setenv("KIST_FSYNC", "batch")
     assert waited("on everywhere") != []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("s3://",),
+        ("s3://bucket/../x",),
+        ("az://",),
+        ("gdrive://",),
+        ("ssh://host",),
+        ("s3://bucket", "--option", "connect_timeout=-1"),
+        ("s3://bucket", "--option", "endpoint_url=ftp://host"),
+        ("az://container", "--option", "endpoint=ftp://host"),
+        ("../store", "--local", "--option", "file_mode=rwx"),
+        ("ssh://host/x", "--local", "--option", "connect_timeout=-1"),
+    ],
+)
+def test_what_can_never_be_used_is_refused_at_once(repo, words):
+    told = repo("remote", "add", "far", *words, code=3)
+    assert told.err.startswith("error: far: "), told.err
+    assert repo.json("remote", "list").data["remotes"] == []
+
+
+def test_a_change_to_what_can_never_be_used_is_refused(repo):
+    repo("remote", "add", "far", "s3://bucket")
+    for option, value in (("url", "s3://"), ("read_timeout", "0"), ("storage_class", "GLACIER")):
+        assert repo("remote", "modify", "far", option, value, code=3).err.startswith("error: far: "), option
+    repo("config", "remote.far.url", "s3://bucket/../x", code=3)
+    for option in ("access_key_id", "secret_access_key"):  # each makes sense with the other one only
+        repo("remote", "modify", "--local", "far", option, "x")

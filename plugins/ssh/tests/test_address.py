@@ -66,10 +66,12 @@ def test_bad_options(options):
         parse("ssh://host/folder", **options)
 
 
-@pytest.mark.parametrize("connections", [0, 17])
-def test_connections_are_few(connections):
+@pytest.mark.parametrize(
+    "values", [{"connections": "0"}, {"connections": "17"}, {"connect_timeout": "-1"}, {"keepalive": "-1"}, {"port": 0}]
+)
+def test_values_that_never_fit(values):
     with pytest.raises(InvalidOption):
-        kist_open_remote(RemoteURL.parse("ssh://host/x"), SSHOptions(connections=connections), RemoteScope())
+        SSHOptions.from_mapping(values)
 
 
 def test_options_fill_what_the_url_leaves_out():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Ingested, Kernel, Listing
     from kist.abc.link import LinkType
     from kist.abc.metafile import GetNodes, ManifestCodec, ManifestView, MetafileFormat, PutNode
-    from kist.abc.options import Options, option
+    from kist.abc.options import Options, between, option
     from kist.abc.progress import NullProgress, Progress
     from kist.abc.remote import Capabilities, ObjectInfo, Remote, RemoteScope, RemoteURL
     from kist.abc.repo_view import RepoView
@@ -50,6 +50,7 @@ __all__ = [
     "RemoteURL",
     "RepoView",
     "RunningHash",
+    "between",
     "option",
 ]
 
@@ -80,6 +81,7 @@ _HOMES = {
     "RunningHash": "hasher",
     "STAT_FIELDS": "kernel",
     "SUBDIRECTORY": "kernel",
+    "between": "options",
     "option": "options",
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kist.errors import InvalidOption, UnknownOption
+
+if TYPE_CHECKING:
+    from kist.abc.remote import RemoteURL
 
 RESERVED = frozenset({"url", "readonly", "retries", "retry_time"})
 """Options that every remote has: the core keeps them to itself, so no plugin may declare one of these names."""
@@ -17,7 +20,7 @@ def option(
     *,
     help: str,
     env: str | None = None,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[str] | Callable[[str, Any], object] | None = None,
     secret: bool = False,
     shared: bool = False,
 ) -> Any:
@@ -27,16 +30,41 @@ def option(
         default: its value when nobody sets it; left out: it is required.
         help: one sentence for the docs and ``kist help remotes``.
         env: an environment variable that sets it where no configuration does: what is configured counts more.
-        choices: the values it may take.
+        choices: the values it may take; or a function that is called with the option's name and a value that is set,
+            and raises InvalidOption where no setting of other options could make it fit. Asked when it is configured
+            and when it is used.
         secret: never shown, refused in tracked configuration.
         shared: counts when it stands in tracked (cloned) configuration; anything that names a program, a
             credential, a proxy or turns a check off must leave this False.
     """
+    check = choices if callable(choices) else None
     return field(
         default=default,
         repr=not secret,
-        metadata={"help": help, "env": env, "choices": choices, "secret": secret, "shared": shared},
+        metadata={
+            "help": help,
+            "env": env,
+            "choices": None if check else choices,
+            "check": check,
+            "secret": secret,
+            "shared": shared,
+        },
     )
+
+
+def between(least: float, most: float) -> Callable[[str, Any], None]:
+    """A check for :func:`option`: a number in a range.
+
+    Args:
+        least: the smallest that fits.
+        most: the largest.
+    """
+
+    def check(name: str, value: Any) -> None:
+        if not least <= value <= most:
+            raise InvalidOption(f"the option '{name}' must be from {least:g} to {most:g}")
+
+    return check
 
 
 class Options:
@@ -48,6 +76,17 @@ class Options:
 
     if TYPE_CHECKING:
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @classmethod
+    def check_url(cls, url: RemoteURL) -> None:
+        """Refuse an address that no values of the options make usable; asked when a remote is added or changed.
+
+        Args:
+            url: the address.
+
+        Raises:
+            InvalidOption: what opening a remote there would raise too.
+        """
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Self:
@@ -69,9 +108,9 @@ class Options:
         for name, one in known.items():
             variable = one.metadata.get("env")
             if name in values:
-                chosen[name] = _convert(name, one.type, values[name], one.metadata.get("choices"))
+                chosen[name] = _convert(one, values[name])
             elif env and variable and variable in env:
-                chosen[name] = _convert(name, one.type, env[variable], one.metadata.get("choices"))
+                chosen[name] = _convert(one, env[variable])
             elif one.default is MISSING and one.default_factory is MISSING:
                 raise InvalidOption(f"the option '{name}' must be set: {one.metadata.get('help', '')}")
         return cls(**chosen)
@@ -107,8 +146,9 @@ _TYPES = ("str", "int", "float", "bool")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def _convert(name: str, annotation: Any, value: Any, choices: Sequence[str] | None) -> Any:
-    base, optional = _type_of(annotation)
+def _convert(one: Field[Any], value: Any) -> Any:
+    name, choices, check = one.name, one.metadata.get("choices"), one.metadata.get("check")
+    base, optional = _type_of(one.type)
     if value is None and optional:
         return None
     try:
@@ -125,6 +165,8 @@ def _convert(name: str, annotation: Any, value: Any, choices: Sequence[str] | No
         raise InvalidOption(f"the option '{name}' must be of type {base}") from None
     if choices and value not in choices:
         raise InvalidOption(f"the option '{name}' must be one of {', '.join(choices)}")
+    if check:
+        check(name, value)
     return value
 
 

@@ -147,7 +147,7 @@ class Settings:
 
     def _check(self, key: str, value: str, level: str) -> bool:
         """Check a value before anything is written; returns whether it is a secret."""
-        from kist.operations.remote_options import check_address, check_option
+        from kist.operations.remote_options import check_address, check_option, check_place
 
         parts = split_key(key)
         about = known(parts)
@@ -155,6 +155,8 @@ class Settings:
             self._check_plugins(key, about.convert(value, f"kist config {key}"))
         if parts[0] == "remote" and parts[-1] == "url":
             check_address(value)
+            if self.context is not None:
+                check_place(self.context, parts[1], value)
         elif parts[0] == "remote" and self.context is not None:
             return check_option(self.context, parts[1], parts[-1], value, level)
         return False

@@ -13,6 +13,7 @@ from kist.operations.remote_options import (
     SECRET,
     check_address,
     check_option,
+    check_place,
     check_value,
     declared,
     is_secret,
@@ -158,8 +159,7 @@ def add_remote(
         )
     check_address(url)
     stored = stored_url(context, url)
-    address = location(context, stored)
-    context.plugins.remote_options(address.scheme)
+    address = check_place(context, name, stored)
     context.plugins.need("remotes", address.scheme)
     placed = [_place(context, address, (name, *pair), options) for pair in (settings or {}).items()]
     with config_changes(context, dry_run=options.dry_run) as changes:
@@ -251,7 +251,6 @@ def modify_remote(
         return _changed(context, options, {key: None})
     if option == "url":
         value = stored_url(context, value)
-        context.plugins.need("remotes", location(context, value).scheme)
     secret = check_option(context, name, option, value, options.level)
     return _changed(context, options, {key: value}, secrets=(key,) if secret else ())
 

@@ -15,7 +15,7 @@ from kist.repo.config import Config
 from kist.repo.config_edit import is_secret_name
 from kist.repo.context import RepoContext
 from kist.repo.options import REMOTE_OPTIONS
-from kist.repo.remotes import location, settings_of
+from kist.repo.remotes import location, named, settings_of
 from kist.util.paths import nearest
 from kist.util.slotted import slotted
 
@@ -96,6 +96,28 @@ _SIGNED = ("sig", "signature", "key", "pwd")
 """How names of secrets in a query end, beside those that :func:`is_secret_name` knows."""
 
 
+def check_place(context: RepoContext, name: str, text: str) -> RemoteURL:
+    """Check that an address can be one of a remote, as far as that can be told without asking anybody.
+
+    Args:
+        context: the repository.
+        name: the remote, for the error.
+        text: the address, as configuration keeps it.
+
+    Returns:
+        The address.
+
+    Raises:
+        InvalidOption: it never can be, or it holds a secret.
+        PluginNotFound: no plugin for the scheme.
+    """
+    check_address(text)
+    with named(name):
+        url = location(context, text)
+        context.plugins.remote_options(url.scheme).check_url(url)
+    return url
+
+
 def check_option(context: RepoContext, name: str, option: str, value: Any, level: str) -> bool:
     """Check a value of a remote's option against what its plugin declares.
 
@@ -115,7 +137,7 @@ def check_option(context: RepoContext, name: str, option: str, value: Any, level
         PluginNotFound: no plugin for the remote's scheme.
     """
     if option == "url":
-        check_address(str(value))
+        check_place(context, name, str(value))
     if option in REMOTE_OPTIONS:
         return False
     url = location(context, str(settings_of(context, name)["url"]))
@@ -173,7 +195,8 @@ def check_value(one: Field[Any], name: str, value: Any, level: str) -> bool:
         frozen=True,
         kw_only=True,
     )
-    single.from_mapping({one.name: value})
+    with named(name):
+        single.from_mapping({one.name: value})
     secret = bool(one.metadata.get("secret"))
     if not secret:
         check_address(str(value))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,16 @@ def settings_of(context: RepoContext, name: str) -> Mapping[str, Any]:
     return found
 
 
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Have the errors of a block name the remote that they are about."""
+    try:
+        yield
+    except KistError as error:
+        error.remote = name
+        raise
+
+
 def location(context: RepoContext, text: str) -> RemoteURL:
     """A remote's URL; a relative path counts from the repository's folder.
 
@@ -201,11 +212,8 @@ def options_for(context: RepoContext, name: str, url: RemoteURL) -> Options:
     waits = any(one.name == "fsync" for one in declared_options(kind))
     if waits and url.scheme == "file" and context.config.get("core.fsync") == "off":
         own.setdefault("fsync", False)  # a folder of this machine is as dear to its user as the cache
-    try:
+    with named(name):
         return kind.from_mapping(own, env=os.environ)
-    except ConfigError as error:
-        error.remote = name
-        raise
 
 
 def open_remote(context: RepoContext, name: str | None = None) -> OpenRemote:
@@ -225,9 +233,6 @@ def open_remote(context: RepoContext, name: str | None = None) -> OpenRemote:
     options = options_for(context, name, url)
     trusted = not needs_trust(context.config, name) or is_trusted(context.id, endpoints_of(url, values))
     scope = RemoteScope(name, context.place.own / "remotes", context.prompt, trusted=trusted)
-    try:
+    with named(name):
         remote = context.plugins.open_remote(url, options, scope)
-    except KistError as error:
-        error.remote = name
-        raise
     return OpenRemote(name, remote, context, trusted=trusted)

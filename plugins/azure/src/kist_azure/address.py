@@ -66,7 +66,7 @@ def parse_address(url: RemoteURL, endpoint: str | None) -> Address:
         endpoint = f"https://{host}{port}"
     if endpoint is None:
         return Address(container, prefix, None, None)
-    endpoint = _blob_endpoint(endpoint)
+    endpoint = blob_endpoint(endpoint)
     return Address(container, prefix, account_of(endpoint), endpoint)
 
 
@@ -117,8 +117,18 @@ def is_providers_own(endpoint: str) -> bool:
     return parts.scheme == "https" and bool(_OWN_HOST.fullmatch(parts.netloc))
 
 
-def _blob_endpoint(text: str) -> str:
-    """A checked endpoint, without a slash at its end; the Data Lake host of an account has a blob host beside it."""
+def blob_endpoint(text: str) -> str:
+    """A checked endpoint, without a slash at its end; the Data Lake host of an account has a blob host beside it.
+
+    Args:
+        text: a URL, or a host.
+
+    Returns:
+        The URL.
+
+    Raises:
+        InvalidOption: no blob service can have that address.
+    """
     parts = urlsplit(text if "://" in text else f"https://{text}")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
         raise InvalidOption(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kist.abc import Options, RemoteURL, option
+from kist.abc import Options, RemoteURL, between, option
 from kist.errors import InvalidOption
 
 _ID = re.compile(r"root|[A-Za-z0-9_-]{10,200}")
@@ -41,7 +41,14 @@ class DriveOptions(Options):
     acknowledge_abuse: bool = option(
         False, help="Download also what Google takes for malware or spam; only owners and managers may."
     )
-    timeout: float = option(30.0, help="Seconds without an answer after which a request has failed.")
+    timeout: float = option(
+        30.0, help="Seconds without an answer after which a request has failed.", choices=between(0.001, 86400)
+    )
+
+    @classmethod
+    def check_url(cls, url: RemoteURL) -> None:
+        """Refuse what names no folder."""
+        Location.of(url)
 
 
 @dataclass(frozen=True, slots=True)

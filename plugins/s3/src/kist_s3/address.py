@@ -97,9 +97,8 @@ def locate(place: tuple[str, str], *, region: str | None, endpoint: str | None, 
     """
     bucket, prefix = place
     region = region or DEFAULT_REGION
-    if not _REGION.fullmatch(region):
-        raise InvalidOption(f"not the name of a region: {region!r}")
-    chosen = _endpoint(endpoint) if endpoint else f"https://s3.{region}.amazonaws.com{_suffix(region)}"
+    check_region(region)
+    chosen = endpoint_of(endpoint) if endpoint else f"https://s3.{region}.amazonaws.com{_suffix(region)}"
     fits = _HOST_BUCKET.fullmatch(bucket) is not None
     address = Address(bucket, prefix, region, chosen, virtual=False)
     if addressing == "virtual" and _is_number(urlsplit(chosen).hostname or ""):
@@ -110,6 +109,19 @@ def locate(place: tuple[str, str], *, region: str | None, endpoint: str | None, 
     if addressing == "virtual" or (addressing == "auto" and address.amazon and fits):
         address = Address(bucket, prefix, region, chosen, virtual=True)
     return address
+
+
+def check_region(region: str) -> None:
+    """Check the form of a region's name.
+
+    Args:
+        region: the name.
+
+    Raises:
+        InvalidOption: it can be none.
+    """
+    if not _REGION.fullmatch(region):
+        raise InvalidOption(f"not the name of a region: {region!r}")
 
 
 def _is_number(host: str) -> bool:
@@ -125,7 +137,18 @@ def _suffix(region: str) -> str:
     return ".cn" if region.startswith("cn-") else ""
 
 
-def _endpoint(text: str) -> str:
+def endpoint_of(text: str) -> str:
+    """The endpoint that the option of that name means.
+
+    Args:
+        text: the option; without a scheme it is https.
+
+    Returns:
+        Scheme and host.
+
+    Raises:
+        InvalidOption: it can be none.
+    """
     full = text if "://" in text else f"https://{text}"
     try:
         parts = urlsplit(full)

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from kist.abc import Options, option
+from kist.abc import Options, RemoteURL, between, option
 from kist.errors import InvalidOption
+from kist_s3.address import check_region, endpoint_of, place_of
 
 _UNREADABLE = {"GLACIER", "DEEP_ARCHIVE"}
 """Storage classes whose objects cannot be read before somebody asks for them and waits for hours."""
+
+
+def _check_endpoint(_: str, value: str) -> None:
+    if value:  # an empty one is none
+        endpoint_of(value)
+
+
+def _check_region(_: str, value: str) -> None:
+    if value:
+        check_region(value)
+
+
+def _check_storage_class(_: str, value: Any) -> None:
+    if value in _UNREADABLE:
+        raise InvalidOption(
+            f"the storage class {value} cannot be read at once",
+            hint="choose GLACIER_IR, or let a lifecycle rule move old objects and restore them before a pull",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +44,14 @@ class S3Options(Options):
         help="Where the store is, if it is not Amazon's; without a scheme it is https.",
         env="AWS_ENDPOINT_URL_S3",
         shared=True,
+        choices=_check_endpoint,
     )
     region: str | None = option(
-        None, help="The bucket's region, if not the one that the profile names.", env="AWS_REGION", shared=True
+        None,
+        help="The bucket's region, if not the one that the profile names.",
+        env="AWS_REGION",
+        shared=True,
+        choices=_check_region,
     )
     addressing: str = option(
         "auto",
@@ -44,7 +69,10 @@ class S3Options(Options):
         None, help="A file with further certificate authorities to accept, in PEM.", env="AWS_CA_BUNDLE"
     )
     storage_class: str | None = option(
-        None, help="The storage class of what is stored, such as STANDARD_IA.", shared=True
+        None,
+        help="The storage class of what is stored, such as STANDARD_IA.",
+        shared=True,
+        choices=_check_storage_class,
     )
     sse: str | None = option(
         None,
@@ -66,8 +94,12 @@ class S3Options(Options):
         choices=("auto", "yes", "no"),
         shared=True,
     )
-    connect_timeout: float = option(5.0, help="Seconds to wait for a connection.", shared=True)
-    read_timeout: float = option(60.0, help="Seconds to wait for the server's next bytes.", shared=True)
+    connect_timeout: float = option(
+        5.0, help="Seconds to wait for a connection.", shared=True, choices=between(0.001, 86400)
+    )
+    read_timeout: float = option(
+        60.0, help="Seconds to wait for the server's next bytes.", shared=True, choices=between(0.001, 86400)
+    )
 
     def __post_init__(self) -> None:
         if (self.access_key_id is None) != (self.secret_access_key is None):
@@ -78,11 +110,8 @@ class S3Options(Options):
             raise InvalidOption("the option 'anonymous' does not go with credentials: unset one of them")
         if self.sse_kms_key_id is not None and self.sse not in ("aws:kms", "aws:kms:dsse"):
             raise InvalidOption("the option 'sse_kms_key_id' needs 'sse' to be aws:kms or aws:kms:dsse")
-        if self.storage_class in _UNREADABLE:
-            raise InvalidOption(
-                f"the storage class {self.storage_class} cannot be read at once",
-                hint="choose GLACIER_IR, or let a lifecycle rule move old objects and restore them before a pull",
-            )
-        for name in ("connect_timeout", "read_timeout"):
-            if not 0 < getattr(self, name) <= 86400:
-                raise InvalidOption(f"the option '{name}' must be more than 0 and at most 86400 seconds")
+
+    @classmethod
+    def check_url(cls, url: RemoteURL) -> None:
+        """Refuse what is no bucket and prefix."""
+        place_of(url)

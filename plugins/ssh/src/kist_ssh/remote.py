@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from kist.abc import Capabilities, NullProgress, ObjectInfo, Options, Progress, RemoteScope, RemoteURL
-from kist.errors import InvalidOption, RemoteAuthError, RemoteError, RemoteObjectNotFound
+from kist.errors import RemoteAuthError, RemoteError, RemoteObjectNotFound
 from kist.kit import replace
 from kist.remotes.files import read_data, write_target
 from kist.remotes.wrapping import buffered
@@ -30,8 +30,6 @@ from kist_ssh.writing import Writer
 _ABANDONED = 24 * 3600.0
 """Seconds after which a temporary belongs to nobody any more: no lock says so across a network."""
 
-_MOST_CONNECTIONS = 16
-
 
 class SSHRemote(FilesAtOnce):
     """Keeps each object as a file of the key's path below a folder on a server.
@@ -45,8 +43,6 @@ class SSHRemote(FilesAtOnce):
     def __init__(
         self, address: Address, options: SSHOptions = SSHOptions(), scope: RemoteScope = RemoteScope()
     ) -> None:
-        if not 1 <= options.connections <= _MOST_CONNECTIONS:
-            raise InvalidOption(f"the option 'connections' must be from 1 to {_MOST_CONNECTIONS}")
         self._address, self._options, self._scope = address, options, scope
         interactive = may_ask(terminal=scope.prompt is not None)
         self._command = Command(address, options, interactive=interactive, name=scope.name)
