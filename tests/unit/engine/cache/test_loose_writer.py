@@ -137,3 +137,68 @@ def test_processes_write_and_the_first_one_puts_all_into_their_places(cache):
     assert stored(cache) == contents
     assert not any(cache.is_verified_many(ALGORITHM, list(contents)))  # whoever links them records it
     assert told == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_interruption_right_after_a_file_was_made_leaves_no_empty_object(cache, monkeypatch, again):
+    """What came before is committed; and the same object may come once more."""
+    contents = some(5)
+    bad = list(contents)[2]
+    opening = os.open
+
+    def interrupted(path, *words, **more):
+        descriptor = opening(path, *words, **more)
+        if bad.hex()[2:] in str(path):
+            os.close(descriptor)
+            raise KeyboardInterrupt
+        return descriptor
+
+    with cache.session(ALGORITHM) as session:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(os, "open", interrupted)
+            session.put_loose(contents)
+        if again:
+            session.put_loose(contents)
+        session.commit()
+    assert stored(cache) == (contents if again else dict(list(contents.items())[:2]))
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EBUSY])
+def test_files_come_one_by_one_where_a_folder_may_not_be_replaced(cache, monkeypatch, number):
+    contents = some(40)
+    rename = os.rename
+
+    def refusing(source, target):
+        if os.path.isdir(source):
+            raise OSError(number, "a sticky folder")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    with cache.session(ALGORITHM) as session:
+        session.put_loose(contents)
+        session.commit()
+    assert stored(cache) == contents
+
+
+def test_folders_of_an_attempt_that_failed_are_made_durable_by_the_next(cache, monkeypatch):
+    contents = some(40)
+    with cache.session(ALGORITHM) as session:
+        session.put_loose(contents)
+        rename, done, refused = os.rename, [], [True]
+
+        def failing(source, target):
+            if len(done) >= 3 and refused[0]:
+                raise OSError(errno.EIO, "no")
+            rename(source, target)
+            done.append(target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "rename", failing)
+            with pytest.raises(StorageError):
+                session.commit()
+            refused[0] = False
+            synced: set[str] = set()
+            patched.setattr(session._syncer, "folders", lambda paths, root: synced.update(map(str, paths)))
+            session.commit()
+    assert {str(cache.folder.loose_path(ALGORITHM, raw).parent) for raw in contents} <= synced
+    assert stored(cache) == contents

@@ -6,7 +6,6 @@ that the cache does not have yet comes into its place whole, by one rename; else
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -21,8 +20,6 @@ from kist.util.atomic import storage_error, storage_errors, write_all
 _MODE = 0o444
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_STANDS = frozenset((errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EXDEV))
-"""Why a folder cannot be renamed to its place: its files are, then, one by one."""
 
 
 class LooseWriter:
@@ -44,6 +41,7 @@ class LooseWriter:
         self._syncer = syncer
         self._shards: set[str] = set()
         self._torn: list[str] = []
+        self._changed: set[Path] = set()
         self._plain: bool | None = None
         self._descriptor = -1
 
@@ -77,6 +75,7 @@ class LooseWriter:
             StorageError: the disk is full, read-only or failing; what was written before waits.
         """
         self.begin()
+        self._remove_torn()
         size = 0
         for raw, data in objects:
             text = raw.hex()
@@ -103,32 +102,41 @@ class LooseWriter:
         """Give all files that wait, which are durable, their places in the cache.
 
         Returns:
-            The raw digests of those that are new there, sorted, and the folders that changed.
+            The raw digests of those that are new there, sorted, and the folders that changed, also in an attempt that
+            failed before: until :meth:`settled` is called.
 
         Raises:
             StorageError: the disk is full, read-only or failing; those without a place wait on.
         """
         new: list[bytes] = []
-        changed: set[Path] = set()
         if self._descriptor < 0:
-            return new, changed
+            return new, set()
         self._shards.clear()
         top = self._folder.objects / self._algorithm
+        self._remove_torn()
         with storage_errors(self._place):
-            while self._torn:
-                os.unlink(self._torn[-1], dir_fd=self._descriptor)
-                self._torn.pop()
             if self._folder.make(top):
-                changed.add(self._folder.objects)
+                self._changed.add(self._folder.objects)
             for shard in sorted(os.listdir(self._descriptor)):
                 names = sorted(os.listdir(self._place / shard))
                 if not names:
                     continue
+                self._changed |= {top, top / shard}
                 if not self._rename_whole(shard, top):
                     names = self._rename_each(shard, names, top)
-                changed |= {top, top / shard}
                 new += [bytes.fromhex(shard + name) for name in names]
-        return new, changed
+        return new, set(self._changed)
+
+    def settled(self) -> None:
+        """Be told that the folders that changed are durable."""
+        self._changed.clear()
+
+    def _remove_torn(self) -> None:
+        with storage_errors(self._place):
+            while self._torn:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._torn[-1], dir_fd=self._descriptor)
+                self._torn.pop()
 
     def _make(self, shard: str) -> None:
         path = self._place / shard
@@ -139,7 +147,14 @@ class LooseWriter:
         self._shards.add(shard)
 
     def _write(self, name: str, data: bytes) -> int:
-        descriptor = os.open(name, _NEW_FILE, _MODE, dir_fd=self._descriptor)
+        # Half of it must never come into a place: it counts as torn from before it is there until it is closed, for an
+        # interruption may come between any two steps, and what came before one is committed.
+        self._torn.append(name)
+        try:
+            descriptor = os.open(name, _NEW_FILE, _MODE, dir_fd=self._descriptor)
+        except FileExistsError:
+            self._torn.pop()
+            raise
         try:
             if os.write(descriptor, data) != len(data):
                 os.lseek(descriptor, 0, os.SEEK_SET)
@@ -153,22 +168,21 @@ class LooseWriter:
             if self._syncer.mode == "each":
                 self._syncer.sync(descriptor)
         except BaseException:
-            self._torn.append(name)  # half of it must never come into a place
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._descriptor)
-                self._torn.pop()
             raise
         finally:
             os.close(descriptor)
+        self._torn.pop()
         return len(data)
 
     def _rename_whole(self, shard: str, top: Path) -> bool:
+        # Refused also for what binds folders alone: one that stands there and is another user's, in a sticky folder or
+        # in one that we may not change. Files then come one by one, and what really is wrong is said of them.
         try:
             os.rename(self._place / shard, top / shard)
-        except OSError as exc:
-            if exc.errno in _STANDS:
-                return False
-            raise storage_error(exc, top / shard) from exc
+        except OSError:
+            return False
         return True
 
     def _rename_each(self, shard: str, names: list[str], top: Path) -> list[str]:
@@ -180,7 +194,6 @@ class LooseWriter:
             source, target = f"{self._place}/{shard}/{name}", f"{top}/{shard}/{name}"
             if name in here:
                 os.unlink(source)
-            else:
-                move(source, target)
+            elif move(source, target):
                 new.append(name)
         return new

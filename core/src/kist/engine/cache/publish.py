@@ -122,6 +122,8 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> list[bytes
         folders.add(folder.packs)
     forget_damage(folder, pending.files)
     syncer.folders(sorted(folders), folder.root)
+    if pending.small is not None:
+        pending.small.settled()
     if not pending.packs:
         return small
     lock = folder.lock("merge.lock", what="the cache's packs", timeout=0)
