@@ -19,7 +19,7 @@ from servers.s3 import S3Server
 PACKAGES = "ceph-mon ceph-osd radosgw"
 OWNER = ("kistowner0000000", "kist-owner-secret-access-key")
 MEMORY = 3 << 30
-"""Bytes that all objects together may take."""
+"""Bytes that all objects together may take. A put that goes beyond nearly all of them is not refused: it waits for ever."""
 
 _SETTINGS = """
 [global]
