@@ -35,7 +35,7 @@ def push_requests(plan: PushPlan, local: LocalSide, *, pack_threshold: int, new:
     count += 2 * marked  # a ref and a marker each
     if len(plan.versions) > 1 and (marked or not plan.set_written):
         count += 1
-    return count + 2 if new else count  # a look whether something foreign is there, and "kist-remote"
+    return count + 1 if new else count  # "kist-remote"
 
 
 def _side_requests(side: Side, local: LocalSide, pack_threshold: int, *, new: bool) -> int:
