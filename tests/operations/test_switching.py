@@ -41,6 +41,13 @@ def build(folder, tree):
             place.chmod(0o755 if kind == "executable" else 0o644)
 
 
+def recorded(repo, root, tree):
+    """Record a tree as the version of ``data``; its metafile."""
+    build(root / "data", tree)
+    repo.add([str(root / "data")])
+    return (root / "data.kist").read_bytes()
+
+
 @settings(max_examples=40)
 @given(trees=st.lists(TREES, min_size=2, max_size=3))
 @example(trees=[{"x": ("file", b""), "a/b/c/one": ("file", b"1"), "a/b/two": ("file", b"2")}, {"x": ("file", b"")}])
@@ -48,12 +55,8 @@ def build(folder, tree):
 def test_each_version_comes_back_from_each(tmp_path_factory, trees):
     root = tmp_path_factory.mktemp("switch")
     Repo.init(root)
-    versions = []
     with Repo(root) as repo:
-        for tree in trees:
-            build(root / "data", tree)
-            repo.add([str(root / "data")])
-            versions.append(((root / "data.kist").read_bytes(), walk(root / "data")))
+        versions = [(recorded(repo, root, tree), walk(root / "data")) for tree in trees]
         pairs = combinations(range(len(versions)), 2)
         for number in [*chain.from_iterable(pairs), 0]:  # from each to each
             metafile, wanted = versions[number]
@@ -133,12 +136,8 @@ def test_2_2_status_is_true_after_a_switch_whatever_comes_back(tmp_path_factory,
     root = tmp_path_factory.mktemp("switch") / "repo"
     root.mkdir()
     Repo.init(root)
-    metafiles = []
     with Repo(root) as repo:
-        for tree in trees:
-            build(root / "data", tree)
-            repo.add([str(root / "data")])
-            metafiles.append((root / "data.kist").read_bytes())
+        metafiles = [recorded(repo, root, tree) for tree in trees]
         for number in order:
             (root / "data.kist").write_bytes(metafiles[number % len(trees)])
             Repo(root).checkout(force=True)

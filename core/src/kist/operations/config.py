@@ -154,8 +154,9 @@ class Settings:
         if about is not None and len(parts) < 4:
             self._check_plugins(key, about.convert(value, f"kist config {key}"))
         if parts[0] == "remote" and parts[-1] == "url":
-            check_address(value)
-            if self.context is not None:
+            if self.context is None:
+                check_address(value)
+            else:
                 check_place(self.context, parts[1], value)
         elif parts[0] == "remote" and self.context is not None:
             return check_option(self.context, parts[1], parts[-1], value, level)

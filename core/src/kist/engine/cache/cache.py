@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 PACK_THRESHOLD = 1 << 20
 
-Divide = Callable[[Sequence[bytes], Callable[[Sequence[bytes], OnError], None]], None]
+Write = Callable[[Sequence[bytes], OnError], None]
+"""Writes objects."""
+
+Divide = Callable[[Sequence[bytes], Write], None]
 """Is given objects, and what writes some of them in this process or in one that is forked from it; sees to all."""
 
 _MODES = ("batch", "each", "off")

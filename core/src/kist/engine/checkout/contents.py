@@ -6,11 +6,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from kist.abc.link import LinkType
 from kist.abc.progress import NullProgress
 from kist.engine.checkout.shares import Check, Tally, in_pieces, in_shares, share_out
-from kist.engine.checkout.tools import CheckoutTools, Write
+from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.workspace.folders import OPEN_FOLDER, lstat_or_none
 from kist.errors import LinkUnsupported, ObjectError
 from kist.model.columns import Columns
@@ -20,6 +21,9 @@ from kist.util.atomic import storage_error, write_all
 from kist.util.copying import copy_rest
 from kist.util.gathering import cut
 from kist.util.slotted import slotted
+
+if TYPE_CHECKING:
+    from kist.engine.cache.cache import Write
 
 _BLOCK = 1 << 20
 _MARK_AT = 1 << 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,25 +11,19 @@ from kist.abc.kernel import Kernel
 from kist.abc.progress import NullProgress, Progress
 from kist.engine.checkout.linking import LinkChoice
 from kist.engine.process.journal import Journal
-from kist.errors import ObjectError
 from kist.model.digest import Digest
 from kist.util.slotted import field, slotted
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
 
+    from kist.engine.cache.cache import Divide
     from kist.engine.cache.copies import Copies
+    from kist.engine.cache.read import OnError
     from kist.engine.workspace.rows import Row
 
 SMALL = 1 << 20
 """Bytes below which a file is written from memory, with many others in one batch."""
-
-
-OnError = Callable[[bytes, ObjectError], None]
-"""Is told the raw digest of an object that cannot be had, and why."""
-
-Write = Callable[[Sequence[bytes], OnError], None]
-"""Writes objects."""
 
 
 class ObjectSource(Protocol):
@@ -67,7 +61,7 @@ class ObjectSource(Protocol):
         algorithm: str,
         raws: Sequence[bytes],
         on_error: OnError,
-        divide: Callable[[Sequence[bytes], Write], None],
+        divide: Divide,
     ) -> object:
         """Make loose objects of packed ones; *divide* is given all of them, and what writes some in any process."""
 

@@ -57,13 +57,14 @@ class Whole:
         self._reached = 0
         self._buffer = memoryview(bytearray(_CHUNK))
 
-    def digest(self, segments: Iterable[Segment]) -> Digest:
-        """Hash the object.
+    def digest(self, segments: Iterable[Segment], start: int = 0) -> Digest:
+        """Hash the object, or segments of it that follow one another.
 
         Args:
-            segments: all of it, each as soon as it is in its place.
+            segments: all of them, each as soon as it is in its place.
+            start: where the first of them begins.
         """
-        self._running, self._reached = self._hasher.new(), 0
+        self._running, self._reached = self._hasher.new(), start
         for segment in segments:
             self._ends[segment.offset] = segment.offset + segment.size
             while (end := self._ends.pop(self._reached, None)) is not None:
@@ -122,13 +123,9 @@ class SegmentStream:
         """
         item = ItemProgress(self._progress, segment.size)
         begun = written(self._descriptor, segment.offset, segment.size)
-        item.advance(begun)
-        if begun == segment.size:
-            return 0
         try:
             self._bring(segment, begun, item)
         except ObjectCorrupt:
-            item.restart()
             return segment.size - begun + self._insist(lambda: self._bring(segment, 0, item), segment)
         return segment.size - begun
 
@@ -162,6 +159,10 @@ class SegmentStream:
 
     def _bring(self, segment: Segment, done: int, item: ItemProgress) -> int:
         """Take from the remote what comes behind the first *done* bytes; the segment's bytes."""
+        item.restart()
+        item.advance(done)
+        if done == segment.size:
+            return done
         key, length = objects.object_key(segment.digest), segment.size - done
         with self._remote.open(key, start=done, length=length) as reader:
             while piece := self._buffers.next(reader, segment.size - done):
@@ -173,12 +174,7 @@ class SegmentStream:
         return segment.size
 
     def _is_good(self, segment: Segment) -> bool:
-        running, done = self._hasher.new(), 0
-        with storage_errors():
-            while data := os.pread(self._descriptor, min(_CHUNK, segment.size - done), segment.offset + done):
-                running.update(data)
-                done += len(data)
-        return running.digest() == segment.digest.raw
+        return Whole(self._descriptor, self._hasher).digest((segment,), segment.offset) == segment.digest
 
     def _write(self, piece: bytes | memoryview, offset: int) -> None:
         with self._writing, storage_errors():  # file systems let one at a time write to a file anyway

@@ -266,7 +266,7 @@ class SegmentTransfer:
     def get(self, digest: Digest, folder: Path, follow: Callable[[int, int], object] = max) -> Iterator[Path]:
         """Bring a large object to a file that lasts for the block; the block may rename it away.
 
-        A partial file of an earlier attempt is continued: segments in it that are whole are not fetched again.
+        A partial file of an earlier attempt is continued: what it has of each segment is not fetched again.
 
         Args:
             digest: the object.
