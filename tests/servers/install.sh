@@ -36,7 +36,7 @@ fi
 if ((${#npm[@]})); then
     if command -v npm >/dev/null; then
         mkdir -p "$tools"
-        npm install --silent --no-fund --no-audit --prefix "$tools" "${npm[@]}" >/dev/null
+        npm install --loglevel=error --no-fund --no-audit --prefix "$tools" "${npm[@]}" >/dev/null
     else
         echo "not installed, for that needs npm: ${npm[*]}" >&2
     fi
