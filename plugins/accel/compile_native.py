@@ -8,7 +8,7 @@ from pathlib import Path
 
 LIBRARY = "native.abi3.so"
 SOURCE = Path(__file__).parent / "src" / "kist_accel" / "native.c"
-FLAGS = ("-O3", "-std=c11", "-D_DEFAULT_SOURCE", "-D_DARWIN_C_SOURCE", "-Wall", "-Wextra")
+FLAGS = ("-O3", "-std=c11", "-D_DEFAULT_SOURCE", "-D_DARWIN_C_SOURCE", "-pthread", "-Wall", "-Wextra")
 
 
 def compile_native(folder: Path, flags: tuple[str, ...] = ()) -> Path:

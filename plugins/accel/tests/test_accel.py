@@ -76,6 +76,17 @@ def test_lists_many_names(kernel, directory, tmp_path):
     assert kernel.list_directory(directory) == PureKernel().list_directory(directory)
 
 
+def test_lists_folders_together_as_the_pure_kernel_does(kernel, tmp_path):
+    many_kinds(tmp_path)
+    names = [tmp_path, tmp_path / "empty", "/", "/dev", "/etc", "/usr/bin", "/usr/lib"] * 10
+    folders = [os.open(name, os.O_RDONLY | os.O_DIRECTORY) for name in names]
+    try:
+        assert kernel.list_directories(folders) == PureKernel().list_directories(folders)
+    finally:
+        for folder in folders:
+            os.close(folder)
+
+
 @pytest.mark.parametrize("size", [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 1 << 20])
 def test_reads_any_size(kernel, directory, tmp_path, size):
     content = os.urandom(size)

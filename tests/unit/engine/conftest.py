@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,13 @@ class LaggingRemote(WrappedRemote):
 def lagging():
     """Makes remotes whose listings are old: of a remote, and by how many changes."""
     return LaggingRemote
+
+
+@pytest.fixture
+def other_file_system(tmp_path):
+    """A folder on another file system than the test's own."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine offers one file system only")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)

@@ -28,6 +28,7 @@ def answering(method, answer):
         ("put_many", [[]], {"a": "it did not work"}),
         ("delete_many", [["a"]], ["a"]),
         ("describe_access", [], [("only one",)]),
+        ("identity", [], None),
         ("sweep", [], None),
     ],
 )
@@ -83,7 +84,7 @@ def test_right_answers_pass(tmp_path):
     assert remote.get_many([("b", tmp_path / "b")])["b"].key == "b"
     assert remote.put_many([("c", tmp_path / "a")]) == {}
     assert remote.open("c").read() == b"1"
-    assert (remote.describe_access(), remote.sweep()) == ([], 0)
+    assert (remote.identity(), remote.describe_access(), remote.sweep()) == ("", [], 0)
     remote.copy("a", "d")
     assert remote.delete_many(["a", "c"]) == {}
     with pytest.raises(RemoteObjectNotFound):

@@ -73,6 +73,20 @@ class Kernel(ABC):
             OSError: the directory cannot be read.
         """
 
+    def list_directories(self, directories: Sequence[int]) -> list[Listing | OSError]:
+        """The same of several open directories, which a kernel may list at the same time; by default one by one.
+
+        Returns:
+            What each holds, or why it cannot be read.
+        """
+        found: list[Listing | OSError] = []
+        for directory in directories:
+            try:
+                found.append(self.list_directory(directory))
+            except OSError as exc:
+                found.append(exc)
+        return found
+
     @abstractmethod
     def read_small(self, directory: int, names: Sequence[bytes], hasher: Hasher) -> Ingested:
         """Open each regular file (never following a link, never blocking on a FIFO), read it whole, hash it, and stat

@@ -303,6 +303,10 @@ class Remote(RequiredMethods):
         """Return when all that was put is durable; nothing to do where ``put_file`` guarantees it."""
         return
 
+    def identity(self) -> str:
+        """Whose the requests are, for messages, as far as known without one more; "" if unknown, never a secret."""
+        return ""
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Credential sources tried, which won and whose identity it is: (label, text) pairs, never a secret."""
         return []

@@ -52,7 +52,7 @@ def _holds_nothing(context: RepoContext, folder: bytes) -> bool:
     from kist.engine.workspace.walk import visit
 
     with suppress(KistError):  # no folder, or nobody can tell
-        found = next(visit(context.root, folder, context.kernel, context.ignore.rules, look_ahead=False), None)
+        found = next(visit(context.root, folder, context.kernel, context.ignore.rules, reading=False), None)
         return found is not None and not found.listing.names
     return False
 

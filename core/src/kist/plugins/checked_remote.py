@@ -89,6 +89,12 @@ class CheckedRemote(WrappedRemote):
         """Passed on."""
         return self._errors("delete_many", super().delete_many(keys))
 
+    def identity(self) -> str:
+        """Passed on."""
+        found = self.inner.identity()
+        self._expect(isinstance(found, str), "identity", found, "a text")
+        return found
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Passed on."""
         found = self.inner.describe_access()

@@ -54,6 +54,10 @@ class _PassedOn(Remote):
         """Passed on."""
         self.inner.sync()
 
+    def identity(self) -> str:
+        """Passed on."""
+        return self.inner.identity()
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Passed on."""
         return self.inner.describe_access()

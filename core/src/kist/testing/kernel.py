@@ -184,6 +184,24 @@ class KernelContract(ContractBase):
         finally:
             os.close(descriptor)
 
+    def test_lists_folders_together(self, kernel: Kernel, tmp_path: Path) -> None:
+        """Several folders give what each gives by itself, in their order; what cannot be listed is an OSError there."""
+        for number in range(20):
+            (tmp_path / f"{number:02}").mkdir()
+            for inside in range(number):
+                (tmp_path / f"{number:02}" / f"{inside}").write_bytes(b"x" * inside)
+        (tmp_path / "file").write_bytes(b"")
+        *folders, file = [os.open(path, os.O_RDONLY) for path in sorted(tmp_path.iterdir())]
+        try:
+            assert kernel.list_directories([]) == []
+            assert kernel.list_directories(folders[::-1]) == [kernel.list_directory(one) for one in folders[::-1]]
+            found = kernel.list_directories([folders[3], file, folders[4]])
+            assert found[::2] == [kernel.list_directory(folders[3]), kernel.list_directory(folders[4])]
+            assert isinstance(found[1], NotADirectoryError)
+        finally:
+            for one in (*folders, file):
+                os.close(one)
+
     # ── read_small ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def test_reads_and_hashes(self, kernel: Kernel, hasher: Hasher, directory: int, tmp_path: Path) -> None:

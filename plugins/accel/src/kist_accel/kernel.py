@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 
 from kist.abc import Hasher, Ingested, Kernel, Listing, RunningHash
-from kist_accel.native import blake3_many, list_directory, read_small, write_small
+from kist_accel.native import blake3_many, list_directories, list_directory, read_small, write_small
 
 _SMALL = 16 << 10
 """Buffers that are larger on average fill the lanes of a vector each by itself, in the library that hashes them."""
@@ -37,6 +37,20 @@ class AccelKernel(Kernel):
         """
         names, kinds, stats = list_directory(directory)
         return Listing(names, kinds, array("q", stats))
+
+    def list_directories(self, directories: Sequence[int]) -> list[Listing | OSError]:
+        """List and stat several open directories in threads; see :class:`kist.abc.Kernel`.
+
+        Args:
+            directories: their descriptors.
+
+        Returns:
+            What each holds, or why it cannot be read.
+        """
+        found = list_directories(directories)
+        if None in found:
+            return super().list_directories(directories)  # one by one, which tells why
+        return [Listing(one[0], one[1], array("q", one[2])) for one in found if one is not None]
 
     def read_small(self, directory: int, names: Sequence[bytes], hasher: Hasher) -> Ingested:
         """Read, hash and stat regular files; see :class:`kist.abc.Kernel`.

@@ -1,7 +1,7 @@
 /* The inner loops of kist over files, as kist.abc.Kernel describes them.
 
-   Three functions, each for one open folder and plain names in it, and one that hashes many buffers. System calls and
-   hashing run without the interpreter's lock. No symbolic link is ever followed and nothing blocks on a FIFO. Written
+   Functions for open folders and plain names in them, and one that hashes many buffers. System calls and hashing run
+   without the interpreter's lock, and where there is enough to do in several threads, which end with the call. No symbolic link is ever followed and nothing blocks on a FIFO. Written
    for the stable ABI of Python 3.11, so that one build serves that version and all later ones. */
 
 #if defined(__linux__) && !defined(_GNU_SOURCE)
@@ -16,6 +16,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +81,62 @@ os_error(int number, PyObject *name)
     return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
 }
 
-/* ── list_directory ────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── threads ───────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+#define MOST_THREADS 8
+
+/* So many tasks, numbered from 0, each done once by whichever thread comes to it. */
+typedef struct {
+    void (*run)(void *given, size_t number);
+    void *given;
+    size_t count, next;
+} Tasks;
+
+static int
+processors(void)
+{
+#if defined(__linux__)
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        return CPU_COUNT(&allowed);
+#endif
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (int)count;
+}
+
+static void *
+work(void *given)
+{
+    Tasks *tasks = given;
+    size_t number;
+    while ((number = __atomic_fetch_add(&tasks->next, 1, __ATOMIC_RELAXED)) < tasks->count)
+        tasks->run(tasks->given, number);
+    return NULL;
+}
+
+/* Do tasks in this thread and in as many others as there are processors for; what cannot be started is not missed. */
+static void
+in_threads(Tasks *tasks)
+{
+    pthread_t others[MOST_THREADS];
+    int wanted = processors(), started = 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    if ((size_t)wanted > tasks->count)
+        wanted = (int)tasks->count;
+    if (wanted > MOST_THREADS)
+        wanted = MOST_THREADS;
+    if (wanted > 1 && pthread_sigmask(SIG_SETMASK, &all, &before) == 0) { /* signals are for the interpreter's threads */
+        while (started < wanted - 1 && pthread_create(&others[started], NULL, work, tasks) == 0)
+            started++;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    work(tasks);
+    while (started > 0)
+        pthread_join(others[--started], NULL);
+}
+
+/* ── list_directory, list_directories ──────────────────────────────────────────────────────────────────────────── */
 
 typedef struct {
     uint64_t head; /* the first eight bytes of the sort key, which nearly always decide */
@@ -253,6 +313,31 @@ failed:
     return NULL;
 }
 
+/* One folder to list, and what came of it: an errno, and the entry that it is about if the names were read. */
+typedef struct {
+    int directory, number, looked;
+    size_t failed;
+    Found found;
+} Folder;
+
+static void
+list_one(void *given, size_t at)
+{
+    Folder *folder = (Folder *)given + at;
+    folder->number = read_names(folder->directory, &folder->found);
+    if (folder->number == 0) {
+        folder->looked = 1;
+        folder->number = look(folder->directory, &folder->found, &folder->failed);
+    }
+}
+
+static void
+forget(Folder *folder)
+{
+    free(folder->found.entries);
+    free(folder->found.arena);
+}
+
 PyDoc_STRVAR(list_directory_doc,
              "list_directory(directory, /)\n--\n\n"
              "Names, kinds and the bytes of the stats of one open folder, in the order of a listing.");
@@ -260,35 +345,72 @@ PyDoc_STRVAR(list_directory_doc,
 static PyObject *
 list_directory(PyObject *Py_UNUSED(module), PyObject *argument)
 {
-    int directory = PyObject_AsFileDescriptor(argument);
-    if (directory < 0)
+    Folder folder = {.directory = PyObject_AsFileDescriptor(argument)};
+    if (folder.directory < 0)
         return NULL;
-    Found found = {0};
-    size_t failed = 0;
-    int number, looked = 0;
     Py_BEGIN_ALLOW_THREADS
-    number = read_names(directory, &found);
-    if (number == 0) {
-        looked = 1;
-        number = look(directory, &found, &failed);
-    }
+    list_one(&folder, 0);
     Py_END_ALLOW_THREADS
     PyObject *result = NULL;
-    if (number == ENOMEM)
+    if (folder.number == ENOMEM)
         PyErr_NoMemory();
-    else if (number == 0)
-        result = as_columns(&found);
-    else if (!looked)
-        os_error(number, argument);
+    else if (folder.number == 0)
+        result = as_columns(&folder.found);
+    else if (!folder.looked)
+        os_error(folder.number, argument);
     else {
-        PyObject *name = PyBytes_FromString(found.entries[failed].name);
+        PyObject *name = PyBytes_FromString(folder.found.entries[folder.failed].name);
         if (name != NULL) {
-            os_error(number, name);
+            os_error(folder.number, name);
             Py_DECREF(name);
         }
     }
-    free(found.entries);
-    free(found.arena);
+    forget(&folder);
+    return result;
+}
+
+PyDoc_STRVAR(list_directories_doc,
+             "list_directories(directories, /)\n--\n\n"
+             "The same of several open folders, listed in threads; None for one that list_directory fails for.");
+
+static PyObject *
+list_directories(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    PyObject *given = PySequence_Tuple(argument), *result = NULL;
+    if (given == NULL)
+        return NULL;
+    Py_ssize_t count = PyTuple_Size(given);
+    Folder *folders = calloc(count ? (size_t)count : 1, sizeof(Folder));
+    if (folders == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t at = 0; at < count; at++) {
+        folders[at].directory = PyObject_AsFileDescriptor(PyTuple_GetItem(given, at));
+        if (folders[at].directory < 0)
+            goto done;
+    }
+    Tasks tasks = {.run = list_one, .given = folders, .count = (size_t)count};
+    Py_BEGIN_ALLOW_THREADS
+    in_threads(&tasks);
+    Py_END_ALLOW_THREADS
+    result = PyList_New(count);
+    for (Py_ssize_t at = 0; result != NULL && at < count; at++) {
+        PyObject *columns = Py_None;
+        if (folders[at].number == 0)
+            columns = as_columns(&folders[at].found);
+        else
+            Py_INCREF(columns);
+        if (columns == NULL)
+            Py_CLEAR(result);
+        else
+            PyList_SetItem(result, at, columns);
+    }
+done:
+    for (Py_ssize_t at = 0; folders != NULL && at < count; at++)
+        forget(&folders[at]);
+    free(folders);
+    Py_DECREF(given);
     return result;
 }
 
@@ -670,6 +792,7 @@ done:
 
 static PyMethodDef functions[] = {
     {"list_directory", list_directory, METH_O, list_directory_doc},
+    {"list_directories", list_directories, METH_O, list_directories_doc},
     {"read_small", read_small, METH_VARARGS, read_small_doc},
     {"write_small", write_small, METH_VARARGS, write_small_doc},
     {"blake3_many", blake3_many, METH_VARARGS, blake3_many_doc},

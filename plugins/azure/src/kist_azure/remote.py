@@ -161,6 +161,10 @@ class AzureRemote(Remote):
         names = self._name_of(source), self._name_of(target)
         self._ask(source, lambda client: copy_blob(client, *names))
 
+    def identity(self) -> str:
+        """Whose the credentials are that were chosen."""
+        return self._access.identity
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """The endpoint, every source of credentials with what came of it, and whose the chosen ones are."""
         from kist_azure.identity import identity_of

@@ -84,13 +84,17 @@ class DriveClient:
 
     def __init__(self, location: Location, options: DriveOptions, scope: RemoteScope) -> None:
         self._options = options
-        access = Access(options, scope)
-        self.failures = Failures(scope.name, str(location), lambda: access.identity, access.clean)
+        self._access = access = Access(options, scope)
+        self.failures = Failures(scope.name, str(location), self.identity, access.clean)
         self._connections = Connections(access, self.failures)
 
     def close(self) -> None:
         """Let go of all connections."""
         self._connections.close()
+
+    def identity(self) -> str:
+        """Who asks, as far as it is known without asking."""
+        return self._access.identity
 
     def about(self) -> dict[str, Any]:
         """Who we are and how much space there is, as Google tells it."""

@@ -157,6 +157,10 @@ class DriveRemote(Remote):
                         removed += 1
         return removed
 
+    def identity(self) -> str:
+        """The account, or the application that a user has let in."""
+        return self._client.identity()
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Where the folder is, which credentials count and whose they are."""
         from kist_gdrive.access import sources

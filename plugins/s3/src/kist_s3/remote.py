@@ -51,7 +51,11 @@ class S3Remote(Remote):
         self._client = Client(place, options, scope)
         self._where = "/".join(part for part in ("s3:/", *place) if part)
         self._failures = Failures(
-            scope.name, self._where, who=self._who, secrets=self._secrets, find_region=lambda: ask_region(self._client)
+            scope.name,
+            self._where,
+            who=self.identity,
+            secrets=self._secrets,
+            find_region=lambda: ask_region(self._client),
         )
         self._direct = DirectReads(self._client, self._failures)
         self._conditions = Conditions(self._client, self._failures)
@@ -219,6 +223,11 @@ class S3Remote(Remote):
         with self._failures(""):
             return abort_abandoned(self._client)
 
+    def identity(self) -> str:
+        """The key and where it came from, as far as it was looked for."""
+        identity = self._client.known()
+        return str(identity) if identity else "not signed yet"
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Where, and as whom; asks the usual places for credentials."""
         address = self._client.address()
@@ -285,10 +294,6 @@ class S3Remote(Remote):
                 return dict.fromkeys(keys, error)
             return super().delete_many(keys)
         return {}
-
-    def _who(self) -> str:
-        identity = self._client.known()
-        return str(identity) if identity else "not signed yet"
 
     def _secrets(self) -> tuple[str, ...]:
         identity = self._client.known()

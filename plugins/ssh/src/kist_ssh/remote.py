@@ -177,6 +177,10 @@ class SSHRemote(FilesAtOnce):
         with self._pool.exchange() as exchange:
             return sum(answer is None for _, answer in pipelined(exchange, protocol.REMOVE, paths))
 
+    def identity(self) -> str:
+        """User and server as the address has them; without a user, as ssh's configuration does."""
+        return str(self._command.address)
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """What ssh's configuration comes to, which keys were tried, who we are there, what the server offers."""
         self._check_trust()

@@ -382,20 +382,14 @@ def test_1_1_force_moves_unsaved_changes_to_the_trash(world):
     assert len(report.trashed) == 3
 
 
-def test_trash_on_another_file_system(world, tmp_path):
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("this machine offers one file system only")
-    import tempfile
-
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        world.trash = Path(folder, "trash")
-        world.checkout(FIRST)
-        (world.data / "a/one").write_bytes(b"mine")
-        (world.data / "link").unlink()
-        (world.data / "link").symlink_to("my place")
-        world.checkout(SECOND, FIRST, force=True)
-        assert seen(world.trash / "data") == {b"a/one": b"mine", b"link": ("l", b"my place")}
+def test_trash_on_another_file_system(world, other_file_system):
+    world.trash = other_file_system / "trash"
+    world.checkout(FIRST)
+    (world.data / "a/one").write_bytes(b"mine")
+    (world.data / "link").unlink()
+    (world.data / "link").symlink_to("my place")
+    world.checkout(SECOND, FIRST, force=True)
+    assert seen(world.trash / "data") == {b"a/one": b"mine", b"link": ("l", b"my place")}
 
 
 def test_untracked_additions_stay(world):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kist.engine.process import syncing
 from kist.engine.process.syncing import Syncer
 from kist.errors import StorageError
 
@@ -40,3 +41,17 @@ def test_a_failure_is_told_each_time(tmp_path, monkeypatch):
     for _ in range(2):
         with pytest.raises(StorageError):
             syncer.wait()
+
+
+def test_many_folders_are_synced_on_each_of_their_file_systems(tmp_path, other_file_system, monkeypatch):
+    synced = []
+    monkeypatch.setattr(syncing, "sync_file_system", lambda folder: not synced.append(folder.stat().st_dev))
+    folders = [tmp_path / str(number) for number in range(100)]
+    for folder in folders[:-1]:
+        folder.mkdir()
+    elsewhere = other_file_system / "elsewhere"
+    elsewhere.mkdir()
+    folders[-1].symlink_to(elsewhere)
+    Syncer("batch").folders(folders)
+    assert sorted(synced) == sorted({tmp_path.stat().st_dev, elsewhere.stat().st_dev})
+    assert len(synced) == 2

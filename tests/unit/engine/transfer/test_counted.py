@@ -9,6 +9,9 @@ class Telling(MemoryRemote):
         super().__init__()
         self.batches = []
 
+    def identity(self):
+        return "somebody"
+
     def describe_access(self):
         return [("identity", "somebody")]
 
@@ -20,6 +23,7 @@ class Telling(MemoryRemote):
 def test_what_the_remote_tells_of_its_access_is_passed_on_and_not_counted():
     counted = CountedRemote(Telling())
     assert counted.describe_access() == [("identity", "somebody")]
+    assert counted.identity() == "somebody"
     assert counted.calls == 0
 
 

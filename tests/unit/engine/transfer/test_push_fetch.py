@@ -590,14 +590,18 @@ def test_listing_forbidden_and_absent_told_as_forbidden(clone):
 
 
 def test_something_else_lies_there(clone, tmp_path):
-    remote = MemoryRemote()
+    class Known(MemoryRemote):
+        def identity(self):
+            return "user jo"
+
+    remote = Known()
     source = tmp_path / "x"
     source.write_bytes(b"x")
     remote.put_file("files/md5/aa/bb", source)
     here = clone(remote)
     version = here.add({"a": b"1"})
     for use in (here.push, here.push, clone(remote).fetch):
-        with pytest.raises(RemoteFormatError, match="something else"):
+        with pytest.raises(RemoteFormatError, match=r"something else already \(files/md5/aa/bb\), seen as user jo$"):
             use(version)
     assert keys(remote) == ["files/md5/aa/bb"]
     remote.put_file("kist-remote", source)

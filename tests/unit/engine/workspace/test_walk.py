@@ -184,6 +184,95 @@ def test_a_folder_that_vanishes_is_left_out(tmp_path):
     assert (seen, problems) == ([b"", b"a", b"c"], [])
 
 
+# ── folders listed together ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Counting(PureKernel):
+    """Notes how many folders were listed together."""
+
+    def __init__(self):
+        super().__init__()
+        self.together = []
+
+    def list_directories(self, directories):
+        self.together.append(len(directories))
+        return super().list_directories(directories)
+
+
+def visited(root, kernel=KERNEL, problems=None, *, together):
+    found = visit(root, b"", kernel, IgnoreRules(), problems, reading=not together)
+    return [(one.path, one.listing, one.private, os.fstat(one.descriptor).st_ino) for one in found]
+
+
+def test_folders_listed_together_come_as_each_by_itself(tmp_path):
+    for number in range(100):
+        make(tmp_path, f"{number % 7}/{number}/x", f"{number % 7}/{number}/y/z", f"{number % 7}-{number}")
+    kernel = Counting()
+    assert visited(tmp_path, kernel, together=True) == visited(tmp_path, together=False)
+    assert max(kernel.together) > 10
+
+
+def test_few_folders_are_open_however_many_are_listed_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(walk_module, "MAX_OPEN", 10)
+    for number in range(40):
+        make(tmp_path, *(f"{'d/' * depth}s{number}/x" for depth in range(20)))
+    walk = visit(tmp_path, b"", KERNEL, IgnoreRules(), reading=False)
+    before = len(os.listdir("/proc/self/fd"))
+    most = max(len(os.listdir("/proc/self/fd")) for _ in walk)
+    assert 5 < most - before <= 22
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_walk_that_ends_early_closes_what_was_listed_together(tmp_path):
+    make(tmp_path, *(f"{number}/x" for number in range(100)))
+    before = os.listdir("/proc/self/fd")
+    walk = visit(tmp_path, b"", KERNEL, IgnoreRules(), reading=False)
+    assert [next(walk).path for _ in range(2)] == [b"", b"0"]
+    walk.close()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_large_folders_are_not_held_in_memory_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(walk_module, "FILES_TOGETHER", 100)
+    make(tmp_path, *(f"{number:02}/{inside}" for number in range(20) for inside in range(40)))
+    kernel = Counting()
+    assert len(visited(tmp_path, kernel, together=True)) == 21
+    assert kernel.together[-1] == 2
+
+
+def test_what_cannot_be_listed_together_with_others_is_told(open_to_all):
+    make(open_to_all, *(f"{number}/x" for number in range(9)))
+    (open_to_all / "3").chmod(0)
+    (open_to_all / "5").chmod(0o444)  # may be opened, not searched
+
+    def look():
+        problems = []
+        seen = [path for path, *_ in visited(open_to_all, problems=problems, together=True)]
+        assert seen == [b"", b"0", b"1", b"2", b"4", b"6", b"7", b"8"]
+        assert [path for path, _ in problems] == [b"3", b"5"]
+
+    as_nobody(look)
+
+
+def test_a_folder_of_another_file_system_is_listed_when_its_clock_was_asked(tmp_path, monkeypatch):
+    """Which is when the walk comes to it."""
+    make(tmp_path, *(f"{number}/x" for number in range(9)))
+    mounted = (tmp_path / "4").stat().st_ino
+    real = os.fstat
+
+    def fstat(descriptor):
+        found = real(descriptor)
+        return os.stat_result((*found[:2], found.st_dev + (found.st_ino == mounted), *found[3:]))
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    kernel = Counting()
+    assert [path for path, *_ in visited(tmp_path, kernel, together=True)] == [b"", *(b"%d" % n for n in range(9))]
+    assert kernel.together == [2, 1, 4]
+
+
+# ── deep trees ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def deep(root, depth, name=b"d"):
     """A chain of folders, also where its path is longer than the system takes in one call."""
     here = os.open(root, os.O_RDONLY)

@@ -146,7 +146,7 @@ def _mend(reader: CacheReader, name: str, syncer: Syncer, scratch: Scratch) -> F
     with storage_errors(folder.packs):
         if found is None or found[1].id != name:
             os.rename(folder.packs / name, folder.quarantine / f"pack-{name}")
-    syncer.folders([folder.packs, folder.quarantine], folder.root)
+    syncer.folders([folder.packs, folder.quarantine])
     return found
 
 

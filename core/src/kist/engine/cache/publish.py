@@ -121,7 +121,7 @@ def publish(reader: CacheReader, pending: Pending, syncer: Syncer) -> list[bytes
         move(path, folder.packs / name, replace=True)
         folders.add(folder.packs)
     forget_damage(folder, pending.files)
-    syncer.folders(sorted(folders), folder.root)
+    syncer.folders(sorted(folders))
     if pending.small is not None:
         pending.small.settled()
     if not pending.packs:
@@ -158,7 +158,7 @@ def write_index(folder: CacheFolder, builder: IndexBuilder, syncer: Syncer, new_
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-    syncer.folders([folder.index], folder.root)
+    syncer.folders([folder.index])
     return name
 
 
@@ -226,7 +226,7 @@ class _Indexer:
                 chosen = small[-count:]
                 merged |= self._rewrite(kind, chosen)
                 gone |= {entry.id for entry in chosen}
-        self.syncer.folders([self.folder.packs] if merged else [], self.folder.root)
+        self.syncer.folders([self.folder.packs] if merged else [])
         return merged, gone - merged.keys()
 
     def _rewrite(self, kind: int, chosen: list[PackEntry]) -> NewPacks:

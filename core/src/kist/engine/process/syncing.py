@@ -98,8 +98,8 @@ class Syncer:
                 os.close(descriptor)
         self.wait()
 
-    def folders(self, paths: Iterable[Path], root: Path) -> None:
-        """Make the names in folders durable.
+    def folders(self, paths: Iterable[Path]) -> None:
+        """Make the names in folders durable: one call for each of their file systems where that is cheaper.
 
         Raises:
             StorageError: the disk reports an error.
@@ -107,7 +107,7 @@ class Syncer:
         if self.mode == "off":
             return
         paths = list(paths)
-        if len(paths) > _MANY and sync_file_system(root):
+        if len(paths) > _MANY and all(sync_file_system(path) for path in _one_of_each_device(paths)):
             return
         for path in paths:
             try:
@@ -149,7 +149,6 @@ def replace_files(files: Mapping[Path, bytes], *, mode: str, token: str) -> None
 def _replace_some(files: Mapping[Path, bytes], mode: str, token: str) -> None:
     syncer = Syncer(mode)
     devices: dict[int, list[Path]] = {}
-    folders: dict[int, set[Path]] = {}
     written: dict[Path, Path] = {}
     try:
         for path, data in files.items():
@@ -157,19 +156,26 @@ def _replace_some(files: Mapping[Path, bytes], mode: str, token: str) -> None:
                 temporary = written[path] = write_beside(path, data, token=token)
                 device = temporary.lstat().st_dev
             devices.setdefault(device, []).append(temporary)
-            folders.setdefault(device, set()).add(path.parent)
         for some in devices.values():
             syncer.files(some, some[0].parent)
         for path in files:
             with storage_errors(path):
                 written[path].replace(path)
             del written[path]
-        for device, some in devices.items():
-            syncer.folders(sorted(folders[device]), some[0].parent)
+        syncer.folders(sorted({path.parent for path in files}))
     finally:
         syncer.close()
         for temporary in written.values():
             temporary.unlink(missing_ok=True)
+
+
+def _one_of_each_device(folders: Iterable[Path]) -> Iterable[Path]:
+    """Folders that between them lie on all the file systems: any of them may be a link that leads elsewhere."""
+    found: dict[int, Path] = {}
+    for folder in folders:
+        with storage_errors(folder):
+            found[folder.stat().st_dev] = folder
+    return found.values()
 
 
 def sync_file_system(folder: Path) -> bool:

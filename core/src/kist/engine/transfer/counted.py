@@ -82,6 +82,10 @@ class CountedRemote(Remote):
         """Count once and pass on, so that a remote that has batches uses them."""
         return self._count().delete_many(keys)
 
+    def identity(self) -> str:
+        """Pass on: no request."""
+        return self.inner.identity()
+
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Pass on: it is asked for people, not for a transfer."""
         return self.inner.describe_access()

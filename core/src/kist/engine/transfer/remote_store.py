@@ -345,8 +345,9 @@ def _refuse_foreign(remote: Remote, name: str) -> None:
     except (RemotePermissionError, RemoteMissing):
         return
     if found is not None and not objects.is_own_key(found.key):
+        who = remote.identity()
         raise RemoteFormatError(
-            f"the remote {name} holds something else already ({found.key:.80})",
+            f"the remote {name} holds something else already ({found.key:.80}){f', seen as {who}' if who else ''}",
             hint="give it an empty folder or prefix of its own",
             remote=name,
         )

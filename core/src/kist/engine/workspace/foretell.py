@@ -77,7 +77,7 @@ class Foretold(AbstractContextManager["Foretold"]):
         problems: Problems = []
         total = 0
         known = KnownRows(fingerprints, path)
-        for found in visit(scanner.root, path, scanner.kernel, scanner.ignore, problems, look_ahead=False):
+        for found in visit(scanner.root, path, scanner.kernel, scanner.ignore, problems, reading=False):
             if self._stop.is_set():
                 break
             row = known.take(folder_key(found.path))

@@ -1,4 +1,4 @@
-"""Listings: take them apart, and put those of many folders into manifest order."""
+"""Listings: make those of many folders together, take them apart, and put them into manifest order."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import stat
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
-from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Listing
+from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Kernel, Listing
 from kist.model.entry import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from kist.util.atomic import storage_error
+from kist.util.slotted import slotted
 
 Part = TypeVar("Part")
+
+TOGETHER = 32
+"""Subfolders of one folder that are listed together at most."""
+
+FILES_TOGETHER = 32_768
+"""Files of them that are held in memory, as far as the largest folder so far tells."""
+
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def child_path(folder: bytes, name: bytes) -> bytes:
@@ -123,3 +133,56 @@ def list_one(directory: int, name: bytes) -> Listing:
 def signed(*values: int) -> array[int]:
     """Numbers of 64 bits as signed ones, whatever their highest bit says."""
     return array("q", array("Q", [value & (1 << 64) - 1 for value in values]).tobytes())
+
+
+@slotted(frozen=True)
+class Ahead:
+    """A subfolder that is listed already.
+
+    Attributes:
+        descriptor: the open folder; whoever takes it closes it.
+        found: its stat, which came first.
+        listing: what it holds, or why it cannot be read.
+    """
+
+    descriptor: int
+    found: os.stat_result
+    listing: Listing | OSError
+
+
+def list_together(kernel: Kernel, folder: int, device: int, names: Sequence[bytes]) -> list[Ahead]:
+    """List subfolders up to one that is to be looked at by itself.
+
+    That is one that cannot be opened, or that lies on another file system: what the times of its files are worth is
+    asked of the clock there before they are looked at.
+
+    Args:
+        kernel: lists them.
+        folder: descriptor of the folder.
+        device: its file system.
+        names: plain names of subfolders.
+
+    Returns:
+        As many as could be listed together, in the order of the names.
+    """
+    opened: list[tuple[int, os.stat_result]] = []
+    try:
+        with suppress(OSError):
+            for name in names:
+                descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
+                opened.append((descriptor, os.fstat(descriptor)))
+                if opened[-1][1].st_dev != device:
+                    os.close(opened.pop()[0])
+                    break
+        listings = kernel.list_directories([descriptor for descriptor, _ in opened]) if opened else []
+    except BaseException:
+        for descriptor, _ in opened:
+            os.close(descriptor)
+        raise
+    return [Ahead(*one, listing) for one, listing in zip(opened, listings, strict=True)]
+
+
+def discard(ahead: Iterable[Ahead]) -> None:
+    """Close what nobody comes to."""
+    for one in ahead:
+        os.close(one.descriptor)

@@ -89,7 +89,7 @@ class Scanner:
         problems: Problems = []
         folders = 0
         try:
-            for found in visit(self.root, output, self.kernel, self.ignore, problems, look_ahead=False):
+            for found in visit(self.root, output, self.kernel, self.ignore, problems, reading=False):
                 row = next(known, None)
                 if row is None or row.key != folder_key(found.path) or row.states != pack_states(found.listing):
                     return False

@@ -198,7 +198,7 @@ class Since(Scan):
         known = KnownRows(scanner.fingerprints, self.output, content=False)
         self._start_clock(self.output)
         visited = False
-        for found in visit(scanner.root, self.output, scanner.kernel, scanner.ignore, self.problems, look_ahead=False):
+        for found in visit(scanner.root, self.output, scanner.kernel, scanner.ignore, self.problems, reading=False):
             visited = True
             scanner.progress.advance(0)  # a sign of life where nothing need be read
             self.private.extend(child_path(found.path, name) for name in found.private)

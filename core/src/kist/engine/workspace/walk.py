@@ -5,12 +5,24 @@ from __future__ import annotations
 import errno
 import os
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Kernel, Listing
 from kist.engine.workspace.ignore import IgnoreRules
-from kist.engine.workspace.listings import child_path, cut, entries_of, interleave
+from kist.engine.workspace.listings import (
+    FILES_TOGETHER,
+    OPEN_FOLDER,
+    TOGETHER,
+    Ahead,
+    child_path,
+    cut,
+    discard,
+    entries_of,
+    interleave,
+    list_together,
+)
 from kist.errors import KistError, PathConflict
 from kist.model.entry import DIRECTORY
 from kist.util.atomic import storage_error
@@ -18,12 +30,11 @@ from kist.util.paths import display
 from kist.util.slotted import field, slotted
 
 MAX_OPEN = 64
-"""Folders of one walk that are open at a time; deeper ones close those at the top and open them again later."""
+"""Folders of one walk that are open at a time; deeper ones close those at the top and open them again later. As many
+again are open because they were listed ahead."""
 
 Problems = list[tuple[bytes, KistError]]
 """What could not be read: path relative to the repository, and why."""
-
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @slotted()
@@ -52,6 +63,7 @@ class _Frame:
     identity: tuple[int, int]
     rules: IgnoreRules
     waiting: list[bytes] = field(default_factory=list)
+    ahead: deque[Ahead] = field(default_factory=deque)
 
 
 def open_below(root: int | Path, path: bytes) -> int:
@@ -86,7 +98,7 @@ def open_below(root: int | Path, path: bytes) -> int:
 
 def _open_part(part: bytes | Path, *, dir_fd: int | None, where: bytes = b"", follow: bool = False) -> int:
     try:
-        return os.open(part, _OPEN & ~os.O_NOFOLLOW if follow else _OPEN, dir_fd=dir_fd)
+        return os.open(part, OPEN_FOLDER & ~os.O_NOFOLLOW if follow else OPEN_FOLDER, dir_fd=dir_fd)
     except FileNotFoundError:
         raise
     except OSError as exc:
@@ -107,7 +119,7 @@ def visit(
     ignore: IgnoreRules,
     problems: Problems | None = None,
     *,
-    look_ahead: bool = True,
+    reading: bool = True,
 ) -> Iterator[Visit]:
     """Visit a folder and all below it, parents first, siblings in the order of ``name/``.
 
@@ -117,7 +129,8 @@ def visit(
         kernel: lists folders.
         ignore: the rules above the repository; its ignore files are read on the way.
         problems: receives what cannot be read; None: the first one is raised.
-        look_ahead: whether ``Visit.empty`` is wanted; it costs a peek into a few folders.
+        reading: whether what a folder holds is read on the way, so that it is listed when the walk comes to it, and
+            ``Visit.empty`` is told, which costs a peek into a few folders. False: many are listed at a time.
 
     Raises:
         PathConflict: *start* or a part of it is a symlink or no folder.
@@ -128,7 +141,7 @@ def visit(
         descriptor, rules = enter(root, start, ignore)
     except FileNotFoundError:
         return
-    walker = _Walker(kernel, problems, look_ahead=look_ahead)
+    walker = _Walker(kernel, problems, reading=reading)
     try:
         yield from walker.run(start, descriptor, rules)
     finally:
@@ -170,12 +183,13 @@ def enter(root: int | Path, start: bytes, ignore: IgnoreRules) -> tuple[int, Ign
 class _Walker:
     """The state of one walk: the chain of folders from the start to the current one."""
 
-    def __init__(self, kernel: Kernel, problems: Problems | None, *, look_ahead: bool) -> None:
+    def __init__(self, kernel: Kernel, problems: Problems | None, *, reading: bool) -> None:
         self._kernel = kernel
         self._problems = problems
-        self._look_ahead = look_ahead
+        self._reading = reading
         self._chain: list[_Frame] = []
         self._closed = 0  # how many frames at the top of the chain have no descriptor now
+        self._together, self._growing = TOGETHER, 1
 
     def run(self, path: bytes, descriptor: int, rules: IgnoreRules) -> Iterator[Visit]:
         """Visit the open folder *path* and what is below."""
@@ -195,18 +209,23 @@ class _Walker:
         """Close every folder that is open."""
         while self._chain:
             frame = self._chain.pop()
+            discard(frame.ahead)
             if frame.descriptor >= 0:
                 os.close(frame.descriptor)
 
-    def _push(self, path: bytes, descriptor: int, rules: IgnoreRules) -> Visit | None:
-        """Put an open folder at the end of the chain and list it."""
+    def _push(self, path: bytes, descriptor: int, rules: IgnoreRules, ahead: Ahead | None = None) -> Visit | None:
+        """Put an open folder at the end of the chain and list it, if it was not listed ahead."""
         try:
-            found = os.fstat(descriptor)
-            listing = self._kernel.list_directory(descriptor)
+            found = os.fstat(descriptor) if ahead is None else ahead.found
+            listing = self._kernel.list_directory(descriptor) if ahead is None else ahead.listing
+            if isinstance(listing, OSError):
+                raise listing
         except OSError as exc:
             os.close(descriptor)
             self._problem(path, storage_error(exc, path))
             return None
+        files = len(listing.names) - listing.kinds.count(SUBDIRECTORY)
+        self._together = min(self._together, FILES_TOGETHER // max(1, files))
         frame = _Frame(path, descriptor, (found.st_dev, found.st_ino), rules)
         self._chain.append(frame)
         try:
@@ -220,14 +239,19 @@ class _Walker:
             return Visit(path, descriptor, listing, (), private)
         pairs = zip(listing.names, listing.kinds, strict=True)
         frame.waiting = [name for name, kind in pairs if kind == SUBDIRECTORY]
-        empty = self._peek(frame, listing) if self._look_ahead else ()
+        empty = self._peek(frame, listing) if self._reading else ()
         frame.waiting.reverse()
         return Visit(path, descriptor, listing, empty, private)
 
     def _descend(self, frame: _Frame, name: bytes) -> Visit | None:
         path = child_path(frame.path, name)
+        if not frame.ahead and not self._reading:
+            self._list_ahead(frame, name)
+        if frame.ahead:
+            ahead = frame.ahead.popleft()
+            return self._push(path, ahead.descriptor, frame.rules, ahead)
         try:
-            descriptor = os.open(name, _OPEN, dir_fd=frame.descriptor)
+            descriptor = os.open(name, OPEN_FOLDER, dir_fd=frame.descriptor)
         except FileNotFoundError:
             return None  # removed since the listing: then it is not there
         except OSError as exc:
@@ -236,13 +260,21 @@ class _Walker:
             return None
         return self._push(path, descriptor, frame.rules)
 
+    def _list_ahead(self, frame: _Frame, name: bytes) -> None:
+        """List a subfolder and those that come after it together, few as long as nobody knows how large they are."""
+        most = min(self._growing, self._together, MAX_OPEN - sum(len(one.ahead) for one in self._chain))
+        self._growing *= 2
+        if most > 1 and frame.waiting:
+            names = [name, *frame.waiting[:-most:-1]]
+            frame.ahead.extend(list_together(self._kernel, frame.descriptor, frame.identity[0], names))
+
     def _pop(self) -> None:
         """Leave the last folder; if the one above was closed to save descriptors, open it again through ``..``."""
         frame = self._chain.pop()
         try:
             while self._chain and self._chain[-1].descriptor < 0:
                 above = self._chain[-1]
-                descriptor = os.open(b"..", _OPEN, dir_fd=frame.descriptor)
+                descriptor = os.open(b"..", OPEN_FOLDER, dir_fd=frame.descriptor)
                 os.close(frame.descriptor)
                 frame.descriptor = descriptor
                 found = os.fstat(descriptor)
@@ -262,6 +294,8 @@ class _Walker:
     def _abandon(self) -> None:
         """Give up every folder that has no descriptor any more."""
         self._problem(self._chain[-1].path, changed(self._chain[-1].path))
+        for frame in self._chain[: self._closed]:
+            discard(frame.ahead)
         self._chain = [frame for frame in self._chain if frame.descriptor >= 0]
         self._closed = 0
 
@@ -288,7 +322,7 @@ class _Walker:
     def _is_empty(self, frame: _Frame, name: bytes) -> bool:
         path = child_path(frame.path, name)
         try:
-            descriptor = os.open(name, _OPEN, dir_fd=frame.descriptor)
+            descriptor = os.open(name, OPEN_FOLDER, dir_fd=frame.descriptor)
         except OSError:
             return False  # the visit will say what is wrong
         try:

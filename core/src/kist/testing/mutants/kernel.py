@@ -130,6 +130,22 @@ class FileIsEmptyFolder(PureKernel):
 
 
 @KERNEL.mutant
+class ListsInItsOwnOrder(PureKernel):
+    """Lists several folders in the order of their descriptors."""
+
+    def list_directories(self, directories: Sequence[int]) -> list[Listing | OSError]:
+        return super().list_directories(sorted(directories))
+
+
+@KERNEL.mutant
+class ListsAllOrNone(PureKernel):
+    """Lists none of several folders where it cannot list one."""
+
+    def list_directories(self, directories: Sequence[int]) -> list[Listing | OSError]:
+        return [self.list_directory(one) for one in directories]
+
+
+@KERNEL.mutant
 class SortsWhatItReads(PureKernel):
     """Reads in the order of the names, not in that it was asked in."""
 

@@ -337,6 +337,14 @@ class LeakyAccess(MemoryRemote):
 
 
 @REMOTE.mutant
+class LeakyIdentity(MemoryRemote):
+    """Has a secret in what it calls whoever asks."""
+
+    def identity(self) -> str:
+        return f"the token {SECRET}"
+
+
+@REMOTE.mutant
 class Talkative(MemoryRemote):
     """Prints."""
 

@@ -200,6 +200,14 @@ class HygieneContract(RemoteFixtures):
         assert all(isinstance(label, str) and isinstance(text, str) for label, text in pairs)
         assert not any(secret in text for secret in secrets for _, text in pairs)
 
+    def test_identity(self, remote: Remote, tmp_path: Path, secrets: tuple[str, ...]) -> None:
+        """Whose the requests are is a text without any secret, before and after some were made."""
+        told = [remote.identity()]
+        use(remote, tmp_path)
+        told.append(remote.identity())
+        assert all(isinstance(text, str) for text in told)
+        assert not any(secret in text for secret in secrets for text in told)
+
     def test_close_twice(self, remote: Remote, tmp_path: Path) -> None:
         """Close may be called again, and before anything was done."""
         use(remote, tmp_path)
