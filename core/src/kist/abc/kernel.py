@@ -76,6 +76,9 @@ class Kernel(ABC):
     def list_directories(self, directories: Sequence[int]) -> list[Listing | OSError]:
         """The same of several open directories, which a kernel may list at the same time; by default one by one.
 
+        Args:
+            directories: their descriptors, each opened by itself: duplicates share the place where they are read.
+
         Returns:
             What each holds, or why it cannot be read.
         """

@@ -1,8 +1,9 @@
 /* The inner loops of kist over files, as kist.abc.Kernel describes them.
 
    Functions for open folders and plain names in them, and one that hashes many buffers. System calls and hashing run
-   without the interpreter's lock, and where there is enough to do in several threads, which end with the call. No symbolic link is ever followed and nothing blocks on a FIFO. Written
-   for the stable ABI of Python 3.11, so that one build serves that version and all later ones. */
+   without the interpreter's lock; several folders are listed in several threads, which end with the call. No symbolic
+   link is ever followed and nothing blocks on a FIFO. Written for the stable ABI of Python 3.11, so that one build
+   serves that version and all later ones. */
 
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* O_NOATIME */

@@ -53,7 +53,7 @@ class S3Remote(Remote):
         self._failures = Failures(
             scope.name,
             self._where,
-            who=self.identity,
+            who=lambda: self.identity() or "not signed yet",
             secrets=self._secrets,
             find_region=lambda: ask_region(self._client),
         )
@@ -226,7 +226,7 @@ class S3Remote(Remote):
     def identity(self) -> str:
         """The key and where it came from, as far as it was looked for."""
         identity = self._client.known()
-        return str(identity) if identity else "not signed yet"
+        return str(identity) if identity else ""
 
     def describe_access(self) -> Sequence[tuple[str, str]]:
         """Where, and as whom; asks the usual places for credentials."""

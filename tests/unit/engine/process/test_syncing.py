@@ -55,3 +55,8 @@ def test_many_folders_are_synced_on_each_of_their_file_systems(tmp_path, other_f
     Syncer("batch").folders(folders)
     assert sorted(synced) == sorted({tmp_path.stat().st_dev, elsewhere.stat().st_dev})
     assert len(synced) == 2
+
+
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path):
+    with pytest.raises(StorageError, match="gone"):
+        syncing.sync_file_system(tmp_path / "gone")

@@ -1,15 +1,18 @@
 """Walking: order, links, races, deep trees, unreadable folders."""
 
+import errno
 import gc
 import os
+import resource
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from children import as_nobody
+from children import as_nobody, code_of, forked
 from kist.abc.kernel import STAT_FIELDS
 from kist.builtin.pure_kernel import PureKernel
+from kist.engine.workspace import listings as listings_module
 from kist.engine.workspace import walk as walk_module
 from kist.engine.workspace.ignore import IgnoreRules
 from kist.engine.workspace.walk import open_below, visit, walk
@@ -270,6 +273,85 @@ def test_a_folder_of_another_file_system_is_listed_when_its_clock_was_asked(tmp_
     assert kernel.together == [2, 1, 4]
 
 
+def test_a_folder_that_is_large_is_listed_by_itself(tmp_path, monkeypatch):
+    """However small those before it were."""
+    make(tmp_path, *(f"{number}/x" for number in range(9)))
+    large = (tmp_path / "4").stat().st_ino
+    real = os.fstat
+
+    def fstat(descriptor):
+        found = real(descriptor)
+        size = listings_module.BYTES_TOGETHER + 1 if found.st_ino == large else 1
+        return os.stat_result((*found[:6], size, *found[7:]))
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    kernel = Counting()
+    assert [path for path, *_ in visited(tmp_path, kernel, together=True)] == [b"", *(b"%d" % n for n in range(9))]
+    assert kernel.together == [2, 1, 4]
+
+
+@pytest.mark.parametrize("call", ["open", "fstat"])
+def test_a_failure_of_one_folder_leaves_nothing_open(tmp_path, monkeypatch, call):
+    make(tmp_path, *(f"{number}/x" for number in range(9)))
+    bad = (tmp_path / "4").stat().st_ino
+    real, real_open, failed = os.fstat, os.open, []
+
+    def fstat(descriptor):
+        found = real(descriptor)
+        if call == "fstat" and found.st_ino == bad and not failed:
+            failed.append(descriptor)
+            raise OSError(errno.ESTALE, "stale")
+        return found
+
+    def open_(path, *args, **kwargs):
+        if call == "open" and path == b"4" and not failed:
+            failed.append(path)
+            raise OSError(errno.EMFILE, "too many")
+        return real_open(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    monkeypatch.setattr(os, "open", open_)
+    before = os.listdir("/proc/self/fd")
+    problems = []
+    seen = [path for path, *_ in visited(tmp_path, problems=problems, together=True)]
+    assert (seen, problems) == ([b"", *(b"%d" % n for n in range(9))], [])
+    assert failed
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize("left", [10, 40, 100])
+def test_a_process_that_may_open_little_has_some_of_it_left(tmp_path, left):
+    make(tmp_path, *(f"{number}/x" for number in range(100)))
+
+    def look():
+        used = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + left, used + left))
+        problems = []
+        walk = visit(tmp_path, b"", KERNEL, IgnoreRules(), problems, reading=False)
+        opened = [len(os.listdir("/proc/self/fd")) - used for _ in walk]
+        assert (len(opened), problems) == (101, [])
+        assert max(opened) <= (used + left) // 8 + 3
+
+    assert code_of(forked(look)) == 0
+
+
+def test_folders_are_listed_though_others_took_the_last_descriptors(tmp_path):
+    make(tmp_path, *(f"{number}/x" for number in range(40)))
+
+    class Short(PureKernel):
+        """Lists a few of many only."""
+
+        def list_directories(self, directories):
+            found = super().list_directories(directories)
+            return [*found[:2], *(OSError(errno.EMFILE, "too many") for _ in found[2:])]
+
+    before = os.listdir("/proc/self/fd")
+    problems = []
+    assert len(visited(tmp_path, Short(), problems, together=True)) == 41
+    assert problems == []
+    assert os.listdir("/proc/self/fd") == before
+
+
 # ── deep trees ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -333,6 +415,19 @@ def test_a_folder_moved_while_its_parent_is_closed(tmp_path, monkeypatch):
     assert seen[-1] == b"data/a/b/c/d/e"
     assert problems
     assert isinstance(problems[0][1], PathConflict)
+
+
+def test_what_is_given_up_is_closed(tmp_path, monkeypatch):
+    """Also the folders listed ahead in the one that is not found again."""
+    monkeypatch.setattr(walk_module, "MAX_OPEN", 2)
+    make(tmp_path, "data/a/b/c/d/e/x", *(f"data/a/z{number}/" for number in range(9)), "elsewhere/")
+    before = os.listdir("/proc/self/fd")
+    problems = []
+    for found in visit(tmp_path, b"data", KERNEL, IgnoreRules(), problems, reading=False):
+        if found.path == b"data/a/b/c/d/e":
+            (tmp_path / "data/a/b").rename(tmp_path / "elsewhere/b")
+    assert problems
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_closing_early_closes_all(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from array import array
@@ -22,6 +23,9 @@ TOGETHER = 32
 
 FILES_TOGETHER = 32_768
 """Files of them that are held in memory, as far as the largest folder so far tells."""
+
+BYTES_TOGETHER = 32 * FILES_TOGETHER
+"""Size of these folders themselves, which most file systems let grow with the names in them."""
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -150,11 +154,18 @@ class Ahead:
     listing: Listing | OSError
 
 
+def room_ahead(most: int) -> int:
+    """How many folders a walk may have open ahead: *most*, or an eighth of what the process may have open."""
+    limit = os.sysconf("SC_OPEN_MAX")
+    return most if limit < 0 else min(most, limit // 8)
+
+
 def list_together(kernel: Kernel, folder: int, device: int, names: Sequence[bytes]) -> list[Ahead]:
     """List subfolders up to one that is to be looked at by itself.
 
     That is one that cannot be opened, or that lies on another file system: what the times of its files are worth is
-    asked of the clock there before they are looked at.
+    asked of the clock there before they are looked at. It is also one that is too large together with those before it,
+    and one for which no descriptor was left, since it needs none of those that are closed by then.
 
     Args:
         kernel: lists them.
@@ -165,21 +176,36 @@ def list_together(kernel: Kernel, folder: int, device: int, names: Sequence[byte
     Returns:
         As many as could be listed together, in the order of the names.
     """
-    opened: list[tuple[int, os.stat_result]] = []
+    opened: list[int] = []
+    looks: list[os.stat_result] = []
+    size = 0
     try:
         with suppress(OSError):
             for name in names:
-                descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
-                opened.append((descriptor, os.fstat(descriptor)))
-                if opened[-1][1].st_dev != device:
-                    os.close(opened.pop()[0])
+                opened.append(os.open(name, OPEN_FOLDER, dir_fd=folder))
+                found = os.fstat(opened[-1])
+                size += found.st_size
+                if found.st_dev != device or size > BYTES_TOGETHER:
                     break
-        listings = kernel.list_directories([descriptor for descriptor, _ in opened]) if opened else []
+                looks.append(found)
+        _close(opened, len(looks))
+        listings = kernel.list_directories(opened) if opened else []
+        _close(opened, next((at for at, one in enumerate(listings) if _is_short(one)), len(opened)))
     except BaseException:
-        for descriptor, _ in opened:
-            os.close(descriptor)
+        _close(opened, 0)
         raise
-    return [Ahead(*one, listing) for one, listing in zip(opened, listings, strict=True)]
+    last = len(opened)
+    return [Ahead(*one) for one in zip(opened, looks[:last], listings[:last], strict=True)]
+
+
+def _is_short(listing: Listing | OSError) -> bool:
+    """Whether a folder could not be listed because too much was open."""
+    return isinstance(listing, OSError) and listing.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def _close(opened: list[int], keep: int) -> None:
+    while len(opened) > keep:
+        os.close(opened.pop())
 
 
 def discard(ahead: Iterable[Ahead]) -> None:

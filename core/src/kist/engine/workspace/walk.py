@@ -22,6 +22,7 @@ from kist.engine.workspace.listings import (
     entries_of,
     interleave,
     list_together,
+    room_ahead,
 )
 from kist.errors import KistError, PathConflict
 from kist.model.entry import DIRECTORY
@@ -31,7 +32,7 @@ from kist.util.slotted import field, slotted
 
 MAX_OPEN = 64
 """Folders of one walk that are open at a time; deeper ones close those at the top and open them again later. As many
-again are open because they were listed ahead."""
+again are open because they were listed ahead, but no more than an eighth of what the process may have open."""
 
 Problems = list[tuple[bytes, KistError]]
 """What could not be read: path relative to the repository, and why."""
@@ -189,7 +190,7 @@ class _Walker:
         self._reading = reading
         self._chain: list[_Frame] = []
         self._closed = 0  # how many frames at the top of the chain have no descriptor now
-        self._together, self._growing = TOGETHER, 1
+        self._together, self._growing, self._room = TOGETHER, 1, room_ahead(MAX_OPEN)
 
     def run(self, path: bytes, descriptor: int, rules: IgnoreRules) -> Iterator[Visit]:
         """Visit the open folder *path* and what is below."""
@@ -249,6 +250,7 @@ class _Walker:
             self._list_ahead(frame, name)
         if frame.ahead:
             ahead = frame.ahead.popleft()
+            self._room += 1
             return self._push(path, ahead.descriptor, frame.rules, ahead)
         try:
             descriptor = os.open(name, OPEN_FOLDER, dir_fd=frame.descriptor)
@@ -262,11 +264,14 @@ class _Walker:
 
     def _list_ahead(self, frame: _Frame, name: bytes) -> None:
         """List a subfolder and those that come after it together, few as long as nobody knows how large they are."""
-        most = min(self._growing, self._together, MAX_OPEN - sum(len(one.ahead) for one in self._chain))
-        self._growing *= 2
-        if most > 1 and frame.waiting:
+        if not frame.waiting:
+            return
+        most = min(self._growing, self._together, self._room)
+        self._growing = min(2 * self._growing, TOGETHER)
+        if most > 1:
             names = [name, *frame.waiting[:-most:-1]]
             frame.ahead.extend(list_together(self._kernel, frame.descriptor, frame.identity[0], names))
+            self._room -= len(frame.ahead)
 
     def _pop(self) -> None:
         """Leave the last folder; if the one above was closed to save descriptors, open it again through ``..``."""
@@ -294,8 +299,10 @@ class _Walker:
     def _abandon(self) -> None:
         """Give up every folder that has no descriptor any more."""
         self._problem(self._chain[-1].path, changed(self._chain[-1].path))
-        for frame in self._chain[: self._closed]:
-            discard(frame.ahead)
+        for frame in self._chain:
+            if frame.descriptor < 0:
+                discard(frame.ahead)
+                self._room += len(frame.ahead)
         self._chain = [frame for frame in self._chain if frame.descriptor >= 0]
         self._closed = 0
 
