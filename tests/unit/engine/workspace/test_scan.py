@@ -19,6 +19,7 @@ from kist.engine.workspace import ingest as ingest_module
 from kist.engine.workspace import rows as rows_module
 from kist.engine.workspace import scan as scan_module
 from kist.engine.workspace.fingerprints import Fingerprints
+from kist.engine.workspace.since import Since
 from kist.errors import ObjectCorrupt, ObjectMissing, PathConflict, StorageError
 from kist.model.columns import Columns
 from kist.model.digest import Digest
@@ -389,6 +390,33 @@ def test_the_clock_is_the_file_systems(repo):
     assert os.listdir(repo.data) == []
     os.close(descriptor)
     assert FileClock().at(descriptor) is None
+
+
+def test_the_clock_of_each_folder_is_asked_before_what_it_holds_is_read(repo, monkeypatch):
+    """A folder may lie on another file system than the output, and the clock there may be in another tick later."""
+    told = []
+    at, read_small = FileClock.at, PureKernel.read_small
+
+    def ask(self, directory):
+        told.append(("asked", os.fstat(directory).st_ino))
+        return at(self, directory)
+
+    def read(self, directory, names, hasher):
+        told.append(("read", os.fstat(directory).st_ino))
+        return read_small(self, directory, names, hasher)
+
+    monkeypatch.setattr(FileClock, "at", ask)
+    monkeypatch.setattr(PureKernel, "read_small", read)
+    place = repo.write("mounted/a", b"1")
+    inode = place.parent.stat().st_ino
+    _, _, root = repo.add()
+    assert told.index(("asked", inode)) < told.index(("read", inode))
+    told.clear()
+    repo.write("mounted/b", b"2")
+    since = Since(repo.scanner(), b"data", root, lambda _: None)
+    assert since.look()
+    assert [change.path for change in since.changes()][-1] == b"mounted/b"
+    assert told.index(("asked", inode)) < told.index(("read", inode))
 
 
 # ── races while reading ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -297,6 +297,7 @@ class Scan:
             stored = known.take(folder_key(found.path))
             same = stored is not None and stored.states == pack_states(found.listing)
             row = stored.row() if stored is not None and stored.algorithm == self._algorithm else None
+            self._clock.at(found.descriptor)  # it may lie on another file system
             state = self._reader.read(found.path, found.descriptor, found.listing, row)
             if row is None or not same or state.recent:
                 self._learn(state)

@@ -261,6 +261,7 @@ class Since(Scan):
             self.problems.append((path, storage_error(exc, path)))
             return
         try:
+            self._clock.at(descriptor)  # it may lie on another file system
             state = (self._reader if large else self._trusting).read(path, descriptor, listing, row)
             if row is None or not same or state.recent:
                 self._learn(state)
