@@ -198,7 +198,7 @@ def test_folders_of_an_attempt_that_failed_are_made_durable_by_the_next(cache, m
                 session.commit()
             refused[0] = False
             synced: set[str] = set()
-            patched.setattr(session._syncer, "folders", lambda paths, root: synced.update(map(str, paths)))
+            patched.setattr(session._syncer, "folders", lambda paths: synced.update(map(str, paths)))
             session.commit()
     assert {str(cache.folder.loose_path(ALGORITHM, raw).parent) for raw in contents} <= synced
     assert stored(cache) == contents
