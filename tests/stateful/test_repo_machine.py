@@ -445,14 +445,14 @@ class RepoMachine(RuleBasedStateMachine):
 
     @rule(clone=clones, force=st.booleans())
     def pull(self, clone, force):
-        """The other clone's metafiles come over as Git would bring them; then pull."""
+        """The other clone's metafiles and ignore rules come over as Git would bring them; then pull."""
         one, other = self.clones[clone], self.clones[1 - clone]
         theirs = other.recorded
         if not theirs or set(one.recorded) - set(theirs):
             return
         self.step("pull", clone)
-        for output in theirs:
-            shutil.copyfile(other.at(output + ".kist"), one.at(output + ".kist"))
+        for name in (".gitignore", *(output + ".kist" for output in theirs)):
+            shutil.copyfile(other.at(name), one.at(name))
         one.recorded, one.dirty = dict(theirs), True
         wanted = {path: entry for version in theirs.values() for path, entry in version.items()}
         before = read_workspace(one.root)
