@@ -263,32 +263,22 @@ def test_what_cannot_be_listed_together_with_others_is_told(open_to_all):
     as_nobody(look)
 
 
-def test_a_folder_of_another_file_system_is_listed_when_its_clock_was_asked(tmp_path, monkeypatch):
-    """Which is when the walk comes to it."""
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda found: (*found[:2], found.st_dev + 1, *found[3:]),
+        lambda found: (*found[:6], listings_module.BYTES_TOGETHER + 1, *found[7:]),
+    ],
+    ids=["other file system", "large"],
+)
+def test_a_folder_that_is_listed_by_itself(tmp_path, monkeypatch, changed):
+    """Of another file system the clock is asked first; a large one is no less large for others being small."""
     make(tmp_path, *(f"{number}/x" for number in range(9)))
-    mounted = (tmp_path / "4").stat().st_ino
-    real = os.fstat
+    special, real = (tmp_path / "4").stat().st_ino, os.fstat
 
     def fstat(descriptor):
         found = real(descriptor)
-        return os.stat_result((*found[:2], found.st_dev + (found.st_ino == mounted), *found[3:]))
-
-    monkeypatch.setattr(os, "fstat", fstat)
-    kernel = Counting()
-    assert [path for path, *_ in visited(tmp_path, kernel, together=True)] == [b"", *(b"%d" % n for n in range(9))]
-    assert kernel.together == [2, 1, 4]
-
-
-def test_a_folder_that_is_large_is_listed_by_itself(tmp_path, monkeypatch):
-    """However small those before it were."""
-    make(tmp_path, *(f"{number}/x" for number in range(9)))
-    large = (tmp_path / "4").stat().st_ino
-    real = os.fstat
-
-    def fstat(descriptor):
-        found = real(descriptor)
-        size = listings_module.BYTES_TOGETHER + 1 if found.st_ino == large else 1
-        return os.stat_result((*found[:6], size, *found[7:]))
+        return os.stat_result(changed(found) if found.st_ino == special else tuple(found))
 
     monkeypatch.setattr(os, "fstat", fstat)
     kernel = Counting()
