@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from kist.abc.link import LinkType
 from kist.engine.checkout.write import group_by_folder
 from kist.engine.process.syncing import sync_file_system
-from kist.engine.workspace.folders import OPEN_FOLDER, Folders, lstat_or_none, name_of
+from kist.engine.workspace.folders import Folders, lstat_or_none, name_of
 from kist.errors import ObjectMissing
 from kist.model.columns import Columns
 from kist.operations.checkout import single
 from kist.operations.parts import part_of
 from kist.repo.context import RepoContext
 from kist.repo.targets import Target
-from kist.util.atomic import discard, storage_errors, temp_name
+from kist.util.atomic import OPEN_FOLDER, discard, storage_errors, temp_name
 from kist.util.slotted import replace, slotted
 
 

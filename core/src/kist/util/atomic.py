@@ -18,6 +18,8 @@ _numbers = itertools.count()
 TEMP_MARK = ".kist-tmp-"
 """Part of the name of every temporary file that may stand in a folder of the user's."""
 
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Flags that open a folder and nothing else, never through a link."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a disk, or of somebody's part of it, that has no room left."""

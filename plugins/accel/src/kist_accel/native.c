@@ -102,7 +102,7 @@ processors(void)
         return CPU_COUNT(&allowed);
 #endif
     long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (int)count;
+    return count < 1 ? 1 : (int)count;
 }
 
 static void *

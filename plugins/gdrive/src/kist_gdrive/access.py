@@ -77,12 +77,12 @@ class Access:
         scope: what the core lends.
 
     Attributes:
-        identity: who asks, as far as it is known without asking.
+        identity: who asks, as far as it is known without asking, else "".
     """
 
     def __init__(self, options: DriveOptions, scope: RemoteScope) -> None:
         self._options, self._scope = options, scope
-        self.identity = "nobody"
+        self.identity = ""
         self._auth: GoogleAuth | None = None
         self._file = TokenFile(None, "")
         self._secrets = [options.client_secret or "", options.credentials or ""]

@@ -97,7 +97,7 @@ class Failures:
         Returns:
             The sentence, with the remote's name, its place and who asked, and without a secret.
         """
-        return self._clean(f"remote {self._name} ({self._place}, as {self._identity()}): {text}")
+        return self._clean(f"remote {self._name} ({self._place}, as {self._identity() or 'nobody'}): {text}")
 
     def translate(self, exc: BaseException, key: str) -> RemoteError:
         """The error that says what an exception means.

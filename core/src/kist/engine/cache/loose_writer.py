@@ -15,11 +15,10 @@ from pathlib import Path
 from kist.engine.cache.folder import CacheFolder
 from kist.engine.cache.moving import move
 from kist.engine.process.syncing import Syncer
-from kist.util.atomic import storage_error, storage_errors, write_all
+from kist.util.atomic import OPEN_FOLDER, storage_error, storage_errors, write_all
 
 _MODE = 0o444
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LooseWriter:
@@ -54,7 +53,7 @@ class LooseWriter:
         if self._descriptor < 0:
             with storage_errors(self._place):
                 self._place.mkdir(mode=0o700)
-                self._descriptor = os.open(self._place, _OPEN_FOLDER)
+                self._descriptor = os.open(self._place, OPEN_FOLDER)
 
     def close(self) -> None:
         """Let go of the folder; whoever gave it removes it."""

@@ -12,12 +12,12 @@ from kist.abc.link import LinkType
 from kist.abc.progress import NullProgress
 from kist.engine.checkout.shares import Check, Tally, in_pieces, in_shares, share_out
 from kist.engine.checkout.tools import CheckoutTools
-from kist.engine.workspace.folders import OPEN_FOLDER, lstat_or_none
+from kist.engine.workspace.folders import lstat_or_none
 from kist.errors import LinkUnsupported, ObjectError
 from kist.model.columns import Columns
 from kist.model.digest import Digest
 from kist.model.entry import FILE
-from kist.util.atomic import storage_error, write_all
+from kist.util.atomic import OPEN_FOLDER, storage_error, write_all
 from kist.util.copying import copy_rest
 from kist.util.gathering import cut
 from kist.util.slotted import slotted

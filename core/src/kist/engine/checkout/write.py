@@ -20,7 +20,6 @@ from kist.engine.checkout.rows import RowCollector
 from kist.engine.checkout.shares import Check, Groups, Tally, divide, in_turns, share_out
 from kist.engine.checkout.tools import CheckoutTools
 from kist.engine.workspace.folders import (
-    OPEN_FOLDER,
     Folders,
     lstat_or_none,
     make_folder,
@@ -31,7 +30,7 @@ from kist.engine.workspace.folders import (
 from kist.errors import PathConflict
 from kist.model.columns import Columns
 from kist.model.entry import DIRECTORY, EXECUTABLE, SYMLINK
-from kist.util.atomic import storage_error, temp_name
+from kist.util.atomic import OPEN_FOLDER, storage_error, temp_name
 from kist.util.paths import display
 from kist.util.slotted import field, slotted
 

@@ -19,6 +19,7 @@ from typing import Self
 
 from kist.engine.process.locks import NO_FLOCK, Holder
 from kist.util.atomic import (
+    OPEN_FOLDER,
     TEMP_MARK,
     new_token,
     storage_errors,
@@ -265,7 +266,7 @@ def _sweep_folders(folders: Iterable[bytes], token: str) -> None:
     mark = f"{TEMP_MARK}{token}-".encode()
     for folder in folders:
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(folder, OPEN_FOLDER)
         except OSError:
             continue
         try:

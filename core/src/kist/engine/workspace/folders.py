@@ -12,13 +12,10 @@ from typing import Self
 
 from kist.abc.hasher import RunningHash
 from kist.errors import PathConflict
-from kist.util.atomic import TEMP_MARK, storage_error
+from kist.util.atomic import OPEN_FOLDER, TEMP_MARK, storage_error
 
 _STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY, errno.EACCES, errno.EPERM}
 """Why a folder cannot go though the disk is well: what it holds, what it is, or whose it is."""
-
-OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Flags that open a folder and nothing else, never through a link."""
 
 
 def descriptor_path(descriptor: int) -> bytes:

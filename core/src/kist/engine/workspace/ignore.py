@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Listing
 from kist.errors import ConfigError
-from kist.util.atomic import TEMP_MARK, storage_error
+from kist.util.atomic import OPEN_FOLDER, TEMP_MARK, storage_error
 from kist.util.paths import display
 
 IGNORE_FILE = b".kistignore"
@@ -21,7 +21,6 @@ MAX_BYTES = 1 << 20
 
 _TEMP_MARK = TEMP_MARK.encode()
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 _STAR, _FOLDERS = "[^/]*", "(?:/.+)?"
@@ -265,7 +264,7 @@ class RepositoryIgnore:
                     return True
                 prefix += part + b"/"
                 if inner:
-                    below = os.open(part, _OPEN_FOLDER, dir_fd=descriptor)
+                    below = os.open(part, OPEN_FOLDER, dir_fd=descriptor)
                     os.close(descriptor)
                     descriptor = below
         except OSError:

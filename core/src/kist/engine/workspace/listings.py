@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from kist.abc.kernel import OTHER, STAT_FIELDS, SUBDIRECTORY, Kernel, Listing
 from kist.model.entry import DIRECTORY, EXECUTABLE, FILE, SYMLINK
-from kist.util.atomic import storage_error
+from kist.util.atomic import OPEN_FOLDER, storage_error
 from kist.util.slotted import slotted
 
 Part = TypeVar("Part")
@@ -26,8 +26,6 @@ FILES_TOGETHER = 32_768
 
 BYTES_TOGETHER = 32 * FILES_TOGETHER
 """Size of these folders themselves, which most file systems let grow with the names in them."""
-
-OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def child_path(folder: bytes, name: bytes) -> bytes:

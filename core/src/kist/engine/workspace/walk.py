@@ -13,7 +13,6 @@ from kist.abc.kernel import STAT_FIELDS, SUBDIRECTORY, Kernel, Listing
 from kist.engine.workspace.ignore import IgnoreRules
 from kist.engine.workspace.listings import (
     FILES_TOGETHER,
-    OPEN_FOLDER,
     TOGETHER,
     Ahead,
     child_path,
@@ -26,7 +25,7 @@ from kist.engine.workspace.listings import (
 )
 from kist.errors import KistError, PathConflict
 from kist.model.entry import DIRECTORY
-from kist.util.atomic import storage_error
+from kist.util.atomic import OPEN_FOLDER, storage_error
 from kist.util.paths import display
 from kist.util.slotted import field, slotted
 
